@@ -1,0 +1,98 @@
+"""Downloading the files of a set: several at a time, each checked, each under its name when whole.
+
+Knows a set only as SHA-256 by path in a repository, and nothing of pictures.
+"""
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+Timeout = tuple[float, float]
+
+TIMEOUT = (3.0, 10.0)  # seconds, to connect to one address of the host and between two packets
+_CONNECTIONS = 8
+_TRIES = 3  # for each file
+_PAUSE = 0.5  # seconds between them
+
+_unreachable: set[str] = set()  # hosts, so that the next set doesn't wait for them again
+
+
+def download(
+    name: str,
+    folder: Path,
+    base_url: str,
+    missing: Callable[[], Mapping[str, str]],
+    timeout: Timeout = TIMEOUT,
+) -> None:
+    """Fetch what `missing` gives, SHA-256 by path below `base_url`, into `folder`, by base name.
+
+    Jobs that start together download once: the second waits, and then finds nothing missing.
+    Raises OSError or ValueError for the first file that could not be had; those before it stay.
+    """
+    from filelock import FileLock
+
+    host = urlsplit(base_url).netloc
+    if host in _unreachable:
+        raise ConnectionError(f"{host} can't be reached")
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.parent / f".{name}.lock"):
+        for stray in folder.glob("tmp????????"):  # of a download that was killed
+            stray.unlink()
+        wanted = missing()
+        if wanted:
+            _fetch_all(name, folder, base_url, wanted, timeout)
+
+
+def _fetch_all(
+    name: str, folder: Path, base_url: str, registry: Mapping[str, str], timeout: Timeout
+) -> None:
+    """Fetch all of `registry`, several at a time; the first file given up calls off the rest."""
+    import pooch
+    from tqdm import tqdm
+
+    pooch.get_logger().setLevel(logging.ERROR)
+    http = pooch.HTTPDownloader(timeout=timeout, chunk_size=2**16)
+    host = urlsplit(base_url).netloc
+    answered, stop = threading.Event(), threading.Event()
+
+    def save(url: str, file: str, _: object) -> None:
+        http(url, file, None)
+        os.chmod(file, 0o644)  # pooch's temporary files are for their owner alone
+
+    def fetch(path: str) -> None:
+        digest, file = f"sha256:{registry[path]}", os.path.basename(path)
+        for left in reversed(range(_TRIES)):
+            try:
+                # Into a temporary file, which gets its name when its digest is right.
+                pooch.retrieve(base_url + quote(path), digest, file, folder, downloader=save)
+                answered.set()
+                return
+            except (OSError, ValueError) as error:
+                if not _is_without_connection(error):
+                    answered.set()
+                elif not answered.is_set():  # a host that has answered gets its further tries
+                    _unreachable.add(host)
+                    raise ConnectionError(f"{host} can't be reached") from error
+                if left == 0 or stop.wait(_PAUSE):
+                    raise
+
+    with ThreadPoolExecutor(_CONNECTIONS) as pool:
+        futures = [pool.submit(fetch, path) for path in registry]
+        try:
+            for future in tqdm(as_completed(futures), name, len(futures), unit="file"):
+                future.result()
+        except BaseException:  # Ctrl-C too
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _is_without_connection(error: Exception) -> bool:
+    """Whether the host wasn't reached at all: no such name, refused, no answer, untrusted."""
+    from urllib3.exceptions import MaxRetryError  # requests wraps it, and only for these
+
+    return any(isinstance(argument, MaxRetryError) for argument in error.args)
