@@ -1,0 +1,108 @@
+"""The network: three convolutions at low resolution and a periodic shuffle.
+
+Shi et al. 2016, section 2 and 3.2: (f1, n1) = (5, 64), (f2, n2) = (3, 32), f3 = 3, tanh, no
+activation on the last layer.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "relu": torch.relu}
+PADDINGS = ("replicate", "zeros")
+REACH = 4  # low-resolution pixels that an output pixel looks at beyond its own: 2 + 1 + 1
+
+
+class ESPCN(nn.Module):
+    """The efficient sub-pixel convolutional network.
+
+    `r` is the upscaling factor, `channels` 1 for luma or 3 for RGB, `activation` tanh or relu.
+
+    `padding` says what lies beyond a picture's border. `replicate` repeats the border pixels
+    once and convolves without padding. `zeros` pads every layer with zeros, as the notebook and
+    most ports do; that hurts every pixel within 4 low-resolution pixels of the border.
+
+    The picture, 0..1, enters the first layer as `gain (x - center)` and leaves the last one by the
+    inverse. This changes how the network learns, not what it is: `fold` gives the same function
+    with `center` 0 and `gain` 1, the paper's own.
+    """
+
+    def __init__(
+        self,
+        r: int = 3,
+        channels: int = 1,
+        activation: str = "tanh",
+        padding: str = "replicate",
+        center: float = 0.45,
+        gain: float = 5.0,
+    ) -> None:
+        super().__init__()
+        if isinstance(r, bool) or not isinstance(r, int) or r < 2:
+            raise ValueError(f"`r` (={r}) must be a whole number of at least 2: take 2, 3 or 4")
+        if channels not in (1, 3):
+            raise ValueError(f"`channels` (={channels}) must be 1 (luma) or 3 (RGB)")
+        if activation not in ACTIVATIONS:
+            raise ValueError(
+                f"`activation` (={activation}) must be one of {', '.join(ACTIVATIONS)}"
+            )
+        if padding not in PADDINGS:
+            raise ValueError(f"`padding` (={padding}) must be one of {', '.join(PADDINGS)}")
+        if not 0 < gain < math.inf:
+            raise ValueError(f"`gain` (={gain}) must be above 0: 1 leaves the picture as it is")
+        if not math.isfinite(center):
+            raise ValueError(
+                f"`center` (={center}) must be a number: 0 leaves the picture as it is"
+            )
+        self.r, self.channels, self.activation, self.padding = r, channels, activation, padding
+        self.center, self.gain = center, gain
+        self.conv1 = nn.Conv2d(channels, 64, 5)
+        self.conv2 = nn.Conv2d(64, 32, 3)
+        self.conv3 = nn.Conv2d(32, channels * r * r, 3)
+        for layer in (self.conv1, self.conv2, self.conv3):
+            nn.init.xavier_uniform_(layer.weight)  # suits tanh, about linear near zero
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+
+    @property
+    def halo(self) -> int:
+        """Low-resolution pixels of context that `preshuffled` wants on each side of a patch."""
+        return REACH if self.padding == "replicate" else 0
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """Upscale `(batch, channels, height, width)`, 0..1, to r times the height and width."""
+        if self.halo:
+            picture = F.pad(picture, [self.halo] * 4, mode="replicate")
+        return F.pixel_shuffle(self.preshuffled(picture), self.r)
+
+    def preshuffled(self, patch: Tensor) -> Tensor:
+        """Give the output before the shuffle, `(batch, channels r^2, height, width)`.
+
+        `patch` is `(batch, channels, height + 2 halo, width + 2 halo)`, 0..1: with its context
+        around it where the network does not pad.
+        """
+        act, inner = ACTIVATIONS[self.activation], 0 if self.halo else 1
+        if not self.halo:
+            # Zeros of the picture itself, not of the shifted one, as a plain port pads: so the
+            # shift folds away exactly here too.
+            patch = F.pad(patch, [2] * 4)
+        hidden = act(self.conv1((patch - self.center) * self.gain))
+        hidden = act(F.conv2d(hidden, self.conv2.weight, self.conv2.bias, padding=inner))
+        output = F.conv2d(hidden, self.conv3.weight, self.conv3.bias, padding=inner)
+        return output / self.gain + self.center
+
+    @torch.no_grad()
+    def fold(self) -> "ESPCN":
+        """Give the same function as three plain convolutions, `center` 0 and `gain` 1."""
+        folded = ESPCN(self.r, self.channels, self.activation, self.padding, center=0.0, gain=1.0)
+        folded.to(self.conv1.weight).load_state_dict(self.state_dict())
+        first, last = folded.conv1, folded.conv3
+        assert first.bias is not None
+        assert last.bias is not None
+        first.weight.mul_(self.gain)
+        first.bias.sub_(self.center * first.weight.sum((1, 2, 3)))
+        last.weight.div_(self.gain)
+        last.bias.div_(self.gain).add_(self.center)
+        return folded

@@ -1,0 +1,110 @@
+"""SOAP, the optimiser of the default run: Adam in the eigenbasis of Shampoo's preconditioner.
+
+Vyas et al. 2024, "SOAP: Improving and Stabilizing Shampoo using Adam", arXiv 2409.11321, Algorithm
+3. Natural pictures put nearly all their variance in a few smooth directions, so a first-order
+optimiser finds the best linear filter first and stays near it for thousands of epochs; in the
+eigenbasis of the gradients' covariance all directions learn at the same pace.
+
+Libraries were measured first, on this network and these patches. heavyball 3.2.1 learns as well
+step for step, but its step takes 15 ms where this one takes 4 and the network 18, compiles itself
+unless told not to, and brings 10,000 lines; pytorch_optimizer 4.1.0 fails on biases when it views
+a kernel as a matrix, and learns more slowly when it does not.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class SOAP(torch.optim.Optimizer):
+    """Adam in a slowly turning eigenbasis, one for each side of each kernel seen as a matrix.
+
+    A kernel `(out, in, height, width)` is a matrix `(out, in height width)`; biases get plain
+    Adam. `lr` is the step's size as in Adam. `betas` are the decays of the averages of the gradient
+    and of its square in the eigenbasis, `shampoo_beta` that of the two covariances. `refresh_every`
+    is the number of steps between two turns of the bases, each a step of power iteration and a
+    QR decomposition. The first step only takes the measure of the gradient and changes nothing.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 3e-3,
+        betas: tuple[float, float] = (0.95, 0.95),
+        shampoo_beta: float = 0.95,
+        eps: float = 1e-8,
+        refresh_every: int = 10,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "betas": tuple(betas),
+            "shampoo_beta": shampoo_beta,
+            "eps": eps,
+            "refresh_every": refresh_every,
+        }
+        super().__init__(params, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+        """Take one step; `closure`, if given, computes the gradients first and gives the loss."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for param in group["params"]:
+                if param.grad is not None:
+                    self._step(param, self.state[param], group)
+        return loss
+
+    def _step(self, param: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+        grad = param.grad.reshape(len(param), -1)  # type: ignore[union-attr]
+        if not state:
+            state["step"] = 0
+            state["average"], state["square"] = torch.zeros_like(grad), torch.zeros_like(grad)
+            if param.ndim > 1:
+                for side, cov in _covariances(grad).items():
+                    state[f"{side}_cov"] = cov * (1 - group["shampoo_beta"])
+                    state[f"{side}_basis"] = torch.linalg.eigh(cov).eigenvectors.flip(1)
+            return
+        beta1, beta2 = group["betas"]
+        state["step"] += 1
+        state["average"].lerp_(grad, 1 - beta1)
+        state["square"].mul_(beta2).add_(_rotate(grad, state).square(), alpha=1 - beta2)
+        average = _rotate(state["average"], state) / (1 - beta1 ** state["step"])
+        square = state["square"] / (1 - beta2 ** state["step"])
+        update = _rotate_back(average / (square.sqrt() + group["eps"]), state)
+        param.sub_(update.reshape(param.shape), alpha=group["lr"])
+        if param.ndim > 1:
+            for side, cov in _covariances(grad).items():
+                state[f"{side}_cov"].lerp_(cov, 1 - group["shampoo_beta"])
+            if state["step"] % group["refresh_every"] == 0:
+                _refresh(state)
+
+
+def _covariances(grad: Tensor) -> dict[str, Tensor]:
+    return {"left": grad @ grad.mT, "right": grad.mT @ grad}
+
+
+def _rotate(grad: Tensor, state: dict[str, Any]) -> Tensor:
+    """Give a gradient in the eigenbasis; a bias, which has none, as it is."""
+    if "left_basis" not in state:
+        return grad
+    return state["left_basis"].mT @ grad @ state["right_basis"]
+
+
+def _rotate_back(update: Tensor, state: dict[str, Any]) -> Tensor:
+    if "left_basis" not in state:
+        return update
+    return state["left_basis"] @ update @ state["right_basis"].mT
+
+
+def _refresh(state: dict[str, Any]) -> None:
+    """Turn both bases towards the covariances' eigenvectors, the largest first (Algorithm 4)."""
+    for dim, side in enumerate(("left", "right")):
+        cov, basis = state[f"{side}_cov"], state[f"{side}_basis"]
+        order = (basis * (cov @ basis)).sum(0).argsort(descending=True)
+        state["square"] = state["square"].index_select(dim, order)
+        state[f"{side}_basis"] = torch.linalg.qr(cov @ basis[:, order]).Q
