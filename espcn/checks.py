@@ -1,0 +1,35 @@
+"""Checks of settings: each error names the setting, the rule, the value and the remedy."""
+
+import math
+from collections.abc import Collection
+from typing import Any
+
+
+def whole(name: str, value: Any, least: int, remedy: str) -> None:
+    """Raise unless `value` is a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        rule = f"must be a whole number of at least {least}"
+        raise ValueError(f"`{name}` (={value}) {rule}: {remedy}")
+
+
+def fraction(name: str, value: Any, remedy: str) -> None:
+    """Raise unless `value` lies in 0..1."""
+    if not _is_number(value) or not 0 <= value <= 1:
+        raise ValueError(f"`{name}` (={value}) must be a fraction, 0 to 1: {remedy}")
+
+
+def number(name: str, value: Any, remedy: str, above: float | None = None) -> None:
+    """Raise unless `value` is a finite number of at least 0, or greater than `above`."""
+    if not _is_number(value) or value < 0 or (above is not None and value <= above):
+        rule = "must be a number of at least 0" if above is None else f"must be above {above:g}"
+        raise ValueError(f"`{name}` (={value}) {rule}: {remedy}")
+
+
+def choice(name: str, value: Any, choices: Collection[str]) -> None:
+    """Raise unless `value` is one of `choices`."""
+    if value not in choices:
+        raise ValueError(f"`{name}` (={value}) must be one of {', '.join(choices)}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,76 @@
+"""What the tests share: where the real sets are, a small set of pictures, running a command."""
+
+import logging
+import os
+import runpy
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from PIL import Image
+
+Done = subprocess.CompletedProcess
+Call = Callable[..., Done]
+
+ROOT = Path(__file__).parent.parent
+# One thread: tests are small, and the same figures come out on any number of cores.
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+
+
+def run(*arguments: str, timeout: float = 120, **environment: str) -> Done:
+    """Run a command of the project as a user would, from its root; give its output as text."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=ENVIRONMENT | environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+
+
+@pytest.fixture
+def call(capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """Give `run` without the seconds that a new process takes to import torch and Lightning."""
+
+    def script(name: str, *arguments: str) -> Done:
+        monkeypatch.chdir(ROOT)
+        monkeypatch.setattr(sys, "argv", [name, *arguments])
+        # Hydra hangs its handlers there, on streams that end with the test.
+        monkeypatch.setattr(logging.getLogger(), "handlers", [])
+        capfd.readouterr()
+        code = 0
+        try:
+            runpy.run_path(name, run_name="__main__")
+        except SystemExit as left:
+            code = left.code if isinstance(left.code, int) else int(left.code is not None)
+            print(left.code if isinstance(left.code, str) else "", file=sys.stderr)
+        finally:
+            GlobalHydra.instance().clear()
+        printed = capfd.readouterr()
+        return subprocess.CompletedProcess([name, *arguments], code, printed.out, printed.err)
+
+    return script
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder of eight real crops of 96x96, two of them grey, cut from astronaut and coins.
+
+    Small enough to train on in a second, and never downloaded.
+    """
+    import skimage.data
+
+    folder = tmp_path_factory.mktemp("pictures")
+    color, grey = skimage.data.astronaut(), skimage.data.coins()
+    for index in range(6):
+        top = 70 * index
+        Image.fromarray(color[top : top + 96, 150:246]).save(folder / f"color{index}.png")
+    for index in range(2):
+        crop = np.ascontiguousarray(grey[100 * index : 100 * index + 96, 40:136])
+        Image.fromarray(crop).save(folder / f"grey{index}.png")
+    return folder
