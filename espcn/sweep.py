@@ -1,0 +1,105 @@
+"""Gathering a sweep: one table of all its jobs, from what lies on disk.
+
+    python -m espcn.sweep outputs/multirun/2026-01-31/12-00-00
+
+Sorted by the PSNR on the validation images, never by a test set.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from espcn.files import write_csv, write_text
+from espcn.runs import CONFIG, flatten, read_config, read_result
+
+
+class GatherSweep(Callback):
+    """Hydra's callback that gathers a sweep once its last job has ended."""
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Write and print the table; leave with exit code 1 if a job has not completed."""
+        rows = gather(Path(config.hydra.sweep.dir))
+        if not rows or any(row["status"] != "completed" for row in rows):
+            # Hydra turns exceptions here into warnings; this one is none to it.
+            raise SystemExit(1)
+
+
+def gather(directory: Path) -> list[dict[str, Any]]:
+    """Write sweep.csv, sweep.md and the plots of a sweep, print its table, and give its rows.
+
+    A row holds the job's settings and results under the names of result.json, test sets under
+    theirs (`psnr.Set5`), and `run`, the job's folder. A job that was killed has no result: it is a
+    row with the status interrupted.
+    """
+    rows = [_row(path.parent) for path in sorted(directory.glob(f"*/{CONFIG}"))]
+    if not rows:
+        print(f"No job of {directory} has begun: there is nothing to gather", file=sys.stderr)
+        return []
+    best_first = sorted(rows, key=lambda row: -(row.get("val_psnr") or float("-inf")))
+    swept = _swept(rows)
+    write_csv(directory / "sweep.csv", best_first)
+    _write_tables(directory, best_first, swept)
+    _draw(directory, rows, swept)
+    return best_first
+
+
+def _row(directory: Path) -> dict[str, Any]:
+    settings = flatten(read_config(directory) or {})
+    result = read_result(directory)
+    # A result of other settings is left from before a resumed run was given another length.
+    if result is None or any(result.get(name) != value for name, value in settings.items()):
+        stop = "stopped before its end: start the sweep again in its directory"
+        result = {"status": "interrupted", "error": stop}
+    return {"run": directory.name} | settings | flatten(result)
+
+
+def _swept(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Give the names of the settings that differ between jobs, but for what follows from others."""
+    settings = [name for name in rows[0] if name not in ("run", "status")]
+    settings = settings[: settings.index("error")] if "error" in settings else settings
+    names = [name for name in settings if len({str(row.get(name)) for row in rows}) > 1]
+    by_optim: dict[str, set[str]] = {}
+    for row in rows:
+        by_optim.setdefault(str(row.get("optim")), set()).add(str(row.get("lr")))
+    if "optim" in names and all(len(rates) == 1 for rates in by_optim.values()):
+        names = [name for name in names if name != "lr"]  # each optimiser's own, not swept
+    return [name for name in names if not name.startswith("optim.") or "optim" not in names]
+
+
+def _write_tables(directory: Path, rows: Sequence[dict[str, Any]], swept: list[str]) -> None:
+    from espcn.report import table
+
+    sets = [name for row in rows for name in row if name.startswith("psnr.")]
+    titles = dict.fromkeys([*swept, "val_psnr", *sets])
+    short = []
+    for row in rows:
+        line = {title.removeprefix("psnr."): row.get(title) for title in titles}
+        line |= {"epochs": row.get("epochs"), "seconds": row.get("duration_s")}
+        line |= {"status": row["status"], "run": row["run"]}
+        error = str(row.get("error") or "").partition("\n")[0]
+        short.append(line | {"error": error if len(error) <= 90 else error[:87] + "..."})
+    text = f"{len(rows)} jobs, the best first by the PSNR on the validation images"
+    write_text(directory / "sweep.md", f"{text}\n\n{table(short, settings=swept, markdown=True)}\n")
+    print(
+        f"\n{text}\n\n{table(short, settings=swept)}\n\nWritten to {directory}: sweep.csv, sweep.md"
+    )
+
+
+def _draw(directory: Path, rows: Sequence[dict[str, Any]], swept: list[str]) -> None:
+    for name in swept:
+        if all(isinstance(row.get(name), int | float) for row in rows):
+            from espcn.report import plot_sweep
+
+            others = [other for other in swept if other != name]
+            plot_sweep(rows, name, others, directory / f"sweep_{name}.png")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
+        sys.exit("usage: python -m espcn.sweep DIR    (the directory of a sweep)")
+    if not gather(Path(sys.argv[1])):
+        sys.exit(1)

@@ -1,0 +1,136 @@
+"""The LightningModule: the loss, the optimiser and how its rate goes down."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
+
+from espcn import checks
+from espcn.model import ESPCN
+
+SCHEDULES = ("plateau", "cosine")
+
+
+class SuperResolution(pl.LightningModule):
+    """Trains an ESPCN on preshuffled patches by the mean squared error (the paper's Eq. 6).
+
+    `optimizer` makes a torch optimiser from parameter groups and `lr=`. The last layer's rate is
+    the fraction `last_layer_lr` of the others' ("the final layer learns 10 times slower", section
+    3.2).
+
+    `schedule` is `plateau`: the rate falls to a tenth after `plateau_patience` + 1 epochs whose
+    validation loss is not below the best by more than `mu`, down to `lr_end`, each layer to its
+    own share of it. Or `cosine`: along half a cosine from `lr` to `lr_end`, step by step, over the
+    run's whole length. `settings` are plain values that the checkpoints carry.
+    """
+
+    def __init__(
+        self,
+        network: ESPCN,
+        optimizer: Callable[..., torch.optim.Optimizer],
+        lr: float,
+        lr_end: float,
+        last_layer_lr: float = 1.0,
+        schedule: str = "plateau",
+        mu: float = 1e-6,
+        plateau_patience: int = 0,
+        settings: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        checks.number("lr", lr, "1e-3 is usual for adam", above=0)
+        checks.number("lr_end", lr_end, "the paper ends at 1e-4")
+        if lr_end > lr:
+            raise ValueError(f"`lr_end` (={lr_end}) must not be above `lr` (={lr}): lower it")
+        checks.fraction("last_layer_lr", last_layer_lr, "the paper's is 0.1")
+        checks.choice("schedule", schedule, SCHEDULES)
+        checks.number("mu", mu, "the notebook's is 1e-6")
+        checks.whole("plateau_patience", plateau_patience, 0, "the notebook's is 0")
+        self.network, self.optimizer = network, optimizer
+        self.lr, self.lr_end, self.last_layer_lr = lr, lr_end, last_layer_lr
+        self.schedule, self.mu, self.plateau_patience = schedule, mu, plateau_patience
+        self.save_hyperparameters(settings or {})
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Give the loss of a batch of uint8 patches and targets."""
+        return self._log_loss("train_loss", batch)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Give the loss of a batch of held-out patches and targets."""
+        return self._log_loss("val_loss", batch)
+
+    def _log_loss(self, name: str, batch: tuple[Tensor, Tensor]) -> Tensor:
+        low, target = (part.to(self.dtype) / 255 for part in batch)
+        loss = F.mse_loss(self.network.preshuffled(low), target)
+        self.log(name, loss, on_step=False, on_epoch=True, batch_size=len(low))
+        return loss
+
+    def configure_optimizers(self) -> Any:
+        """Make the optimiser, in whose second group the last layer stands, and the scheduler."""
+        last = list(self.network.conv3.parameters())
+        body = [*self.network.conv1.parameters(), *self.network.conv2.parameters()]
+        groups = [{"params": body}, {"params": last, "lr": self.lr * self.last_layer_lr}]
+        optimizer = self.optimizer(groups, lr=self.lr)
+        if self.schedule == "cosine":
+            return {
+                "optimizer": optimizer,
+                "lr_scheduler": {"scheduler": self._cosine(optimizer), "interval": "step"},
+            }
+        # A floor for each group: with a common one, the slower last layer would be there after a
+        # single drop and stay.
+        floors = [self.lr_end, self.lr_end * self.last_layer_lr]
+        scheduler = ReduceLROnPlateau(
+            optimizer,
+            factor=0.1,
+            patience=self.plateau_patience,
+            threshold=self.mu,
+            threshold_mode="abs",
+            min_lr=floors,
+            eps=0.0,
+        )
+        config = {"scheduler": scheduler, "interval": "epoch", "monitor": "val_loss"}
+        return {"optimizer": optimizer, "lr_scheduler": config}
+
+    def _cosine(self, optimizer: torch.optim.Optimizer) -> LambdaLR:
+        steps = self.trainer.estimated_stepping_batches
+        floor = self.lr_end / self.lr
+
+        def share(step: int) -> float:
+            return floor + (1 - floor) * (1 + math.cos(math.pi * min(step / steps, 1))) / 2
+
+        return LambdaLR(optimizer, share)
+
+    def lr_scheduler_step(self, scheduler: LRScheduler | ReduceLROnPlateau, metric: Any) -> None:
+        """Step the cosine; leave the plateau to `on_train_epoch_end`."""
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step()
+
+    def on_train_epoch_end(self) -> None:
+        """Step the plateau before the epoch's checkpoint is written.
+
+        Lightning would step it afterwards, and a run resumed from that checkpoint would miss the
+        drop.
+        """
+        scheduler = self.lr_schedulers()
+        rate = self.optimizers().param_groups[0]["lr"]  # type: ignore[union-attr]
+        self.log("lr", rate)
+        if isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step(self.trainer.callback_metrics["val_loss"])
+
+
+def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """Give the `avg_fn` of an exponential moving average of the weights that warms up.
+
+    Its decay grows with the number of steps n as (1 + n) / (10 + n), up to `decay`: without that, a
+    third of the average after 1,000 steps at 0.999 would still be the random start.
+    """
+
+    def average(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+        n = float(count)
+        return averaged.lerp(current, 1 - min(decay, (1 + n) / (10 + n)))
+
+    return average

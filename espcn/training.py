@@ -1,0 +1,331 @@
+"""The job behind train.py: one run, from its configuration to its result file."""
+
+import logging
+import math
+import os
+import platform
+import signal
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import hydra
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import (
+    Callback,
+    EarlyStopping,
+    ModelCheckpoint,
+    Timer,
+    WeightAveraging,
+)
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from espcn import checks, report
+from espcn.checkpoint import NETWORK_SETTINGS, WholeFileIO, load_network
+from espcn.data import PatchData
+from espcn.datasets import ImageSet, load_test
+from espcn.evaluation import Score, set_psnr
+from espcn.files import write_json
+from espcn.history import History, TrainingProgress
+from espcn.model import ESPCN
+from espcn.runs import RESULT, flatten, read_result
+from espcn.task import SuperResolution, moving_average
+
+BENCHMARK = (0.0, "bicubic")  # the protocol's blur and downsampling
+
+_interrupted = False  # once a person has stopped a sweep, its later jobs do not begin
+
+
+def train(settings: dict[str, Any], directory: Path) -> dict[str, Any]:
+    """Carry out a run, or what is left of it, in `directory`; give the content of its result.json.
+
+    A run that is finished is left alone; one that was stopped goes on from its last.ckpt. Never
+    raises for what goes wrong inside the run: the result's `status` is then failed or interrupted,
+    its `error` says why, and a message has been printed.
+    """
+    global _interrupted
+    done = read_result(directory)
+    same = done is not None and all(done.get(k) == v for k, v in flatten(settings).items())
+    if done is not None and same and done["status"] == "completed":
+        print(f"Finished already: {directory}")
+        return done
+    if _interrupted:
+        return {"status": "interrupted", "error": "the sweep was stopped before this job began"}
+    result: dict[str, Any] = {"status": "failed", "error": None} | flatten(settings)
+    run = Run(settings, directory, result)
+    signals: list[str] = []
+    try:
+        with _interrupts(signals):
+            run.carry_out()
+        result["status"] = "completed"
+    except (KeyboardInterrupt, SystemExit):  # Lightning makes the one into the other
+        _interrupted = True
+        result |= {"status": "interrupted", "error": f"stopped by {', '.join(signals)}"}
+        print(f"\nStopped. Go on with: python train.py resume={directory}", file=sys.stderr)
+    except Exception as error:
+        result["error"] = f"{error}" or type(error).__name__
+        expected = isinstance(error, ValueError | OSError)
+        if not expected or os.environ.get("HYDRA_FULL_ERROR") == "1":
+            traceback.print_exc()
+        print(f"Error: {result['error']}", file=sys.stderr)
+    run.record()
+    return result
+
+
+class Run:
+    """One run: what it needs, what it does, and what it writes down, in the order of its methods.
+
+    `result` is filled along the way, so that whatever is known stands in result.json however the
+    run ends.
+    """
+
+    def __init__(self, settings: dict[str, Any], directory: Path, result: dict[str, Any]) -> None:
+        self.settings, self.directory, self.result = settings, directory, result
+        self.history = History(directory)
+        self.timings: dict[str, float] = {}
+
+    def build(self) -> tuple[PatchData, SuperResolution, pl.Trainer]:
+        """Make the data, the task and the trainer, which check all settings; read nothing yet."""
+        s = self.settings
+        checks.whole("seed", s["seed"], 0, "any such number will do, say 0")
+        pl.seed_everything(s["seed"], verbose=False)
+        network = ESPCN(**{name: s[name] for name in NETWORK_SETTINGS})
+        return self._data(network), self._task(network), self._trainer()
+
+    def carry_out(self) -> None:
+        """Prepare the data, train, and score the best weights."""
+        s = self.settings
+        data, task, trainer = self.build()
+        self.result |= {
+            "device": _device_name(trainer),
+            "threads": torch.get_num_threads(),
+            "versions": report.versions(),
+        }
+        with self._timed("prepare_s"):
+            print(data.prepare())
+            test_sets, missing = load_test(s["sets"], s["data_dir"])
+        for line in missing:
+            print(line)
+        self.result |= {
+            "dataset": data.images.name,
+            "fingerprint": data.images.fingerprint,
+            "images": len(data.images.images),
+            "patches": len(data.train_patches or ()),
+            "val_images": len(data.val_images),
+            "val_patches": len(data.val_patches),
+        }
+        last = self.directory / "last.ckpt"
+        with self._timed("train_s"), warnings.catch_warnings():
+            _quieten_lightning()
+            trainer.fit(task, data, ckpt_path=last if last.is_file() else None, weights_only=True)
+        self._check_finite()
+        with self._timed("evaluate_s"):
+            self._score(data, test_sets, trainer.strategy.root_device)
+
+    def record(self) -> None:
+        """Write result.json and the plot of the losses, from whatever is known."""
+        best = self.history.best()
+        if best is not None:
+            self.result |= {
+                "best_epoch": best["epoch"],
+                "train_loss": best["train_loss"],
+                "val_loss": best["val_loss"],
+                "epochs": self.history.rows[-1]["epoch"],
+                "checkpoint": str(self.directory / "best.ckpt"),
+            }
+            # A resumed run's training counts in all its parts.
+            self.timings["train_s"] = self.history.rows[-1]["seconds"]
+        self.result |= self.timings | {"duration_s": round(sum(self.timings.values()), 3)}
+        self.directory.mkdir(parents=True, exist_ok=True)
+        write_json(self.directory / RESULT, self.result)
+        if best is not None:
+            report.plot_losses(self.history.rows, self.directory / "losses.png", "Training")
+
+    def _data(self, network: ESPCN) -> PatchData:
+        s = self.settings
+        options = {k: v for k, v in s["data"].items() if k != "name"}
+        shared = {k: s[k] for k in ("r", "channels", "blur", "downsample", "batch_size", "seed")}
+        return PatchData(
+            s["data"]["name"], data_dir=s["data_dir"], halo=network.halo, **options, **shared
+        )
+
+    def _task(self, network: ESPCN) -> SuperResolution:
+        s = self.settings
+        if s["schedule"] == "plateau" and not s["data"]["val_fraction"] and not s["data"]["folds"]:
+            raise ValueError(
+                "`schedule` (=plateau) must have a validation loss to watch, but "
+                "`data.val_fraction` is 0: take schedule=cosine or hold images out"
+            )
+        options = {k: v for k, v in s["optim"].items() if k not in ("name", "lr")}
+        names = ("lr", "lr_end", "last_layer_lr", "schedule", "mu", "plateau_patience")
+        kept = (*NETWORK_SETTINGS, "blur", "downsample")
+        return SuperResolution(
+            network,
+            hydra.utils.instantiate(options, _partial_=True),
+            **{name: s[name] for name in names},
+            settings={name: s[name] for name in kept},
+        )
+
+    def _trainer(self) -> pl.Trainer:
+        s = self.settings
+        checks.whole("max_epochs", s["max_epochs"], 1, "the number of times that all is seen")
+        checks.fraction("averaging", s["averaging"], "0.999 is usual, 0 is none")
+        callbacks: list[Callback] = [self.history, TrainingProgress()]
+        judged = s["data"]["val_fraction"] > 0 or s["data"]["folds"]
+        if s["averaging"]:
+            callbacks.append(WeightAveraging(avg_fn=moving_average(s["averaging"])))
+        if judged:
+            checks.whole("patience", s["patience"], 1, "the paper stops after 100 epochs")
+            checks.number("stop_delta", s["stop_delta"], "the notebook's is 1e-8")
+            callbacks.append(
+                EarlyStopping(
+                    "val_loss",
+                    min_delta=s["stop_delta"],
+                    patience=s["patience"],
+                    check_on_train_epoch_end=True,
+                )
+            )
+        if s["max_time"] is not None:
+            callbacks.append(Timer(_duration(s["max_time"]), interval="epoch", verbose=False))
+        common: dict[str, Any] = {
+            "dirpath": self.directory,
+            "save_on_train_epoch_end": True,
+            "enable_version_counter": False,
+            "auto_insert_metric_name": False,
+        }
+        if s["snapshot_every"] is not None:
+            every = s["snapshot_every"]
+            checks.whole("snapshot_every", every, 1, "the notebook's is 100")
+            # Lightning numbers epochs from 0: step has the number that people expect.
+            callbacks.append(
+                ModelCheckpoint(
+                    filename="snapshots/step{step}", save_top_k=-1, every_n_epochs=every, **common
+                )
+            )
+        monitor = "val_loss" if judged else None
+        callbacks.append(
+            ModelCheckpoint(filename="best", monitor=monitor, save_last=True, **common)
+        )
+        with warnings.catch_warnings():
+            _quieten_lightning()
+            return pl.Trainer(
+                **s["trainer"],
+                max_epochs=s["max_epochs"],
+                callbacks=callbacks,
+                plugins=[WholeFileIO()],
+                logger=TensorBoardLogger(self.directory, name="tensorboard", version=""),
+                default_root_dir=self.directory,
+                deterministic=True,
+                num_sanity_val_steps=0,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                log_every_n_steps=1,
+            )
+
+    def _check_finite(self) -> None:
+        last = self.history.rows[-1] if self.history.rows else None
+        if last and not all(math.isfinite(last[k] or 0.0) for k in ("train_loss", "val_loss")):
+            raise ValueError(
+                f"the loss is no longer finite after epoch {last['epoch']}: lower `lr` "
+                f"(={self.settings['lr']})"
+            )
+
+    def _score(self, data: PatchData, test_sets: list[ImageSet], device: torch.device) -> None:
+        """Score best.ckpt on the held-out images and on the test sets; print the table."""
+        network, settings = load_network(self.directory / "best.ckpt")
+        network.to(device)
+        matched = (settings["blur"], settings["downsample"])
+        names = [str(i) for i in range(len(data.val_images))]
+        held_out = ImageSet(
+            "validation", names, [i.permute(1, 2, 0).numpy() for i in data.val_images], "", ""
+        )
+        val = set_psnr(network, held_out, *BENCHMARK)
+        self.result["val_psnr"] = val.psnr
+        scores: dict[tuple, dict[str, Score]] = {BENCHMARK: {}, matched: {}}
+        for degradation, of_sets in scores.items():
+            for images in test_sets:
+                of_sets[images.name] = set_psnr(network, images, *degradation)
+        benchmark = scores[BENCHMARK]
+        self.result["psnr"] = {name: one.psnr for name, one in benchmark.items()}
+        self.result["psnr_matched"] = {name: one.psnr for name, one in scores[matched].items()}
+        self.result["bicubic_psnr"] = {name: one.bicubic_psnr for name, one in benchmark.items()}
+        if network.channels == 3:
+            self.result["psnr_rgb_notebook"] = {
+                name: one.psnr_rgb_notebook for name, one in scores[matched].items()
+            }
+        columns = {"bicubic": self.result["bicubic_psnr"], "this run": self.result["psnr"]}
+        print("\n" + report.score_table(network.r, columns))
+        if val.psnr is not None:
+            print(f"\nvalidation images: {val.psnr:.2f} dB, bicubic {val.bicubic_psnr:.2f} dB")
+        print(f"Trained on {data.images.name}; all of it is in {self.directory}")
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.timings[name] = round(time.monotonic() - start, 3)
+
+
+@contextmanager
+def _interrupts(signals: list[str]) -> Iterator[None]:
+    """Let SIGTERM stop a run as Ctrl-C does; add to `signals` the names of those that came.
+
+    Gives both their old meaning back afterwards: Lightning switches Ctrl-C off once it came.
+    """
+
+    def stop(signum: int, frame: Any) -> None:
+        signals.append(signal.Signals(signum).name)
+        raise KeyboardInterrupt
+
+    old = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for number in old:
+            signal.signal(number, stop)
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+def _duration(max_time: Any) -> timedelta:
+    """Give a length of time from `DD:HH:MM:SS` or seconds."""
+    try:
+        days, hours, minutes, seconds = (["0"] * 3 + str(max_time).split(":"))[-4:]
+        if str(max_time).count(":") not in (0, 3):
+            raise ValueError
+        return timedelta(int(days), float(seconds), hours=int(hours), minutes=int(minutes))
+    except ValueError:
+        raise ValueError(
+            f"`max_time` (={max_time}) must be seconds or DD:HH:MM:SS: 00:00:05:00 is five minutes"
+        ) from None
+
+
+def _device_name(trainer: pl.Trainer) -> str:
+    if trainer.strategy.root_device.type == "cuda":
+        return torch.cuda.get_device_name(trainer.strategy.root_device)
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor() or platform.machine()} (cpu)"
+
+
+def _quieten_lightning() -> None:
+    """Leave out what does not help here: tips, and hints on workers, which batches do not need."""
+    for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",
+        ".*Checkpoint directory .* exists and is not empty.*",
+        ".*LeafSpec.* is deprecated.*",
+        "Total length of `list` across ranks is zero.*",
+    ):
+        warnings.filterwarnings("ignore", message)

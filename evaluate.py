@@ -1,0 +1,37 @@
+"""Score a checkpoint on test sets: compose the configuration, call the job, set the exit code.
+
+python evaluate.py ckpt=outputs/2026-01-31/12-00-00/best.ckpt
+python evaluate.py --help
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from espcn import runs
+
+runs.register_resolvers()
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")
+def main(config: DictConfig) -> None:
+    """Evaluate one checkpoint."""
+    settings = runs.plain(config)
+    if settings["ckpt"] is None:
+        sys.exit("Error: `ckpt` must be given: ckpt=outputs/DATE/TIME/best.ckpt")
+    from espcn.evaluation import evaluate  # torch: only when there is work to do
+
+    try:
+        evaluate(**settings, directory=Path(HydraConfig.get().runtime.output_dir))
+    except (ValueError, OSError) as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        sys.exit(f"Error: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""Sweeps: jobs that fail, stop, finish and come back, and the table over them."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ENVIRONMENT, ROOT, Call, run
+from test_train import tiny
+
+from espcn.runs import settings_hash
+from espcn.sweep import gather
+
+
+def rows(directory: Path) -> list[dict[str, str]]:
+    with (directory / "sweep.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def sweep(pictures: Path, directory: Path, *swept: str) -> list[str]:
+    where = f"hydra.sweep.dir={directory}"
+    return ["train.py", "-m", *tiny(pictures, max_epochs=2), where, *swept]
+
+
+@pytest.fixture(scope="module")
+def swept(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, int]:
+    """Give a sweep's directory, what it printed, and its exit code; one value can't be run."""
+    directory = tmp_path_factory.mktemp("sweep") / "here"
+    done = run(*sweep(pictures, directory, "blur=0.3,-1,0.1", "optim=adam,soap"), timeout=200)
+    return directory, done.stdout, done.returncode
+
+
+def test_failed_jobs_are_rows_with_their_error_and_the_others_keep_theirs(
+    swept: tuple[Path, str, int],
+) -> None:
+    directory, printed, code = swept
+    assert code == 1
+    table = rows(directory)
+    assert [row["status"] for row in table] == ["completed"] * 4 + ["failed"] * 2
+    assert all("`blur` (=-1) must be" in row["error"] for row in table[4:])
+    assert "6 jobs" in printed
+    assert (directory / "sweep.md").read_text().count("\n|") == 8
+    assert (directory / "sweep_blur.png").stat().st_size > 1000
+
+
+def test_table_is_sorted_by_the_validation_images(swept: tuple[Path, str, int]) -> None:
+    scores = [float(row["val_psnr"]) for row in rows(swept[0])[:4]]
+    assert scores == sorted(scores, reverse=True)
+    assert len(set(scores)) == 4
+
+
+def test_columns_have_the_names_of_the_command_line(swept: tuple[Path, str, int]) -> None:
+    first = rows(swept[0])[0]
+    assert {"blur", "optim", "data.patch", "lr", "val_psnr", "psnr.skimage-test"} <= first.keys()
+    # Beside the two swept settings stands no third, though each optimiser has its own rate.
+    head = (swept[0] / "sweep.md").read_text().splitlines()[2]
+    assert [cell.strip() for cell in head.strip("|").split("|")][:3] == [
+        "optim",
+        "blur",
+        "val_psnr",
+    ]
+
+
+def test_sweep_started_again_skips_what_is_finished_and_takes_new_values(
+    call: Call, swept: tuple[Path, str, int], pictures: Path
+) -> None:
+    directory = swept[0]
+    before = {path: path.stat().st_mtime_ns for path in directory.glob("*/best.ckpt")}
+    done = call(*sweep(pictures, directory, "blur=0.2,0.3,0.1", "optim=soap,adam"))
+    assert done.stdout.count("Finished already") == 4
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert len(list(directory.glob("*/best.ckpt"))) == 6
+    assert done.returncode == 1  # the two jobs that failed still lie there
+
+
+def test_gathering_again_gives_the_same_table(swept: tuple[Path, str, int]) -> None:
+    before = rows(swept[0])
+    done = run("-m", "espcn.sweep", str(swept[0]))
+    assert done.returncode == 0
+    assert rows(swept[0]) == before
+
+
+def test_stopped_sweep_gathers_what_it_has_and_goes_on_later(
+    pictures: Path, tmp_path: Path
+) -> None:
+    directory, arguments = tmp_path / "here", tiny(pictures, max_epochs=60)
+    command = [sys.executable, "train.py", "-m", *arguments, "seed=0,1,2"]
+    with subprocess.Popen(
+        [*command, f"hydra.sweep.dir={directory}"], cwd=ROOT, env=ENVIRONMENT, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        deadline = time.monotonic() + 100
+        while len(list(directory.glob("*/last.ckpt"))) < 2:  # the second job has begun
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGINT)
+        printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert [row["status"] for row in rows(directory)] == ["completed", *["interrupted"] * 2]
+    assert "3 jobs" in printed
+    epochs = json.loads(next(directory.glob("*/result.json")).read_text())["epochs"]
+    assert epochs > 0
+    again = run(*command[1:], f"hydra.sweep.dir={directory}", timeout=200)
+    assert again.returncode == 0, again.stderr
+    assert [row["status"] for row in rows(directory)] == ["completed"] * 3
+    assert {row["epochs"] for row in rows(directory)} == {"60"}
+
+
+def test_killed_job_is_a_row_that_says_so(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "abc").mkdir()
+    (tmp_path / "abc" / "config.yaml").write_text("blur: 0.5\n")
+    (row,) = gather(tmp_path)
+    assert (row["run"], row["blur"], row["status"]) == ("abc", 0.5, "interrupted")
+    assert "stopped before its end" in capsys.readouterr().out
+
+
+def test_gathering_nothing_is_an_error(tmp_path: Path) -> None:
+    done = run("-m", "espcn.sweep", str(tmp_path))
+    assert done.returncode == 1
+    assert "there is nothing to gather" in done.stderr
+    assert "usage" in run("-m", "espcn.sweep").stderr
+
+
+def test_job_names_are_those_of_their_settings() -> None:
+    from omegaconf import OmegaConf
+
+    name = settings_hash(_root_=OmegaConf.create({"blur": 0.5, "hydra": {}}))
+    assert len(name) == 10
+    assert name.isalnum()
