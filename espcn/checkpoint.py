@@ -55,8 +55,8 @@ def load_network(path: str | Path) -> tuple[ESPCN, dict[str, Any]]:
             content = torch.load(path, map_location="cpu", weights_only=True)
         settings = content["hyper_parameters"]
         options = {name: kind(settings[name]) for name, kind in NETWORK_SETTINGS.items()}
-        degradation = {"blur": float(settings["blur"]), "downsample": str(settings["downsample"])}
-        check_degradation(options["r"], **degradation)
+        blur, downsample = float(settings["blur"]), str(settings["downsample"])
+        check_degradation(options["r"], blur, downsample)
         network = ESPCN(**options)
         network.load_state_dict(_network_weights(content["state_dict"]))
     except Exception as error:  # a file from a stranger can fail in any way
@@ -65,7 +65,7 @@ def load_network(path: str | Path) -> tuple[ESPCN, dict[str, Any]]:
             f"`ckpt` (={path}) must be a checkpoint that train.py wrote, but could not be read as "
             f"one: {reason}"
         ) from error
-    return network.eval(), options | degradation
+    return network.eval(), options | {"blur": blur, "downsample": downsample}
 
 
 def _network_weights(state: dict[str, Any]) -> dict[str, Any]:

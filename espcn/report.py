@@ -100,6 +100,7 @@ def plot_losses(rows: Sequence[dict[str, Any]], path: Path, title: str) -> None:
             color="grey",
         )
     scale = "log" if axes.lines else "linear"
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set(xlabel="epoch", ylabel="mean squared error (0..1)", yscale=scale, title=title)
     if axes.lines:
         axes.legend()

@@ -1,0 +1,138 @@
+"""Draw the README's pictures, from photographs that scikit-image carries and a finished run.
+
+python docs/figures.py outputs/DATE/TIME
+"""
+
+import csv
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
+
+from espcn.checkpoint import load_network
+from espcn.color import to_channels
+from espcn.datasets import load_set
+from espcn.degrade import crop_to_multiple, degrade
+from espcn.evaluation import Score, Upscaled, score_set
+from espcn.report import plot_losses, save_figure
+
+HERE = Path(__file__).parent
+R, PATCH, HALO = 3, 17, 4
+BLUE, ORANGE = "#3b6ea5", "#d9822b"
+
+
+def main() -> None:
+    """Draw all four."""
+    if len(sys.argv) != 2:
+        sys.exit("usage: python docs/figures.py RUN_DIR    (the directory of a finished run)")
+    run = Path(sys.argv[1])
+    images = load_set("skimage-test")
+    network, _ = load_network(run / "best.ckpt")
+    draw_data(images.images[0])
+    draw_network()
+    with (run / "epochs.csv").open(newline="") as file:
+        rows: list[dict[str, Any]] = [
+            {name: float(value) for name, value in row.items()} for row in csv.DictReader(file)
+        ]
+    plot_losses(rows, HERE / "training.png", "The default run: loss of each epoch")
+    scored = {
+        score.name: (score, done) for score, done in score_set(network, images, with_ssim=True)
+    }
+    draw_metrics(*scored["chelsea.png"])
+
+
+def draw_data(pixels: np.ndarray) -> None:
+    """Show a photograph, its low-resolution picture, and one patch with its target."""
+    high = crop_to_multiple(to_channels(pixels, 1), R)
+    low = degrade(high, R)
+    top, left = 22, 62  # an eye
+    context = low[0, top - HALO : top + PATCH + HALO, left - HALO : left + PATCH + HALO]
+    target = high[0, top * R : (top + PATCH) * R, left * R : (left + PATCH) * R]
+    figure = Figure(figsize=(11, 3.1))
+    axes = figure.subplots(1, 4, width_ratios=[1.25, 1.25, 1, 1])
+    titles = (
+        "photograph (luma)",
+        "degraded: blur, downsample, 8 bits",
+        f"patch {PATCH}x{PATCH} in its {HALO}-pixel halo",
+        f"target {PATCH * R}x{PATCH * R}",
+    )
+    for axis, picture, title in zip(axes, (high[0], low[0], context, target), titles, strict=True):
+        axis.imshow(picture, cmap="gray", vmin=0, vmax=255)
+        axis.set_title(title, fontsize=9)
+        axis.set_axis_off()
+    for axis, scale in ((axes[0], R), (axes[1], 1)):
+        box = Rectangle((left * scale, top * scale), PATCH * scale, PATCH * scale)
+        box.set(fill=False, edgecolor=ORANGE, linewidth=1.5)
+        axis.add_patch(box)
+    inner = Rectangle((HALO - 0.5, HALO - 0.5), PATCH, PATCH)
+    inner.set(fill=False, edgecolor=ORANGE, linewidth=1.5)
+    axes[2].add_patch(inner)
+    save_figure(figure, HERE / "data.png")
+
+
+def draw_network() -> None:
+    """Show the layers as boxes, the shuffle as the coloured cells that it lays out."""
+    figure = Figure(figsize=(11, 2.6))
+    axis = figure.subplots()
+    axis.set(xlim=(0, 11), ylim=(0, 2.6))
+    axis.set_axis_off()
+    layers = [
+        (0.1, "luma\nh x w x 1", "white"),
+        (1.8, "conv 5x5, tanh\nh x w x 64", "#dbe7f3"),
+        (3.9, "conv 3x3, tanh\nh x w x 32", "#dbe7f3"),
+        (6.0, "conv 3x3\nh x w x r²", "#dbe7f3"),
+    ]
+    for left, text, color in layers:
+        width = 1.2 if left < 1 else 1.6
+        box = FancyBboxPatch((left, 0.8), width, 1, boxstyle="round,pad=0.05")
+        box.set(facecolor=color, edgecolor=BLUE)
+        axis.add_patch(box)
+        axis.text(left + width / 2, 1.3, text, ha="center", va="center", fontsize=9)
+    for start, end in ((1.38, 1.72), (3.48, 3.82), (5.58, 5.92), (7.68, 8.1)):
+        axis.add_patch(
+            FancyArrowPatch((start, 1.3), (end, 1.3), arrowstyle="-|>", mutation_scale=12)
+        )
+    colors = [f"C{i}" for i in range(9)]
+    for row in range(6):
+        for column in range(6):
+            cell = Rectangle((8.2 + column * 0.25, 0.55 + (5 - row) * 0.25), 0.25, 0.25)
+            cell.set(facecolor=colors[row % 3 * 3 + column % 3], edgecolor="white")
+            axis.add_patch(cell)
+    axis.text(8.95, 2.2, "periodic shuffle", ha="center", fontsize=9)
+    axis.text(8.95, 0.28, "r h x r w x 1", ha="center", fontsize=9)
+    axis.text(9.9, 1.3, "each colour is\none of the r²\nchannels", va="center", fontsize=8)
+    save_figure(figure, HERE / "network.png")
+
+
+def draw_metrics(score: Score, done: Upscaled) -> None:
+    """Show one detail, the figures of the whole picture, and where the errors are."""
+    figure = Figure(figsize=(11, 3.8))
+    axes = figure.subplots(2, 4)
+    window = (slice(60, 150), slice(150, 285))
+    low = done.low.repeat_interleave(R, 0).repeat_interleave(R, 1)
+    columns = [
+        ("low resolution", low),
+        (f"bicubic {score.bicubic_psnr:.2f} dB, SSIM {score.bicubic_ssim:.3f}", done.bicubic),
+        (f"ESPCN {score.psnr:.2f} dB, SSIM {score.ssim:.3f}", done.output),
+        ("original", done.original),
+    ]
+    for axis, (title, picture) in zip(axes[0], columns, strict=True):
+        axis.imshow(picture[window], cmap="gray", vmin=0, vmax=255)
+        axis.set_title(title, fontsize=9)
+    for axis, (_, picture) in zip(axes[1, :3], columns[:3], strict=True):
+        error = (picture - done.original).abs()
+        shown = axis.imshow(error[window], cmap="magma", vmin=0, vmax=40)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    axes[1, 0].set_title("error, in grey levels", fontsize=9)
+    figure.colorbar(shown, ax=axes[1, 3], location="left", fraction=0.1)
+    save_figure(figure, HERE / "metrics.png")
+
+
+if __name__ == "__main__":
+    with torch.no_grad():
+        main()
