@@ -124,6 +124,11 @@ class PatchData(pl.LightningDataModule):
         )
         return line
 
+    def setup(self, stage: str) -> None:
+        """Prepare, if nobody has yet: Lightning calls this before it fits."""
+        if self.train_patches is None:
+            self.prepare()
+
     def _cut(self, images: list[Tensor]) -> Patches:
         return cut(
             images,

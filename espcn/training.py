@@ -1,42 +1,32 @@
 """The job behind train.py: one run, from its configuration to its result file."""
 
-import logging
 import math
 import os
-import platform
-import signal
 import sys
 import time
 import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import hydra
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import (
-    Callback,
-    EarlyStopping,
-    ModelCheckpoint,
-    Timer,
-    WeightAveraging,
-)
-from pytorch_lightning.loggers import TensorBoardLogger
 
 from espcn import checks, report
-from espcn.checkpoint import NETWORK_SETTINGS, WholeFileIO, load_network
+from espcn.checkpoint import NETWORK_SETTINGS, load_network
 from espcn.data import PatchData
 from espcn.datasets import ImageSet, load_test
 from espcn.evaluation import Score, set_psnr
 from espcn.files import write_json
-from espcn.history import History, TrainingProgress
+from espcn.history import History
+from espcn.interrupts import interrupts
 from espcn.model import ESPCN
 from espcn.runs import RESULT, flatten, read_result
-from espcn.task import SuperResolution, moving_average
+from espcn.task import SuperResolution
+from espcn.trainer import device_name, is_judged, make_trainer, quieten_lightning
 
 BENCHMARK = (0.0, "bicubic")  # the protocol's blur and downsampling
 
@@ -62,7 +52,7 @@ def train(settings: dict[str, Any], directory: Path) -> dict[str, Any]:
     run = Run(settings, directory, result)
     signals: list[str] = []
     try:
-        with _interrupts(signals):
+        with interrupts(signals):
             run.carry_out()
         result["status"] = "completed"
     except (KeyboardInterrupt, SystemExit):  # Lightning makes the one into the other
@@ -97,14 +87,15 @@ class Run:
         checks.whole("seed", s["seed"], 0, "any such number will do, say 0")
         pl.seed_everything(s["seed"], verbose=False)
         network = ESPCN(**{name: s[name] for name in NETWORK_SETTINGS})
-        return self._data(network), self._task(network), self._trainer()
+        data, task = self._data(network), self._task(network)
+        return data, task, make_trainer(s, self.directory, self.history)
 
     def carry_out(self) -> None:
         """Prepare the data, train, and score the best weights."""
         s = self.settings
         data, task, trainer = self.build()
         self.result |= {
-            "device": _device_name(trainer),
+            "device": device_name(trainer),
             "threads": torch.get_num_threads(),
             "versions": report.versions(),
         }
@@ -123,7 +114,7 @@ class Run:
         }
         last = self.directory / "last.ckpt"
         with self._timed("train_s"), warnings.catch_warnings():
-            _quieten_lightning()
+            quieten_lightning()
             trainer.fit(task, data, ckpt_path=last if last.is_file() else None, weights_only=True)
         self._check_finite()
         with self._timed("evaluate_s"):
@@ -158,7 +149,7 @@ class Run:
 
     def _task(self, network: ESPCN) -> SuperResolution:
         s = self.settings
-        if s["schedule"] == "plateau" and not s["data"]["val_fraction"] and not s["data"]["folds"]:
+        if s["schedule"] == "plateau" and not is_judged(s):
             raise ValueError(
                 "`schedule` (=plateau) must have a validation loss to watch, but "
                 "`data.val_fraction` is 0: take schedule=cosine or hold images out"
@@ -172,62 +163,6 @@ class Run:
             **{name: s[name] for name in names},
             settings={name: s[name] for name in kept},
         )
-
-    def _trainer(self) -> pl.Trainer:
-        s = self.settings
-        checks.whole("max_epochs", s["max_epochs"], 1, "the number of times that all is seen")
-        checks.fraction("averaging", s["averaging"], "0.999 is usual, 0 is none")
-        callbacks: list[Callback] = [self.history, TrainingProgress()]
-        judged = s["data"]["val_fraction"] > 0 or s["data"]["folds"]
-        if s["averaging"]:
-            callbacks.append(WeightAveraging(avg_fn=moving_average(s["averaging"])))
-        if judged:
-            checks.whole("patience", s["patience"], 1, "the paper stops after 100 epochs")
-            checks.number("stop_delta", s["stop_delta"], "the notebook's is 1e-8")
-            callbacks.append(
-                EarlyStopping(
-                    "val_loss",
-                    min_delta=s["stop_delta"],
-                    patience=s["patience"],
-                    check_on_train_epoch_end=True,
-                )
-            )
-        if s["max_time"] is not None:
-            callbacks.append(Timer(_duration(s["max_time"]), interval="epoch", verbose=False))
-        common: dict[str, Any] = {
-            "dirpath": self.directory,
-            "save_on_train_epoch_end": True,
-            "enable_version_counter": False,
-            "auto_insert_metric_name": False,
-        }
-        if s["snapshot_every"] is not None:
-            every = s["snapshot_every"]
-            checks.whole("snapshot_every", every, 1, "the notebook's is 100")
-            # Lightning numbers epochs from 0: step has the number that people expect.
-            callbacks.append(
-                ModelCheckpoint(
-                    filename="snapshots/step{step}", save_top_k=-1, every_n_epochs=every, **common
-                )
-            )
-        monitor = "val_loss" if judged else None
-        callbacks.append(
-            ModelCheckpoint(filename="best", monitor=monitor, save_last=True, **common)
-        )
-        with warnings.catch_warnings():
-            _quieten_lightning()
-            return pl.Trainer(
-                **s["trainer"],
-                max_epochs=s["max_epochs"],
-                callbacks=callbacks,
-                plugins=[WholeFileIO()],
-                logger=TensorBoardLogger(self.directory, name="tensorboard", version=""),
-                default_root_dir=self.directory,
-                deterministic=True,
-                num_sanity_val_steps=0,
-                enable_progress_bar=False,
-                enable_model_summary=False,
-                log_every_n_steps=1,
-            )
 
     def _check_finite(self) -> None:
         last = self.history.rows[-1] if self.history.rows else None
@@ -273,59 +208,3 @@ class Run:
             yield
         finally:
             self.timings[name] = round(time.monotonic() - start, 3)
-
-
-@contextmanager
-def _interrupts(signals: list[str]) -> Iterator[None]:
-    """Let SIGTERM stop a run as Ctrl-C does; add to `signals` the names of those that came.
-
-    Gives both their old meaning back afterwards: Lightning switches Ctrl-C off once it came.
-    """
-
-    def stop(signum: int, frame: Any) -> None:
-        signals.append(signal.Signals(signum).name)
-        raise KeyboardInterrupt
-
-    old = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        for number in old:
-            signal.signal(number, stop)
-        yield
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
-
-
-def _duration(max_time: Any) -> timedelta:
-    """Give a length of time from `DD:HH:MM:SS` or seconds."""
-    try:
-        days, hours, minutes, seconds = (["0"] * 3 + str(max_time).split(":"))[-4:]
-        if str(max_time).count(":") not in (0, 3):
-            raise ValueError
-        return timedelta(int(days), float(seconds), hours=int(hours), minutes=int(minutes))
-    except ValueError:
-        raise ValueError(
-            f"`max_time` (={max_time}) must be seconds or DD:HH:MM:SS: 00:00:05:00 is five minutes"
-        ) from None
-
-
-def _device_name(trainer: pl.Trainer) -> str:
-    if trainer.strategy.root_device.type == "cuda":
-        return torch.cuda.get_device_name(trainer.strategy.root_device)
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor() or platform.machine()} (cpu)"
-
-
-def _quieten_lightning() -> None:
-    """Leave out what does not help here: tips, and hints on workers, which batches do not need."""
-    for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.rank_zero"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for message in (
-        ".*does not have many workers.*",
-        ".*Checkpoint directory .* exists and is not empty.*",
-        ".*LeafSpec.* is deprecated.*",
-        "Total length of `list` across ranks is zero.*",
-    ):
-        warnings.filterwarnings("ignore", message)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from espcn.data import PatchData
 from espcn.model import ESPCN
 from espcn.task import SuperResolution, moving_average
-from espcn.training import _quieten_lightning
+from espcn.trainer import quieten_lightning
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
@@ -26,9 +26,8 @@ def task(**options: Any) -> SuperResolution:
 
 
 def fit(made: SuperResolution, pictures: Path, epochs: int, *callbacks: pl.Callback) -> pl.Trainer:
-    _quieten_lightning()
+    quieten_lightning()
     data = PatchData("folder", str(pictures), patch=8, stride=8, val_fraction=0.25, batch_size=48)
-    data.prepare()
     trainer = pl.Trainer(
         max_epochs=epochs,
         accelerator="cpu",

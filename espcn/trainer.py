@@ -1,0 +1,116 @@
+"""Lightning's Trainer with what a run needs around it: stopping, averaging, checkpoints, logs."""
+
+import logging
+import platform
+import warnings
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import (
+    Callback,
+    EarlyStopping,
+    ModelCheckpoint,
+    Timer,
+    WeightAveraging,
+)
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from espcn import checks
+from espcn.checkpoint import WholeFileIO
+from espcn.history import History, TrainingProgress
+from espcn.task import moving_average
+
+
+def is_judged(settings: dict[str, Any]) -> bool:
+    """Say whether a run holds anything out to be judged on."""
+    return settings["data"]["val_fraction"] > 0 or settings["data"]["folds"] is not None
+
+
+def make_trainer(settings: dict[str, Any], directory: Path, history: History) -> pl.Trainer:
+    """Give the Trainer of a run that writes into `directory`; a ValueError on bad lengths."""
+    s = settings
+    checks.whole("max_epochs", s["max_epochs"], 1, "the number of times that all is seen")
+    checks.fraction("averaging", s["averaging"], "0.999 is usual, 0 is none")
+    checks.whole("patience", s["patience"], 1, "the paper stops after 100 epochs")
+    checks.number("stop_delta", s["stop_delta"], "the notebook's is 1e-8")
+    callbacks: list[Callback] = [history, TrainingProgress()]
+    if s["averaging"]:
+        callbacks.append(WeightAveraging(avg_fn=moving_average(s["averaging"])))
+    if is_judged(s):
+        options = {"min_delta": s["stop_delta"], "patience": s["patience"]}
+        callbacks.append(EarlyStopping("val_loss", check_on_train_epoch_end=True, **options))
+    if s["max_time"] is not None:
+        callbacks.append(Timer(_duration(s["max_time"]), interval="epoch", verbose=False))
+    with warnings.catch_warnings():
+        quieten_lightning()
+        return pl.Trainer(
+            **s["trainer"],
+            max_epochs=s["max_epochs"],
+            callbacks=[*callbacks, *_checkpoints(s, directory)],
+            plugins=[WholeFileIO()],
+            logger=TensorBoardLogger(directory, name="tensorboard", version=""),
+            default_root_dir=directory,
+            deterministic=True,
+            num_sanity_val_steps=0,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            log_every_n_steps=1,
+        )
+
+
+def _checkpoints(settings: dict[str, Any], directory: Path) -> list[Callback]:
+    """Give what writes best.ckpt, last.ckpt after every epoch, and the snapshots asked for."""
+    common: dict[str, Any] = {
+        "dirpath": directory,
+        "save_on_train_epoch_end": True,  # after the plateau has stepped: see the task
+        "enable_version_counter": False,
+        "auto_insert_metric_name": False,
+    }
+    monitor = "val_loss" if is_judged(settings) else None
+    best = ModelCheckpoint(filename="best", monitor=monitor, save_last=True, **common)
+    every = settings["snapshot_every"]
+    if every is None:
+        return [best]
+    checks.whole("snapshot_every", every, 1, "the notebook's is 100")
+    # Lightning counts epochs from 0; the number of steps is what people expect.
+    name = "snapshots/step{step}"
+    return [ModelCheckpoint(filename=name, save_top_k=-1, every_n_epochs=every, **common), best]
+
+
+def _duration(max_time: Any) -> timedelta:
+    """Give a length of time from `DD:HH:MM:SS` or seconds."""
+    try:
+        days, hours, minutes, seconds = (["0"] * 3 + str(max_time).split(":"))[-4:]
+        if str(max_time).count(":") not in (0, 3):
+            raise ValueError
+        return timedelta(int(days), float(seconds), hours=int(hours), minutes=int(minutes))
+    except ValueError:
+        raise ValueError(
+            f"`max_time` (={max_time}) must be seconds or DD:HH:MM:SS: 00:00:05:00 is five minutes"
+        ) from None
+
+
+def device_name(trainer: pl.Trainer) -> str:
+    """Give the name of the GPU or of the processor that a trainer uses."""
+    if trainer.strategy.root_device.type == "cuda":
+        return torch.cuda.get_device_name(trainer.strategy.root_device)
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor() or platform.machine()} (cpu)"
+
+
+def quieten_lightning() -> None:
+    """Leave out what does not help here: tips, and hints on workers, which batches do not need."""
+    for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",
+        ".*Checkpoint directory .* exists and is not empty.*",
+        ".*LeafSpec.* is deprecated.*",
+        "Total length of `list` across ranks is zero.*",
+    ):
+        warnings.filterwarnings("ignore", message)
