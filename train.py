@@ -6,6 +6,7 @@ python train.py --help
 """
 
 import sys
+import warnings
 from pathlib import Path
 
 import hydra
@@ -14,8 +15,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from espcn import runs
+from espcn.interrupts import interrupts
 
 runs.register_resolvers()
+STOPPED = 130  # the shell's code for a command that Ctrl-C ended
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
@@ -23,17 +26,30 @@ def main(config: DictConfig) -> None:
     """Carry out one run; a sweep calls this once a job."""
     job = HydraConfig.get()
     directory = Path(job.runtime.output_dir)
+    if config.resume is not None and job.mode == RunMode.MULTIRUN:
+        sys.exit("Error: `resume` must be one run, without -m; a sweep goes on by hydra.sweep.dir=")
     try:
         settings = runs.settle(config, directory, job.overrides.task)
     except ValueError as error:
+        if not any(directory.iterdir()):
+            directory.rmdir()  # Hydra has made it, for a run that there is not
         sys.exit(f"Error: {error}")
     from espcn.training import train  # torch and Lightning: only when there is work to do
 
-    result = train(settings, directory)
+    warnings.formatwarning = lambda message, *_, **__: f"Warning: {message}\n"
+    result, sweeping = train(settings, directory), job.mode == RunMode.MULTIRUN
+    if result["status"] == "interrupted":
+        again = f"-m ... hydra.sweep.dir={job.sweep.dir}" if sweeping else f"resume={directory}"
+        print(f"\nStopped. Go on with: python train.py {again}", file=sys.stderr)
     # A sweep goes on with its other jobs, and sets the exit code when it has gathered them all.
-    if job.mode == RunMode.RUN and result["status"] != "completed":
-        sys.exit(1)
+    if not sweeping and result["status"] != "completed":
+        sys.exit(STOPPED if result["status"] == "interrupted" else 1)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        with interrupts([]):
+            main()
+    except KeyboardInterrupt:  # before there was a run to stop
+        print("\nStopped before the run began", file=sys.stderr)
+        sys.exit(STOPPED)

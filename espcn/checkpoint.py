@@ -1,5 +1,6 @@
 """Checkpoints: written whole, read without running anything that they name."""
 
+import pickle
 import warnings
 from pathlib import Path
 from typing import Any
@@ -42,9 +43,12 @@ def load_network(path: str | Path) -> tuple[ESPCN, dict[str, Any]]:
 
     The settings are the network's and `blur` and `downsample`. Only tensors and plain values are
     read (`weights_only=True`); the network is built from plain numbers and names of our own.
-    Raises FileNotFoundError, or a ValueError when it is no checkpoint of this program.
+    A run's directory stands for its best.ckpt. Raises FileNotFoundError, or a ValueError when it is
+    no checkpoint of this program.
     """
-    path = Path(path)
+    path = Path(str(path))
+    if path.is_dir():
+        path = path / "best.ckpt"
     if not path.is_file():
         raise FileNotFoundError(
             f"`ckpt` (={path}) must be an existing file: a run leaves best.ckpt in its directory"
@@ -60,7 +64,10 @@ def load_network(path: str | Path) -> tuple[ESPCN, dict[str, Any]]:
         network = ESPCN(**options)
         network.load_state_dict(_network_weights(content["state_dict"]))
     except Exception as error:  # a file from a stranger can fail in any way
-        reason = str(error).partition("\n")[0][:200] or type(error).__name__
+        # What PyTorch says of a refused pickle is the advice to run it.
+        refused = isinstance(error, pickle.UnpicklingError)
+        said = "it holds more than plain values" if refused else str(error).partition("\n")[0][:200]
+        reason = said or type(error).__name__
         raise ValueError(
             f"`ckpt` (={path}) must be a checkpoint that train.py wrote, but could not be read as "
             f"one: {reason}"

@@ -5,10 +5,11 @@ from collections.abc import Collection
 from typing import Any
 
 
-def whole(name: str, value: Any, least: int, remedy: str) -> None:
-    """Raise unless `value` is a whole number of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        rule = f"must be a whole number of at least {least}"
+def whole(name: str, value: Any, least: int, remedy: str, most: int = 2**31 - 1) -> None:
+    """Raise unless `value` is a whole number of at least `least` and at most `most`."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        few = f"must be a whole number of at least {least}"
+        rule = few if not isinstance(value, int) or value <= most else f"must be at most {most}"
         raise ValueError(f"`{name}` (={value}) {rule}: {remedy}")
 
 
@@ -16,6 +17,12 @@ def fraction(name: str, value: Any, remedy: str) -> None:
     """Raise unless `value` lies in 0..1."""
     if not _is_number(value) or not 0 <= value <= 1:
         raise ValueError(f"`{name}` (={value}) must be a fraction, 0 to 1: {remedy}")
+
+
+def names(name: str, value: Any, remedy: str) -> None:
+    """Raise unless `value` is a list of names."""
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise ValueError(f"`{name}` (={value}) must be a list of names: {remedy}")
 
 
 def number(name: str, value: Any, remedy: str, above: float | None = None) -> None:
@@ -27,7 +34,7 @@ def number(name: str, value: Any, remedy: str, above: float | None = None) -> No
 
 def choice(name: str, value: Any, choices: Collection[str]) -> None:
     """Raise unless `value` is one of `choices`."""
-    if value not in choices:
+    if value not in list(choices):
         raise ValueError(f"`{name}` (={value}) must be one of {', '.join(choices)}")
 
 

@@ -1,6 +1,7 @@
 """The LightningDataModule: preshuffled patches of a training set, and the images held out of it."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytorch_lightning as pl
@@ -60,8 +61,17 @@ class PatchData(pl.LightningDataModule):
         check_degradation(r, blur, downsample)
         checks.whole("data.patch", patch, 1, "the paper takes 17")
         checks.whole("data.stride", stride, 1, "the paper takes 14")
+        if not isinstance(scales, Sequence) or isinstance(scales, str) or not scales:
+            raise ValueError(
+                f"`data.scales` (={scales}) must be a list: [1.0] is the image as it is"
+            )
         for scale in scales:
-            checks.number("data.scales", scale, "shares of the image's size, say 0.8", above=0)
+            checks.number("data.scales", scale, "a share of the image's size, say 0.8", above=0)
+            checks.fraction(
+                "data.scales", scale, "larger than itself an image has nothing to teach"
+            )
+        if not isinstance(augment, bool):
+            raise ValueError(f"`data.augment` (={augment}) must be true or false")
         checks.choice("data.degrade", degrade, ("image", "patch"))
         checks.choice("data.split", split, ("image", "patch"))
         checks.fraction("data.val_fraction", val_fraction, "0.1 holds out a tenth, 0 nothing")
@@ -93,8 +103,9 @@ class PatchData(pl.LightningDataModule):
     def prepare(self) -> str:
         """Read, degrade, cut and split; return a line for people on which data these are.
 
-        Sets `train_patches`, `val_patches` and `val_images`, a list of uint8
-        `(channels, height, width)`. Raises a ValueError if no image has room for a patch.
+        Sets `train_patches`, `val_patches` and `val_set`, the images that were held out, whole
+        (with `split=patch`, those of which a patch was: most are trained on too). Raises a
+        ValueError if no image has room for a patch.
         """
         self.images, line = load_training(self.source, self.data_dir, self.path)
         images = [to_channels(image, self.channels) for image in self.images.images]
@@ -114,7 +125,13 @@ class PatchData(pl.LightningDataModule):
                 f"`data.val_fraction` (={self.val_fraction}) must leave something to train on: "
                 f"there are only {used} images"
             )
-        self.val_images = [images[i] for i in self.val_patches.owner.unique().tolist()]
+        held = self.val_patches.owner.unique().tolist()
+        self.val_set = replace(
+            self.images,
+            name="validation",
+            names=[self.images.names[i] for i in held],
+            images=[self.images.images[i] for i in held],
+        )
         shown = [images[i] for i in kept.owner.unique().tolist()]
         self.train_patches = join(
             [

@@ -81,7 +81,8 @@ class Unavailable(OSError):
 
 def data_root(data_dir: str | None) -> Path:
     """The folder that holds one folder for each set: `data_dir`, $ESPCN_DATA or `datasets`."""
-    return Path(data_dir or os.environ.get("ESPCN_DATA") or "datasets").expanduser()
+    # A name like 2020 comes as a number from the command line.
+    return Path(str(data_dir or os.environ.get("ESPCN_DATA") or "datasets")).expanduser()
 
 
 def load_set(name: str, data_dir: str | None = None, download: bool = True) -> ImageSet:
@@ -112,10 +113,10 @@ def load_folder(path: str | Path) -> ImageSet:
     A picture that can't be read is left out with a warning; if more than a tenth of them can't,
     that is a ValueError, as is a folder without pictures. Names are relative to `path`.
     """
-    path = Path(path).expanduser()
+    path = Path(str(path)).expanduser()
     if not path.is_dir():
         raise FileNotFoundError(
-            f"`data.path` (={path}) must be a folder with your pictures: it is none"
+            f"`data.path` (={path}) must be a folder with your pictures: there is no such folder"
         )
     files, reasons = _read_all(path, dict.fromkeys(_list_pictures(path)))
     total = len(files) + len(reasons)
@@ -160,15 +161,16 @@ def load_training(
 def load_test(names: list[str], data_dir: str | None = None) -> tuple[list[ImageSet], list[str]]:
     """Those of the sets `names` that can be had, and a line for people on each that can't.
 
-    If none can be had, the test photographs inside scikit-image.
+    If names are given and none can be had, the test photographs inside scikit-image.
     """
-    sets, lines = [], []
+    sets: list[ImageSet] = []
+    lines = []
     for name in names:
         try:
             sets.append(load_set(name, data_dir))
         except Unavailable as error:
             lines.append(f"Left out: {error}")
-    if not sets:
+    if names and not sets:
         sets = [load_set(EMBEDDED_TEST)]
         lines.append(f"In their place: {len(sets[0])} photographs from {sets[0].source}")
     return sets, lines

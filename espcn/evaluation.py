@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from espcn import report
+from espcn import checks, report
 from espcn.checkpoint import load_network
 from espcn.color import luma, to_channels
 from espcn.datasets import ImageSet, load_test
@@ -140,6 +140,7 @@ def evaluate(
     Writes evaluation.json, evaluation.csv and, with `save_images`, the pictures of each set in a
     folder of its name, all in `directory`. Each set's figures are safe before the next begins.
     """
+    checks.names("sets", sets, "say [Set5,Set14]")
     network, trained = load_network(ckpt)
     check_degradation(network.r, blur, downsample)
     network.to(_device(device))
@@ -177,7 +178,10 @@ def evaluate(
         record["duration_s"] = round(time.monotonic() - started, 3)
         write_json(directory / "evaluation.json", record)
         write_csv(directory / "evaluation.csv", rows)
-    print(f"\n{_summary(network, means)}\n\nWritten to {directory}")
+    benchmark = (blur, downsample) == (0, "bicubic")
+    if not benchmark:
+        print(f"Degraded by blur={blur:g} downsample={downsample}, not by the benchmark's bicubic")
+    print(f"\n{_summary(network, means, benchmark)}\n\nWritten to {directory}")
     return means
 
 
@@ -186,11 +190,11 @@ def _columns(score: Score) -> dict[str, Any]:
     return {"image": score.name} | figures
 
 
-def _summary(network: ESPCN, means: dict[str, Score]) -> str:
+def _summary(network: ESPCN, means: dict[str, Score], benchmark: bool) -> str:
     """Lay out PSNR and SSIM: bicubic, the network, and the paper's PSNR beside them."""
     ours = {name: one.psnr for name, one in means.items()}
     bicubic = {name: one.bicubic_psnr for name, one in means.items()}
-    text = report.score_table(network.r, {"bicubic": bicubic, "this network": ours})
+    text = report.score_table(network.r, {"bicubic": bicubic, "this network": ours}, benchmark)
     ssims = [
         {"SSIM": name, "bicubic": one.bicubic_ssim, "this network": one.ssim}
         for name, one in means.items()

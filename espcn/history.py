@@ -24,31 +24,42 @@ class History(Callback):
     def __init__(self, directory: Path) -> None:
         self.path = directory / "epochs.csv"
         self.rows: list[dict[str, Any]] = []
+        self.fingerprint: str | None = None  # of the data, which must not change under a run
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock from where the last part of the run stopped."""
         self.started = time.monotonic() - (self.rows[-1]["seconds"] if self.rows else 0.0)
 
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note the rate that the epoch begins with."""
+        self.rate = trainer.optimizers[0].param_groups[0]["lr"]
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Add the epoch's row, with the rate that it was trained at."""
+        """Add the epoch's row, with the rate that it began with."""
         metrics = trainer.callback_metrics
         row = {
             "epoch": trainer.current_epoch + 1,
             "step": trainer.global_step,
             "train_loss": float(metrics["train_loss"]),
             "val_loss": float(metrics["val_loss"]) if "val_loss" in metrics else None,
-            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+            "lr": self.rate,
             "seconds": round(time.monotonic() - self.started, 3),
         }
         self.rows.append(row)
         write_csv(self.path, self.rows)
 
     def state_dict(self) -> dict[str, Any]:
-        """Give the rows, for the checkpoint."""
-        return {"rows": self.rows}
+        """Give the rows and the data's fingerprint, for the checkpoint."""
+        return {"rows": self.rows, "fingerprint": self.fingerprint}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the rows from a checkpoint."""
+        """Take the rows from a checkpoint; a ValueError if it was trained on other data."""
+        if state_dict["fingerprint"] != self.fingerprint:
+            raise ValueError(
+                "`data` must be the images that the run began with (fingerprint "
+                f"{state_dict['fingerprint']}), but these are others ({self.fingerprint}): give it "
+                "back its images, or start a new run"
+            )
         self.rows = list(state_dict["rows"])
 
     def best(self) -> dict[str, Any] | None:

@@ -44,15 +44,15 @@ class ESPCN(nn.Module):
             raise ValueError(f"`r` (={r}) must be a whole number of at least 2: take 2, 3 or 4")
         if channels not in (1, 3):
             raise ValueError(f"`channels` (={channels}) must be 1 (luma) or 3 (RGB)")
-        if activation not in ACTIVATIONS:
+        if activation not in list(ACTIVATIONS):
             raise ValueError(
                 f"`activation` (={activation}) must be one of {', '.join(ACTIVATIONS)}"
             )
         if padding not in PADDINGS:
             raise ValueError(f"`padding` (={padding}) must be one of {', '.join(PADDINGS)}")
-        if not 0 < gain < math.inf:
+        if not isinstance(gain, int | float) or not 0 < gain < math.inf:
             raise ValueError(f"`gain` (={gain}) must be above 0: 1 leaves the picture as it is")
-        if not math.isfinite(center):
+        if not isinstance(center, int | float) or not math.isfinite(center):
             raise ValueError(
                 f"`center` (={center}) must be a number: 0 leaves the picture as it is"
             )

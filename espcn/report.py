@@ -47,15 +47,19 @@ def table(
     return tabulate(cells, names, tablefmt=style, floatfmt=formats, missingval="")
 
 
-def score_table(r: int, figures: dict[str, dict[str, float]]) -> str:
+def score_table(r: int, figures: dict[str, dict[str, float]], benchmark: bool = True) -> str:
     """Lay out a run's PSNR on test sets beside bicubic's and the paper's.
 
-    `figures` maps "bicubic" and the run's own title to a map from test set to dB.
+    `figures` maps "bicubic" and the run's own title to a map from test set to dB. The paper's
+    stand there only where they compare: on the `benchmark` degradation.
     """
-    columns = figures | PAPER.get(r, {})
+    columns = figures | (PAPER.get(r, {}) if benchmark else {})
     sets = list(dict.fromkeys(name for column in figures.values() for name in column))
     return table(
-        [{"PSNR (dB)": name} | {c: columns[c].get(name) for c in columns} for name in sets]
+        [
+            {f"PSNR (dB), r = {r}": name} | {c: columns[c].get(name) for c in columns}
+            for name in sets
+        ]
     )
 
 
@@ -73,8 +77,10 @@ def new_figure(width: float, height: float) -> tuple[Any, Any]:
     return figure, figure.subplots()
 
 
-def plot_losses(rows: Sequence[dict[str, Any]], path: Path, title: str) -> None:
-    """Draw the losses over the epochs, with a line where the rate dropped; rows as `History`'s."""
+def plot_losses(
+    rows: Sequence[dict[str, Any]], path: Path, title: str, mark_drops: bool = True
+) -> None:
+    """Draw the losses over the epochs, rows as `History`'s, with a line where the rate dropped."""
     figure, axes = new_figure(7, 4.2)
     epochs = [row["epoch"] for row in rows]
     for name, label in (("train_loss", "training"), ("val_loss", "validation")):
@@ -85,7 +91,7 @@ def plot_losses(rows: Sequence[dict[str, Any]], path: Path, title: str) -> None:
     drops = [
         (after["epoch"], after["lr"])
         for before, after in pairwise(rows)
-        if after["lr"] <= 0.2 * before["lr"]  # a plateau's drop, not a cosine's glide
+        if mark_drops and after["lr"] < before["lr"]
     ]
     for epoch, rate in drops:
         axes.axvline(epoch - 0.5, color="grey", linestyle="--", linewidth=0.8)
@@ -115,14 +121,13 @@ def plot_sweep(
     figure, axes = new_figure(7, 4.2)
     lines: dict[tuple, list[tuple[float, float]]] = {}
     for row in rows:
-        if row.get("val_psnr") is not None:
-            key = tuple((name, row.get(name)) for name in others)
-            lines.setdefault(key, []).append((row[setting], row["val_psnr"]))
+        key = tuple((name, row.get(name)) for name in others)
+        lines.setdefault(key, []).append((row[setting], row["val_psnr"]))
     for key, points in lines.items():
         label = ", ".join(f"{name}={value}" for name, value in key)
         axes.plot(*zip(*sorted(points), strict=True), marker="o", label=label or None)
-    values = [row[setting] for row in rows]
-    if min(values) > 0 and max(values) / min(values) >= 20:
+    values = [row[setting] for row in rows] or [0]
+    if min(values) > 0 and max(values) / min(values) >= 9:
         axes.set_xscale("log")
     axes.set(xlabel=setting, ylabel="validation PSNR (dB, luma)", title=f"PSNR against {setting}")
     if others and lines:

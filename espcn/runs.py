@@ -18,7 +18,10 @@ LENGTHS = ("max_epochs", "max_time", "patience")  # what a resumed run may be gi
 
 
 def plain(config: Any) -> dict[str, Any]:
-    """Give a composed configuration as plain values, without Hydra's own part and `resume`."""
+    """Give a composed configuration as plain values, without Hydra's own part and `resume`.
+
+    Whole numbers are ints: `blur=0` and `blur=0.0` are one setting.
+    """
     assert isinstance(config, DictConfig)
     settings = {
         name: OmegaConf.to_container(config[name], resolve=True)
@@ -27,7 +30,15 @@ def plain(config: Any) -> dict[str, Any]:
         for name in config
         if name not in ("hydra", "resume")
     }
-    return json.loads(json.dumps(settings))
+    return _whole_numbers(settings)
+
+
+def _whole_numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _whole_numbers(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_whole_numbers(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def settings_hash(*, _root_: DictConfig) -> str:
@@ -65,17 +76,26 @@ def read_config(directory: Path) -> dict[str, Any] | None:
 
 
 def read_result(directory: Path) -> dict[str, Any] | None:
-    """Give a run's result; None where it has none yet."""
-    path = directory / RESULT
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    """Give a run's result; None where it has none yet, or one that is not whole."""
+    try:
+        return json.loads((directory / RESULT).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def store_config(settings: dict[str, Any], directory: Path) -> None:
+    """Write a run's configuration into its directory."""
+    directory.mkdir(parents=True, exist_ok=True)
+    write_text(directory / CONFIG, OmegaConf.to_yaml(OmegaConf.create(settings)))
 
 
 def settle(config: DictConfig, directory: Path, overrides: Sequence[str]) -> dict[str, Any]:
-    """Give the settings that a run in `directory` has, and store them there.
+    """Give the settings that a run in `directory` has.
 
-    A new directory takes those of `config`. One that holds a run already goes on with its own: with
-    `resume`, only lengths and the trainer may be given anew (`overrides`, as on the command line);
-    without, the settings must be the same. Raises a ValueError otherwise.
+    A new directory takes those of `config`, and stores them. One that holds a run already goes on
+    with its own: with `resume`, only lengths and the trainer may be given anew (`overrides`, as on
+    the command line), and are stored once the run goes on; without, the settings must be the same.
+    Raises a ValueError otherwise.
     """
     settings, stored = plain(config), read_config(directory)
     if config.resume is not None:
@@ -90,9 +110,8 @@ def settle(config: DictConfig, directory: Path, overrides: Sequence[str]) -> dic
             f"the directory {directory} must be a new one or that of a run with the same settings, "
             "but holds another run: take another, or go on with that run by resume=DIR"
         )
-    if settings != stored:
-        directory.mkdir(parents=True, exist_ok=True)
-        write_text(directory / CONFIG, OmegaConf.to_yaml(OmegaConf.create(settings)))
+    if stored is None:
+        store_config(settings, directory)
     return settings
 
 

@@ -5,6 +5,7 @@
 Sorted by the PSNR on the validation images, never by a test set.
 """
 
+import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,13 +17,19 @@ from omegaconf import DictConfig
 from espcn.files import write_csv, write_text
 from espcn.runs import CONFIG, flatten, read_config, read_result
 
+REPEATS = ("data.fold", "seed")  # swept not to be compared, but to tell a difference from chance
+
 
 class GatherSweep(Callback):
     """Hydra's callback that gathers a sweep once its last job has ended."""
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Write and print the table; leave with exit code 1 if a job has not completed."""
-        rows = gather(Path(config.hydra.sweep.dir))
+        try:
+            rows = gather(Path(config.hydra.sweep.dir))
+        except Exception as error:  # which Hydra would turn into a warning, and leave with 0
+            print(f"Error: the sweep could not be gathered: {error}", file=sys.stderr)
+            rows = []
         if not rows or any(row["status"] != "completed" for row in rows):
             # Hydra turns exceptions here into warnings; this one is none to it.
             raise SystemExit(1)
@@ -67,7 +74,9 @@ def _swept(rows: Sequence[dict[str, Any]]) -> list[str]:
         by_optim.setdefault(str(row.get("optim")), set()).add(str(row.get("lr")))
     if "optim" in names and all(len(rates) == 1 for rates in by_optim.values()):
         names = [name for name in names if name != "lr"]  # each optimiser's own, not swept
-    return [name for name in names if not name.startswith("optim.") or "optim" not in names]
+    names = [name for name in names if not name.startswith("optim.") or "optim" not in names]
+    seen = {row["fingerprint"] for row in rows if "fingerprint" in row}
+    return [*names, "dataset", "fingerprint"] if len(seen) > 1 else names
 
 
 def _write_tables(directory: Path, rows: Sequence[dict[str, Any]], swept: list[str]) -> None:
@@ -80,22 +89,51 @@ def _write_tables(directory: Path, rows: Sequence[dict[str, Any]], swept: list[s
         line = {title.removeprefix("psnr."): row.get(title) for title in titles}
         line |= {"epochs": row.get("epochs"), "seconds": row.get("duration_s")}
         line |= {"status": row["status"], "run": row["run"]}
-        error = str(row.get("error") or "").partition("\n")[0]
-        short.append(line | {"error": error if len(error) <= 90 else error[:87] + "..."})
-    text = f"{len(rows)} jobs, the best first by the PSNR on the validation images"
-    write_text(directory / "sweep.md", f"{text}\n\n{table(short, settings=swept, markdown=True)}\n")
-    print(
-        f"\n{text}\n\n{table(short, settings=swept)}\n\nWritten to {directory}: sweep.csv, sweep.md"
-    )
+        if row.get("error"):
+            error = str(row["error"]).partition("\n")[0]
+            line["error"] = error if len(error) <= 90 else error[:87] + "..."
+        short.append(line)
+    parts = [(f"{len(rows)} jobs, the best first by the PSNR on the validation images", short)]
+    if any(name in REPEATS for name in swept):
+        settings = [name for name in swept if name not in REPEATS]
+        parts.insert(0, ("Mean over folds and seeds, dB", _means(rows, settings)))
+    text = [f"{title}\n\n{table(lines, settings=swept, markdown=True)}\n" for title, lines in parts]
+    write_text(directory / "sweep.md", "\n".join(text))
+    for title, lines in parts:
+        print(f"\n{title}\n\n{table(lines, settings=swept)}")
+    print(f"\nWritten to {directory}: sweep.csv, sweep.md and plots")
+
+
+def _means(rows: Sequence[dict[str, Any]], settings: list[str]) -> list[dict[str, Any]]:
+    """Give, for each choice of `settings`, `val_psnr` over the repetitions, the best first."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row.get("val_psnr") is not None:
+            groups.setdefault(str([row.get(name) for name in settings]), []).append(row)
+    lines = []
+    for group in groups.values():
+        values = [row["val_psnr"] for row in group]
+        spread = statistics.stdev(values) if len(values) > 1 else None
+        line = {name: group[0].get(name) for name in settings}
+        line |= {"val_psnr": statistics.mean(values), "deviation": spread, "jobs": len(values)}
+        lines.append(line)
+    return sorted(lines, key=lambda line: -line["val_psnr"])
 
 
 def _draw(directory: Path, rows: Sequence[dict[str, Any]], swept: list[str]) -> None:
-    for name in swept:
-        if all(isinstance(row.get(name), int | float) for row in rows):
+    """Draw the PSNR against each swept number, the mean where folds or seeds repeat it."""
+    settings = [name for name in swept if name not in REPEATS]
+    for name in settings:
+        means = [line for line in _means(rows, settings) if _is_number(line[name])]
+        if means:
             from espcn.report import plot_sweep
 
-            others = [other for other in swept if other != name]
-            plot_sweep(rows, name, others, directory / f"sweep_{name}.png")
+            others = [other for other in settings if other != name]
+            plot_sweep(means, name, others, directory / f"sweep_{name}.png")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ class SuperResolution(pl.LightningModule):
         settings: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        checks.number("lr", lr, "1e-3 is usual for adam", above=0)
+        checks.number("lr", lr, "leave it out for the optimiser's own", above=0)
         checks.number("lr_end", lr_end, "the paper ends at 1e-4")
         if lr_end > lr:
             raise ValueError(f"`lr_end` (={lr_end}) must not be above `lr` (={lr}): lower it")
@@ -50,6 +50,10 @@ class SuperResolution(pl.LightningModule):
         checks.choice("schedule", schedule, SCHEDULES)
         checks.number("mu", mu, "the notebook's is 1e-6")
         checks.whole("plateau_patience", plateau_patience, 0, "the notebook's is 0")
+        try:
+            optimizer([torch.nn.Parameter(torch.zeros(1))], lr=lr)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"`optim` must have options that it knows: {error}") from error
         self.network, self.optimizer = network, optimizer
         self.lr, self.lr_end, self.last_layer_lr = lr, lr_end, last_layer_lr
         self.schedule, self.mu, self.plateau_patience = schedule, mu, plateau_patience
@@ -118,6 +122,9 @@ class SuperResolution(pl.LightningModule):
         scheduler = self.lr_schedulers()
         rate = self.optimizers().param_groups[0]["lr"]  # type: ignore[union-attr]
         self.log("lr", rate)
+        self.log("epochs", float(self.current_epoch + 1))
+        if not math.isfinite(self.trainer.callback_metrics["train_loss"]):
+            self.trainer.should_stop = True
         if isinstance(scheduler, ReduceLROnPlateau):
             scheduler.step(self.trainer.callback_metrics["val_loss"])
 

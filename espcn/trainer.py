@@ -17,11 +17,37 @@ from pytorch_lightning.callbacks import (
     WeightAveraging,
 )
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from espcn import checks
 from espcn.checkpoint import WholeFileIO
 from espcn.history import History, TrainingProgress
 from espcn.task import moving_average
+
+PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed")
+
+
+class Patience(EarlyStopping):
+    """EarlyStopping whose patience is the one given, not the one of a checkpoint."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the count of epochs without an improvement, and the best loss, from a checkpoint."""
+        super().load_state_dict(state_dict | {"patience": self.patience})
+
+
+class Checkpoint(ModelCheckpoint):
+    """ModelCheckpoint that knows its best file also when the run's directory has been moved."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the best loss from a checkpoint, and look for its files where the run is now."""
+        old, new = str(state_dict["dirpath"]), str(self.dirpath)
+
+        def moved(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {moved(key): moved(inner) for key, inner in value.items()}
+            return new + value.removeprefix(old) if str(value).startswith(old) else value
+
+        super().load_state_dict(moved(state_dict))
 
 
 def is_judged(settings: dict[str, Any]) -> bool:
@@ -34,6 +60,11 @@ def make_trainer(settings: dict[str, Any], directory: Path, history: History) ->
     s = settings
     checks.whole("max_epochs", s["max_epochs"], 1, "the number of times that all is seen")
     checks.fraction("averaging", s["averaging"], "0.999 is usual, 0 is none")
+    if s["averaging"] == 1:
+        raise ValueError("`averaging` (=1) must be below 1, else nothing new counts: take 0.999")
+    checks.choice("trainer.precision", s["trainer"]["precision"], PRECISIONS)
+    if s["trainer"]["devices"] != 1:
+        raise ValueError(f"`trainer.devices` (={s['trainer']['devices']}) must be 1 so far")
     checks.whole("patience", s["patience"], 1, "the paper stops after 100 epochs")
     checks.number("stop_delta", s["stop_delta"], "the notebook's is 1e-8")
     callbacks: list[Callback] = [history, TrainingProgress()]
@@ -41,12 +72,12 @@ def make_trainer(settings: dict[str, Any], directory: Path, history: History) ->
         callbacks.append(WeightAveraging(avg_fn=moving_average(s["averaging"])))
     if is_judged(s):
         options = {"min_delta": s["stop_delta"], "patience": s["patience"]}
-        callbacks.append(EarlyStopping("val_loss", check_on_train_epoch_end=True, **options))
+        callbacks.append(Patience("val_loss", check_on_train_epoch_end=True, **options))
     if s["max_time"] is not None:
         callbacks.append(Timer(_duration(s["max_time"]), interval="epoch", verbose=False))
     with warnings.catch_warnings():
         quieten_lightning()
-        return pl.Trainer(
+        return _lightning(
             **s["trainer"],
             max_epochs=s["max_epochs"],
             callbacks=[*callbacks, *_checkpoints(s, directory)],
@@ -61,6 +92,15 @@ def make_trainer(settings: dict[str, Any], directory: Path, history: History) ->
         )
 
 
+def _lightning(**options: Any) -> pl.Trainer:
+    try:
+        return pl.Trainer(**options)
+    except (MisconfigurationException, TypeError, ValueError) as error:
+        raise ValueError(
+            f"`trainer` must be what Lightning's Trainer takes and this machine has: {error}"
+        ) from error
+
+
 def _checkpoints(settings: dict[str, Any], directory: Path) -> list[Callback]:
     """Give what writes best.ckpt, last.ckpt after every epoch, and the snapshots asked for."""
     common: dict[str, Any] = {
@@ -70,14 +110,13 @@ def _checkpoints(settings: dict[str, Any], directory: Path) -> list[Callback]:
         "auto_insert_metric_name": False,
     }
     monitor = "val_loss" if is_judged(settings) else None
-    best = ModelCheckpoint(filename="best", monitor=monitor, save_last=True, **common)
+    best = Checkpoint(filename="best", monitor=monitor, save_last=True, **common)
     every = settings["snapshot_every"]
     if every is None:
         return [best]
     checks.whole("snapshot_every", every, 1, "the notebook's is 100")
-    # Lightning counts epochs from 0; the number of steps is what people expect.
-    name = "snapshots/step{step}"
-    return [ModelCheckpoint(filename=name, save_top_k=-1, every_n_epochs=every, **common), best]
+    name = "snapshots/epoch{epochs:.0f}"  # the task's count, from 1; Lightning's own is from 0
+    return [Checkpoint(filename=name, save_top_k=-1, every_n_epochs=every, **common), best]
 
 
 def _duration(max_time: Any) -> timedelta:
@@ -86,8 +125,11 @@ def _duration(max_time: Any) -> timedelta:
         days, hours, minutes, seconds = (["0"] * 3 + str(max_time).split(":"))[-4:]
         if str(max_time).count(":") not in (0, 3):
             raise ValueError
-        return timedelta(int(days), float(seconds), hours=int(hours), minutes=int(minutes))
-    except ValueError:
+        length = timedelta(int(days), float(seconds), hours=int(hours), minutes=int(minutes))
+        if length <= timedelta(0):
+            raise ValueError
+        return length
+    except (ValueError, OverflowError):
         raise ValueError(
             f"`max_time` (={max_time}) must be seconds or DD:HH:MM:SS: 00:00:05:00 is five minutes"
         ) from None

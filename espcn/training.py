@@ -24,7 +24,7 @@ from espcn.files import write_json
 from espcn.history import History
 from espcn.interrupts import interrupts
 from espcn.model import ESPCN
-from espcn.runs import RESULT, flatten, read_result
+from espcn.runs import RESULT, flatten, read_result, store_config
 from espcn.task import SuperResolution
 from espcn.trainer import device_name, is_judged, make_trainer, quieten_lightning
 
@@ -58,14 +58,14 @@ def train(settings: dict[str, Any], directory: Path) -> dict[str, Any]:
     except (KeyboardInterrupt, SystemExit):  # Lightning makes the one into the other
         _interrupted = True
         result |= {"status": "interrupted", "error": f"stopped by {', '.join(signals)}"}
-        print(f"\nStopped. Go on with: python train.py resume={directory}", file=sys.stderr)
     except Exception as error:
         result["error"] = f"{error}" or type(error).__name__
         expected = isinstance(error, ValueError | OSError)
         if not expected or os.environ.get("HYDRA_FULL_ERROR") == "1":
             traceback.print_exc()
         print(f"Error: {result['error']}", file=sys.stderr)
-    run.record()
+    if run.began or done is None:  # else the figures that lie there still hold
+        run.record()
     return result
 
 
@@ -80,15 +80,26 @@ class Run:
         self.settings, self.directory, self.result = settings, directory, result
         self.history = History(directory)
         self.timings: dict[str, float] = {}
+        self.began = False  # whether anything in the directory may differ from before
 
     def build(self) -> tuple[PatchData, SuperResolution, pl.Trainer]:
         """Make the data, the task and the trainer, which check all settings; read nothing yet."""
         s = self.settings
         checks.whole("seed", s["seed"], 0, "any such number will do, say 0")
+        checks.names("sets", s["sets"], "say [Set5,Set14]")
         pl.seed_everything(s["seed"], verbose=False)
         network = ESPCN(**{name: s[name] for name in NETWORK_SETTINGS})
         data, task = self._data(network), self._task(network)
-        return data, task, make_trainer(s, self.directory, self.history)
+        if s["trainer"]["precision"] == "64-true":
+            task.double()  # before the average of its weights is made, which Lightning leaves as is
+        trainer = make_trainer(s, self.directory, self.history)
+        trained = (read_result(self.directory) or {}).get("epochs", 0)
+        if s["max_epochs"] < trained:
+            raise ValueError(
+                f"`max_epochs` (={s['max_epochs']}) must be at least the {trained} epochs that are "
+                "trained already: make it larger"
+            )
+        return data, task, trainer
 
     def carry_out(self) -> None:
         """Prepare the data, train, and score the best weights."""
@@ -109,9 +120,12 @@ class Run:
             "fingerprint": data.images.fingerprint,
             "images": len(data.images.images),
             "patches": len(data.train_patches or ()),
-            "val_images": len(data.val_images),
+            "val_images": len(data.val_set),
             "val_patches": len(data.val_patches),
         }
+        self.history.fingerprint = data.images.fingerprint
+        store_config(s, self.directory)
+        self.began = True
         last = self.directory / "last.ckpt"
         with self._timed("train_s"), warnings.catch_warnings():
             quieten_lightning()
@@ -129,15 +143,21 @@ class Run:
                 "train_loss": best["train_loss"],
                 "val_loss": best["val_loss"],
                 "epochs": self.history.rows[-1]["epoch"],
-                "checkpoint": str(self.directory / "best.ckpt"),
             }
+            saved = self.directory / "best.ckpt"
+            self.result["checkpoint"] = str(saved) if saved.is_file() else None
             # A resumed run's training counts in all its parts.
             self.timings["train_s"] = self.history.rows[-1]["seconds"]
         self.result |= self.timings | {"duration_s": round(sum(self.timings.values()), 3)}
         self.directory.mkdir(parents=True, exist_ok=True)
         write_json(self.directory / RESULT, self.result)
         if best is not None:
-            report.plot_losses(self.history.rows, self.directory / "losses.png", "Training")
+            report.plot_losses(
+                self.history.rows,
+                self.directory / "losses.png",
+                "Training",
+                mark_drops=self.settings["schedule"] == "plateau",
+            )
 
     def _data(self, network: ESPCN) -> PatchData:
         s = self.settings
@@ -157,9 +177,14 @@ class Run:
         options = {k: v for k, v in s["optim"].items() if k not in ("name", "lr")}
         names = ("lr", "lr_end", "last_layer_lr", "schedule", "mu", "plateau_patience")
         kept = (*NETWORK_SETTINGS, "blur", "downsample")
+        try:
+            optimizer = hydra.utils.instantiate(options, _partial_=True)
+        except Exception as error:  # a name that can't be imported, say
+            reason = str(error).partition("\n")[0]
+            raise ValueError(f"`optim` must name an optimiser that is there: {reason}") from error
         return SuperResolution(
             network,
-            hydra.utils.instantiate(options, _partial_=True),
+            optimizer,
             **{name: s[name] for name in names},
             settings={name: s[name] for name in kept},
         )
@@ -177,12 +202,9 @@ class Run:
         network, settings = load_network(self.directory / "best.ckpt")
         network.to(device)
         matched = (settings["blur"], settings["downsample"])
-        names = [str(i) for i in range(len(data.val_images))]
-        held_out = ImageSet(
-            "validation", names, [i.permute(1, 2, 0).numpy() for i in data.val_images], "", ""
-        )
-        val = set_psnr(network, held_out, *BENCHMARK)
+        val = set_psnr(network, data.val_set, *BENCHMARK)
         self.result["val_psnr"] = val.psnr
+        self.result["val_psnr_matched"] = set_psnr(network, data.val_set, *matched).psnr
         scores: dict[tuple, dict[str, Score]] = {BENCHMARK: {}, matched: {}}
         for degradation, of_sets in scores.items():
             for images in test_sets:
@@ -198,7 +220,12 @@ class Run:
         columns = {"bicubic": self.result["bicubic_psnr"], "this run": self.result["psnr"]}
         print("\n" + report.score_table(network.r, columns))
         if val.psnr is not None:
-            print(f"\nvalidation images: {val.psnr:.2f} dB, bicubic {val.bicubic_psnr:.2f} dB")
+            figures = f"{val.psnr:.2f} dB, bicubic {val.bicubic_psnr:.2f} dB"
+            print(f"\nValidation images, on the benchmark's degradation too: {figures}")
+        if network.channels == 3:
+            rgb = self.result["psnr_rgb_notebook"]
+            print("\n" + report.table([{"notebook's RGB PSNR (dB)": n, "this run": v}
+                                       for n, v in rgb.items()]))  # fmt: skip
         print(f"Trained on {data.images.name}; all of it is in {self.directory}")
 
     @contextmanager

@@ -75,3 +75,20 @@ def test_choice_is_taken() -> None:
 def test_what_is_not_among_the_choices_is_refused(value: Any) -> None:
     message = f"`optimizer` (={value}) must be one of adam, soap"
     refused(message, checks.choice, "optimizer", value, ("adam", "soap"))
+
+
+def test_names_are_a_list_of_strings() -> None:
+    checks.names("sets", ["Set5"], "say [Set5]")
+    for value in ("Set5", None, [1], [["Set5"]]):
+        with pytest.raises(ValueError, match=r"`sets` \(=.*\) must be a list of names: say"):
+            checks.names("sets", value, "say [Set5]")
+
+
+def test_whole_numbers_have_a_bound_that_libraries_can_hold() -> None:
+    with pytest.raises(ValueError, match=r"`seed` \(=99999999999\) must be at most 2147483647"):
+        checks.whole("seed", 99999999999, 0, "take 0")
+
+
+def test_choices_may_be_of_any_collection() -> None:
+    with pytest.raises(ValueError, match="must be one of a"):
+        checks.choice("x", ["a"], {"a": 1})

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from espcn.data import EpochOrder, PatchData
-from espcn.patches import cut
 
 
 def made(pictures: Path, **options: object) -> PatchData:
@@ -21,13 +20,22 @@ def test_split_by_image_keeps_all_patches_of_an_image_on_one_side(pictures: Path
     # 8 pictures of 32x32 low-resolution pixels, 16 patches each; a quarter is two pictures.
     assert set(data.val_patches.owner.tolist()).isdisjoint(data.train_patches.owner.tolist())
     assert (len(data.val_patches), len(data.train_patches)) == (2 * 16, 6 * 16)
-    assert len(data.val_images) == 2
+    assert len(data.val_set) == 2
 
 
 def test_split_by_patch_holds_out_a_share_of_all_patches(pictures: Path) -> None:
     data = made(pictures, val_fraction=0.25, split="patch")
     assert len(data.val_patches) == 32
-    assert len(data.val_images) > 2  # patches of nearly every picture: this split leaks
+    assert len(data.val_set) > 2  # patches of nearly every picture: this split leaks
+
+
+def test_held_out_pictures_are_as_they_were_read(pictures: Path) -> None:
+    # So that a grey one is scored as grey also where it trains a colour network.
+    data = made(pictures, val_fraction=0.5, channels=3)
+    shapes = {image.shape[-1] for image in data.images.images}
+    assert shapes == {1, 3}
+    at = [data.images.names.index(name) for name in data.val_set.names]
+    assert all(data.val_set.images[k] is data.images.images[i] for k, i in enumerate(at))
 
 
 def test_folds_hold_out_every_image_once(pictures: Path) -> None:
@@ -44,7 +52,7 @@ def test_nothing_is_held_out_when_the_fraction_is_zero(pictures: Path) -> None:
     data = made(pictures, val_fraction=0)
     assert data.train_patches is not None
     assert len(data.train_patches) == 8 * 16
-    assert data.val_images == []
+    assert data.val_set.images == []
     assert data.val_dataloader() == []
 
 
@@ -119,11 +127,8 @@ def test_patch_by_patch_degradation_is_the_notebooks(pictures: Path) -> None:
     assert not torch.equal(data.train_patches.low, whole.train_patches.low)  # mirrored borders
 
 
-def test_reading_and_cutting_know_nothing_of_each_other(pictures: Path) -> None:
+def test_color_patches_have_three_channels(pictures: Path) -> None:
     data = made(pictures, val_fraction=0, channels=3)
-    again = cut([*data.val_images, torch.zeros(3, 24, 24, dtype=torch.uint8)], 3, 0, "bicubic",
-                8, 8, 4)  # fmt: skip
-    assert again.target.shape == (1, 27, 8, 8)
     assert data.train_patches is not None
     assert data.train_patches.target.shape[1:] == (27, 8, 8)
     assert data.train_patches.low.shape[1:] == (3, 16, 16)
@@ -139,6 +144,10 @@ def test_reading_and_cutting_know_nothing_of_each_other(pictures: Path) -> None:
         ({"patch": 0}, r"`data.patch` \(=0\) must be a whole number of at least 1"),
         ({"stride": 0}, r"`data.stride` \(=0\) must be a whole number"),
         ({"scales": [0]}, r"`data.scales` \(=0\) must be above 0"),
+        ({"scales": 0.5}, r"`data.scales` \(=0.5\) must be a list"),
+        ({"scales": []}, r"`data.scales` \(=\[\]\) must be a list"),
+        ({"scales": [100]}, r"`data.scales` \(=100\) must be a fraction"),
+        ({"augment": "abc"}, r"`data.augment` \(=abc\) must be true or false"),
         ({"degrade": "x"}, r"`data.degrade` \(=x\) must be one of image, patch"),
         ({"split": "x"}, r"`data.split` \(=x\) must be one of image, patch"),
         ({"val_fraction": 1.5}, r"`data.val_fraction` \(=1.5\) must be a fraction"),

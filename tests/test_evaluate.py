@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Call
+from conftest import ROOT, Call, run
+from omegaconf import OmegaConf
 from PIL import Image
 from test_checkpoint import written
 
+from espcn.checkpoint import load_network
 from espcn.color import to_channels
 from espcn.datasets import ImageSet, load_set
 from espcn.evaluation import mean_score, process, score_set, set_psnr
@@ -62,6 +64,16 @@ def test_degradation_can_be_overridden(call: Call, ckpt: Path, tmp_path: Path) -
         for name in ("plain", "blurred")
     )
     assert blurred["bicubic_psnr"] < plain["bicubic_psnr"] - 1
+
+
+def test_help_names_every_setting() -> None:
+    text = run("evaluate.py", "--help").stdout
+    settings = set(OmegaConf.load(ROOT / "conf/evaluate.yaml")) - {"defaults", "hydra"}
+    assert not {name for name in settings if f"{name}=" not in text}
+
+
+def test_directory_of_a_run_stands_for_its_best_checkpoint(ckpt: Path) -> None:
+    assert load_network(ckpt.parent)[1] == load_network(ckpt)[1]
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,20 @@ def test_resume_takes_lengths_and_trainer_and_keeps_the_rest(tmp_path: Path) -> 
     again = config(resume="x", max_epochs=9, blur=0.1, trainer={"devices": 2})
     settings = runs.settle(again, tmp_path, ["resume=x", "max_epochs=9", "trainer.devices=2"])
     assert settings == {"blur": 0.5, "max_epochs": 9, "trainer": {"devices": 2}}
+    assert runs.read_config(tmp_path) != settings  # until the run has begun with them
+    runs.store_config(settings, tmp_path)
     assert runs.read_config(tmp_path) == settings
+
+
+def test_whole_numbers_are_one_setting_however_they_are_written() -> None:
+    assert runs.plain(config(blur=1.0)) == runs.plain(config(blur=1))
+    assert runs.plain(config(blur=[1.0, 0.5, True])) == runs.plain(config(blur=[1, 0.5, True]))
+
+
+def test_result_that_is_not_whole_is_none(tmp_path: Path) -> None:
+    assert runs.read_result(tmp_path) is None
+    (tmp_path / "result.json").write_text('{"status": "comp')
+    assert runs.read_result(tmp_path) is None
 
 
 def test_resume_refuses_other_settings(tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 from conftest import ENVIRONMENT, ROOT, Call, run
+from omegaconf import OmegaConf
 from test_train import tiny
 
 from espcn.runs import settings_hash
-from espcn.sweep import gather
+from espcn.sweep import GatherSweep, gather
 
 
 def rows(directory: Path) -> list[dict[str, str]]:
@@ -120,6 +121,50 @@ def test_killed_job_is_a_row_that_says_so(tmp_path: Path, capsys: pytest.Capture
     assert "stopped before its end" in capsys.readouterr().out
 
 
+def test_folds_and_seeds_are_averaged_not_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    figures = {(0.1, 0): 30.0, (0.1, 1): 32.0, (0.5, 0): 33.0, (0.5, 1): 35.0}
+    for (blur, fold), psnr in figures.items():
+        job = tmp_path / f"{blur}-{fold}"
+        job.mkdir()
+        (job / "config.yaml").write_text(f"blur: {blur}\ndata:\n  fold: {fold}\n")
+        done = {"status": "completed", "error": None, "blur": blur, "data.fold": fold}
+        (job / "result.json").write_text(json.dumps(done | {"val_psnr": psnr}))
+    gather(tmp_path)
+    lines = capsys.readouterr().out.splitlines()
+    # Standard deviation of two values that lie 2 apart: the square root of 2.
+    assert lines[5].split() == ["0.5", "34.00", "1.41", "2"]
+    assert lines[6].split() == ["0.1", "31.00", "1.41", "2"]
+    assert (tmp_path / "sweep_blur.png").exists()
+    assert not (tmp_path / "sweep_data.fold.png").exists()
+
+
+def test_jobs_on_different_data_are_told_apart(tmp_path: Path) -> None:
+    for index, name in enumerate(("T91", "skimage-train")):
+        job = tmp_path / str(index)
+        job.mkdir()
+        (job / "config.yaml").write_text(f"blur: {index}\n")
+        done = {"status": "completed", "error": None, "blur": index, "val_psnr": 30.0}
+        made = done | {"dataset": name, "fingerprint": name}
+        (job / "result.json").write_text(json.dumps(made))
+    gather(tmp_path)
+    head = (tmp_path / "sweep.md").read_text().splitlines()[2]
+    assert "dataset" in head
+
+
+def test_sweep_that_cannot_be_gathered_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "job").mkdir()
+    (tmp_path / "job" / "config.yaml").write_text("[")
+    config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
+    with pytest.raises(SystemExit) as left:
+        GatherSweep().on_multirun_end(config)
+    assert left.value.code == 1
+    assert "could not be gathered" in capsys.readouterr().err
+
+
 def test_gathering_nothing_is_an_error(tmp_path: Path) -> None:
     done = run("-m", "espcn.sweep", str(tmp_path))
     assert done.returncode == 1
@@ -128,8 +173,6 @@ def test_gathering_nothing_is_an_error(tmp_path: Path) -> None:
 
 
 def test_job_names_are_those_of_their_settings() -> None:
-    from omegaconf import OmegaConf
-
     name = settings_hash(_root_=OmegaConf.create({"blur": 0.5, "hydra": {}}))
     assert len(name) == 10
     assert name.isalnum()

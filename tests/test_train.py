@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -118,7 +119,7 @@ def test_run_killed_at_any_moment_and_resumed_gives_the_same_weights(
 def test_signal_ends_a_run_in_order(pictures: Path, tmp_path: Path, number: int) -> None:
     directory = tmp_path / "run"
     process = _start_and_signal(pictures, directory, number, epochs=2)
-    assert process.returncode == 1
+    assert process.returncode == 130
     got = result(directory)
     assert (got["status"], got["error"]) == (
         "interrupted",
@@ -167,6 +168,71 @@ def test_resumed_run_can_be_made_longer_but_not_changed(
     assert result(directory)["max_epochs"] == 5
 
 
+def test_refused_resume_leaves_the_figures_that_are_there(call: Call, finished: Path) -> None:
+    before = [(finished / name).read_bytes() for name in ("result.json", "config.yaml")]
+    for change, message in (("max_epochs=2", "at least the 8 epochs"), ("patience=0", "whole")):
+        done = call("train.py", f"resume={finished}", change)
+        assert done.returncode == 1
+        assert message in done.stderr
+    assert [(finished / name).read_bytes() for name in ("result.json", "config.yaml")] == before
+
+
+def test_resume_takes_a_new_patience(call: Call, pictures: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    short = tiny(pictures, max_epochs=9, patience=2, stop_delta=10)  # nothing improves by so much
+    assert call("train.py", *short, f"hydra.run.dir={directory}").returncode == 0
+    assert result(directory)["epochs"] == 3
+    assert call("train.py", f"resume={directory}", "patience=5").returncode == 0
+    assert result(directory)["epochs"] == 6
+
+
+def test_moved_run_keeps_its_best_weights(call: Call, pictures: Path, tmp_path: Path) -> None:
+    directory, moved = tmp_path / "run", tmp_path / "moved"
+    # At such a rate the second epoch is far worse than the first, on this seed.
+    wild = tiny(pictures, max_epochs=4, optim="sgd", lr=0.1, averaging=0, mu=0)
+    assert call("train.py", *wild, f"hydra.run.dir={directory}").returncode == 0
+    best = min(float(row.split(",")[3]) for row in _rows(directory))
+    directory.rename(moved)
+    assert call("train.py", f"resume={moved}", "max_epochs=5").returncode == 0
+    saved = torch.load(moved / "best.ckpt", weights_only=True)["epoch"] + 1
+    losses = [float(row.split(",")[3]) for row in _rows(moved)]
+    assert saved == losses.index(min(losses)) + 1 == result(moved)["best_epoch"]
+    assert min(losses) <= best
+
+
+def _rows(directory: Path) -> list[str]:
+    return (directory / "epochs.csv").read_text().splitlines()[1:]
+
+
+def test_run_refuses_to_go_on_with_other_pictures(
+    call: Call, pictures: Path, tmp_path: Path
+) -> None:
+    own, directory = tmp_path / "own", tmp_path / "run"
+    shutil.copytree(pictures, own)
+    assert call("train.py", *tiny(own), f"hydra.run.dir={directory}").returncode == 0
+    next(own.glob("color*")).unlink()
+    done = call("train.py", f"resume={directory}", "max_epochs=5")
+    assert done.returncode == 1
+    assert "`data` must be the images that the run began with" in done.stderr
+
+
+def test_double_precision_goes_with_averaging(call: Call, pictures: Path, tmp_path: Path) -> None:
+    settings = {"trainer.precision": "64-true", "max_epochs": 1}
+    done = call("train.py", *tiny(pictures, **settings), f"hydra.run.dir={tmp_path / 'run'}")
+    assert done.returncode == 0, done.stderr
+    assert all(value.dtype == torch.float64 for value in weights(tmp_path / "run").values())
+
+
+def test_resume_of_nothing_leaves_nothing(call: Call, tmp_path: Path) -> None:
+    done = call("train.py", f"resume={tmp_path / 'typo'}")
+    assert done.returncode == 1
+    assert "must be the directory of a run" in done.stderr
+    assert not (tmp_path / "typo").exists()
+    done = call("train.py", "-m", f"resume={tmp_path / 'a'},{tmp_path / 'b'}")
+    assert done.returncode == 1
+    assert "`resume` must be one run, without -m" in done.stderr
+
+
 def test_run_without_validation_trains_on_everything_for_a_fixed_length(
     call: Call, pictures: Path, tmp_path: Path
 ) -> None:
@@ -197,6 +263,16 @@ def test_notebook_experiment_runs_on_color_in_double_precision(
         ({"r": 1}, "`r` (=1) must be a whole number of at least 2"),
         ({"blur": -1}, "`blur` (=-1) must be a sigma of 0 to 100 pixels"),
         ({"data.val_fraction": 0}, "`schedule` (=plateau) must have a validation loss"),
+        ({"max_time": 0}, "`max_time` (=0) must be seconds or DD:HH:MM:SS"),
+        ({"max_time": 1e15}, "`max_time` (=1000000000000000) must be seconds or DD:HH:MM:SS"),
+        ({"+optim.foo": 1}, "`optim` must have options that it knows"),
+        ({"trainer.devices": 2}, "`trainer.devices` (=2) must be 1"),
+        ({"trainer.accelerator": "abacus"}, "`trainer` must be what Lightning's Trainer takes"),
+        ({"trainer.precision": 7}, "`trainer.precision` (=7) must be one of 32-true, 64-true"),
+        ({"optim._target_": "no.such"}, "`optim` must name an optimiser that is there"),
+        ({"sets": "Set5"}, "`sets` (=Set5) must be a list of names"),
+        ({"averaging": 2}, "`averaging` (=2) must be a fraction"),
+        ({"snapshot_every": 0}, "`snapshot_every` (=0) must be a whole number"),
         ({"data.path": "nowhere"}, "`data.path` (=nowhere) must be a folder"),
         ({"optim": "sgd", "lr": 1e8}, "the loss is no longer finite after epoch 1: lower `lr`"),
     ],
