@@ -186,24 +186,6 @@ def test_resume_takes_a_new_patience(call: Call, pictures: Path, tmp_path: Path)
     assert result(directory)["epochs"] == 6
 
 
-def test_moved_run_keeps_its_best_weights(call: Call, pictures: Path, tmp_path: Path) -> None:
-    directory, moved = tmp_path / "run", tmp_path / "moved"
-    # At such a rate the second epoch is far worse than the first, on this seed.
-    wild = tiny(pictures, max_epochs=4, optim="sgd", lr=0.1, averaging=0, mu=0)
-    assert call("train.py", *wild, f"hydra.run.dir={directory}").returncode == 0
-    best = min(float(row.split(",")[3]) for row in _rows(directory))
-    directory.rename(moved)
-    assert call("train.py", f"resume={moved}", "max_epochs=5").returncode == 0
-    saved = torch.load(moved / "best.ckpt", weights_only=True)["epoch"] + 1
-    losses = [float(row.split(",")[3]) for row in _rows(moved)]
-    assert saved == losses.index(min(losses)) + 1 == result(moved)["best_epoch"]
-    assert min(losses) <= best
-
-
-def _rows(directory: Path) -> list[str]:
-    return (directory / "epochs.csv").read_text().splitlines()[1:]
-
-
 def test_run_refuses_to_go_on_with_other_pictures(
     call: Call, pictures: Path, tmp_path: Path
 ) -> None:

@@ -1,0 +1,44 @@
+"""The trainer's callbacks where they differ from Lightning's."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import torch
+
+from espcn.trainer import Checkpoint, Patience, _duration
+
+
+def test_moved_run_keeps_its_best_weights_and_their_loss(tmp_path: Path) -> None:
+    old, new = (
+        Checkpoint(tmp_path / name, filename="best", monitor="val_loss") for name in ("old", "new")
+    )
+    # As Lightning leaves them once best.ckpt is saved.
+    best, loss = str(tmp_path / "old" / "best.ckpt"), torch.tensor(0.1)
+    old.best_model_path = old.kth_best_model_path = best
+    old.last_model_path = str(tmp_path / "old" / "last.ckpt")
+    old.best_model_score, old.kth_value, old.best_k_models = loss, loss, {best: loss}
+    new.load_state_dict(old.state_dict())
+    assert new.best_model_path == str(tmp_path / "new" / "best.ckpt")
+    assert new.last_model_path == str(tmp_path / "new" / "last.ckpt")
+    assert (new.best_model_score, new.best_k_models) == (loss, {new.best_model_path: loss})
+
+
+def test_patience_is_the_one_given_and_the_count_the_one_saved() -> None:
+    saved, now = Patience("val_loss", patience=2), Patience("val_loss", patience=5)
+    saved.wait_count, saved.best_score = 2, torch.tensor(0.1)
+    now.load_state_dict(saved.state_dict())
+    assert (now.patience, now.wait_count, float(now.best_score)) == (5, 2, pytest.approx(0.1))
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"), [(90, 90), ("2.5", 2.5), ("00:00:05:00", 300), ("01:02:03:04", 93784)]
+)
+def test_length_of_time_is_seconds_or_days_to_seconds(given: object, seconds: float) -> None:
+    assert _duration(given) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("given", ["abc", 0, -1, "1:2", "00:00:00:00", "nan", "inf", 1e15, [1]])
+def test_other_lengths_are_refused(given: object) -> None:
+    with pytest.raises(ValueError, match="must be seconds or DD:HH:MM:SS"):
+        _duration(given)
