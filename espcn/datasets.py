@@ -164,12 +164,12 @@ def load_test(names: list[str], data_dir: str | None = None) -> tuple[list[Image
     If names are given and none can be had, the test photographs inside scikit-image.
     """
     sets: list[ImageSet] = []
-    lines = []
+    lines: list[str] = []
     for name in names:
         try:
             sets.append(load_set(name, data_dir))
         except Unavailable as error:
-            lines.append(f"Left out: {error}")
+            lines.append(f"Left out: {name}, likewise" if lines else f"Left out: {error}")
     if names and not sets:
         sets = [load_set(EMBEDDED_TEST)]
         lines.append(f"In their place: {len(sets[0])} photographs from {sets[0].source}")

@@ -83,7 +83,7 @@ def _fetch_all(
     with ThreadPoolExecutor(_CONNECTIONS) as pool:
         futures = [pool.submit(fetch, path) for path in registry]
         try:
-            for future in tqdm(as_completed(futures), name, len(futures), unit="file"):
+            for future in tqdm(as_completed(futures), name, len(futures), unit="file", delay=0.5):
                 future.result()
         except BaseException:  # Ctrl-C too
             stop.set()

@@ -53,8 +53,9 @@ def score_table(r: int, figures: dict[str, dict[str, float]], benchmark: bool = 
     `figures` maps "bicubic" and the run's own title to a map from test set to dB. The paper's
     stand there only where they compare: on the `benchmark` degradation.
     """
-    columns = figures | (PAPER.get(r, {}) if benchmark else {})
     sets = list(dict.fromkeys(name for column in figures.values() for name in column))
+    paper = PAPER.get(r, {}) if benchmark else {}
+    columns = figures | {t: column for t, column in paper.items() if column.keys() & set(sets)}
     return table(
         [
             {f"PSNR (dB), r = {r}": name} | {c: columns[c].get(name) for c in columns}
