@@ -23,10 +23,10 @@ SPLIT_SEED = 0
 class PatchData(pl.LightningDataModule):
     """Training and validation patches, cut and preshuffled once, held in memory.
 
-    `source` is auto, t91 or folder (then `path`), looked for under `data_dir`. `r`, `channels`,
-    `blur` and `downsample` are the degradation's and the network's; `halo` its context in
-    low-resolution pixels. `patch` and `stride` are in low-resolution pixels too. `scales` are the
-    sizes, as shares of its own, at which each training image is shown; it is judged at 1 alone.
+    `source` is auto, t91, skimage or folder (then `path`), looked for under `data_dir`. `r`,
+    `channels`, `blur` and `downsample` are the degradation's and the network's; `halo` its context
+    in low-resolution pixels. `patch` and `stride` are in low-resolution pixels too. `scales` are
+    the sizes, as shares of its own, at which each training image is shown; it is judged at 1 alone.
 
     `degrade` is `image`, or `patch` as in the notebook. `split` is `image`, so that overlapping
     patches never sit on both sides, or `patch`, as in the notebook. `val_fraction` of the images

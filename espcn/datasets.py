@@ -138,11 +138,14 @@ def load_training(
 ) -> tuple[ImageSet, str]:
     """The images to learn from, and a line for people that says which they are and why.
 
-    `source`: "t91"; "auto" for T91 or, where it can't be had, the photographs inside
-    scikit-image; "folder" for the pictures in `path`.
+    `source`: "t91"; "skimage" for the photographs inside scikit-image; "auto" for T91 or, where it
+    can't be had, those; "folder" for the pictures in `path`.
     """
-    if source not in ("auto", "t91", "folder"):
-        raise ValueError(f"`data` (={source}) must be auto, t91 or folder")
+    if source not in ("auto", "t91", "skimage", "folder"):
+        raise ValueError(f"`data` (={source}) must be auto, t91, skimage or folder")
+    if source == "skimage":
+        images = load_set(EMBEDDED_TRAIN)
+        return images, f"Data: {len(images)} photographs from {images.source}"
     if source == "folder":
         if path is None:
             raise ValueError("`data.path` must be given with data=folder: your pictures' folder")
@@ -150,7 +153,8 @@ def load_training(
         return images, f"Data: {len(images)} pictures from {images.source}"
     try:
         images = load_set("T91", data_dir)
-        return images, f"Data: T91, {len(images)} images from {images.source}"
+        other = "" if source == "t91" else ", whole there (data=skimage for photographs instead)"
+        return images, f"Data: T91, {len(images)} images from {images.source}{other}"
     except Unavailable as error:
         if source == "t91":
             raise

@@ -218,7 +218,8 @@ class Run:
                 name: one.psnr_rgb_notebook for name, one in scores[matched].items()
             }
         columns = {"bicubic": self.result["bicubic_psnr"], "this run": self.result["psnr"]}
-        print("\n" + report.score_table(network.r, columns))
+        if test_sets:
+            print("\n" + report.score_table(network.r, columns))
         if val.psnr is not None:
             figures = f"{val.psnr:.2f} dB, bicubic {val.bicubic_psnr:.2f} dB"
             print(f"\nValidation images, on the benchmark's degradation too: {figures}")

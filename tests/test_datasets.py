@@ -436,8 +436,14 @@ def test_own_folder_can_be_trained_on(tmp_path: Path) -> None:
     assert line == f"Data: 1 pictures from {tmp_path}"
 
 
+def test_photographs_of_scikit_image_can_be_asked_for() -> None:
+    images, line = load_training("skimage")
+    assert (images.name, len(images)) == (EMBEDDED_TRAIN, 10)
+    assert line.startswith("Data: 10 photographs from scikit-image")
+
+
 def test_training_source_must_be_known_and_complete() -> None:
-    with pytest.raises(ValueError, match="`data` \\(=T91\\) must be auto, t91 or folder"):
+    with pytest.raises(ValueError, match="`data` \\(=T91\\) must be auto, t91, skimage or folder"):
         load_training("T91")
     with pytest.raises(ValueError, match="`data.path` must be given with data=folder"):
         load_training("folder")
