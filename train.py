@@ -5,6 +5,7 @@ python train.py -m blur=0.1,0.25,0.5
 python train.py --help
 """
 
+import shlex
 import sys
 import warnings
 from pathlib import Path
@@ -37,7 +38,8 @@ def main(config: DictConfig) -> None:
     from espcn.training import train  # torch and Lightning: only when there is work to do
 
     warnings.formatwarning = lambda message, *_, **__: f"Warning: {message}\n"
-    result, sweeping = train(settings, directory), job.mode == RunMode.MULTIRUN
+    command = shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
+    result, sweeping = train(settings, directory, command), job.mode == RunMode.MULTIRUN
     if result["status"] == "interrupted":
         again = f"-m ... hydra.sweep.dir={job.sweep.dir}" if sweeping else f"resume={directory}"
         print(f"\nStopped. Go on with: python train.py {again}", file=sys.stderr)

@@ -18,7 +18,7 @@ from espcn.color import to_channels
 from espcn.datasets import load_set
 from espcn.degrade import crop_to_multiple, degrade
 from espcn.evaluation import Score, Upscaled, score_set
-from espcn.report import plot_losses, save_figure
+from espcn.plots import plot_losses, save_figure
 
 HERE = Path(__file__).parent
 R, PATCH, HALO = 3, 17, 4

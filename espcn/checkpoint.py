@@ -1,4 +1,4 @@
-"""Checkpoints: written whole, read without running anything that they name."""
+"""Checkpoints and weights: written whole, read without running anything that they name."""
 
 import pickle
 import warnings
@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
+from safetensors import safe_open
 
 from espcn.degrade import check_degradation
 from espcn.files import whole_file
@@ -39,12 +40,11 @@ class WholeFileIO(TorchCheckpointIO):
 
 
 def load_network(path: str | Path) -> tuple[ESPCN, dict[str, Any]]:
-    """Give the network of a checkpoint, and the settings it was trained with.
+    """Give the network of a .ckpt or .safetensors file, and the settings it was trained with.
 
     The settings are the network's and `blur` and `downsample`. Only tensors and plain values are
-    read (`weights_only=True`); the network is built from plain numbers and names of our own.
-    A run's directory stands for its best.ckpt. Raises FileNotFoundError, or a ValueError when it is
-    no checkpoint of this program.
+    read; the network is built from plain numbers and names of our own. A run's directory stands for
+    its best.ckpt. Raises FileNotFoundError, or a ValueError when it is no file of this program.
     """
     path = Path(str(path))
     if path.is_dir():
@@ -53,26 +53,39 @@ def load_network(path: str | Path) -> tuple[ESPCN, dict[str, Any]]:
         raise FileNotFoundError(
             f"`ckpt` (={path}) must be an existing file: a run leaves best.ckpt in its directory"
         )
+    read = _read_weights if path.suffix == ".safetensors" else _read_checkpoint
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of old formats, which are refused in any case
-            content = torch.load(path, map_location="cpu", weights_only=True)
-        settings = content["hyper_parameters"]
+        settings, weights = read(path)
         options = {name: kind(settings[name]) for name, kind in NETWORK_SETTINGS.items()}
         blur, downsample = float(settings["blur"]), str(settings["downsample"])
         check_degradation(options["r"], blur, downsample)
         network = ESPCN(**options)
-        network.load_state_dict(_network_weights(content["state_dict"]))
+        network.load_state_dict(weights)
     except Exception as error:  # a file from a stranger can fail in any way
         # What PyTorch says of a refused pickle is the advice to run it.
         refused = isinstance(error, pickle.UnpicklingError)
         said = "it holds more than plain values" if refused else str(error).partition("\n")[0][:200]
         reason = said or type(error).__name__
         raise ValueError(
-            f"`ckpt` (={path}) must be a checkpoint that train.py wrote, but could not be read as "
-            f"one: {reason}"
+            f"`ckpt` (={path}) must be a checkpoint that train.py wrote, or weights made from one, "
+            f"but could not be read as such: {reason}"
         ) from error
     return network.eval(), options | {"blur": blur, "downsample": downsample}
+
+
+def _read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Give the settings and the network's weights of a Lightning checkpoint."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of old formats, which are refused in any case
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    return content["hyper_parameters"], _network_weights(content["state_dict"])
+
+
+def _read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Give the settings and the weights of a safetensors file, whose network is folded."""
+    with safe_open(path, framework="pt") as file:
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, no dict
+        return (file.metadata() or {}) | {"center": 0, "gain": 1}, weights
 
 
 def _network_weights(state: dict[str, Any]) -> dict[str, Any]:

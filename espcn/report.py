@@ -1,16 +1,13 @@
-"""Tables and plots: knows numbers, not networks."""
+"""Tables: knows numbers, not networks."""
 
-import math
 import platform
+import subprocess
 from collections.abc import Collection, Sequence
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
-
-from espcn.files import whole_file
 
 # Shi et al. 2016, Table 1 and 2: PSNR in dB on luma, by factor, trained on 91 images or ImageNet.
 PAPER: dict[int, dict[str, dict[str, float]]] = {
@@ -24,9 +21,25 @@ PAPER: dict[int, dict[str, dict[str, float]]] = {
 LIBRARIES = ("espcn", "torch", "pytorch-lightning", "torchmetrics", "scikit-image", "hydra-core")
 
 
-def versions() -> dict[str, str]:
+def versions() -> dict[str, str | None]:
     """Give the versions of Python, of this program and of the libraries that figures depend on."""
-    return {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
+    numbers = {name: version(name) for name in LIBRARIES}
+    return {"python": platform.python_version(), "commit": _commit()} | numbers
+
+
+def _commit() -> str | None:
+    """Give the commit of this checkout, with "+" after it if it was changed since; else None."""
+    root = Path(__file__).parent.parent
+    if not (root / ".git").exists():  # installed, perhaps into somebody's own repository
+        return None
+    answers = []
+    for command in (["rev-parse", "--short=12", "HEAD"], ["status", "--porcelain"]):
+        try:
+            done = subprocess.run(["git", *command], cwd=root, capture_output=True, timeout=10)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        answers.append(done.stdout.decode().strip() if done.returncode == 0 else "")
+    return answers[0] + ("+" if answers[1] else "") if answers[0] else None
 
 
 def table(
@@ -62,76 +75,3 @@ def score_table(r: int, figures: dict[str, dict[str, float]], benchmark: bool = 
             for name in sets
         ]
     )
-
-
-def save_figure(figure: Any, path: Path) -> None:
-    """Write a matplotlib figure as PNG and let go of it."""
-    with whole_file(path) as part:
-        figure.savefig(part, dpi=120, bbox_inches="tight", format="png")
-
-
-def new_figure(width: float, height: float) -> tuple[Any, Any]:
-    """Give a matplotlib figure of so many inches, and its axes; nothing opens on a screen."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height))
-    return figure, figure.subplots()
-
-
-def plot_losses(
-    rows: Sequence[dict[str, Any]], path: Path, title: str, mark_drops: bool = True
-) -> None:
-    """Draw the losses over the epochs, rows as `History`'s, with a line where the rate dropped."""
-    figure, axes = new_figure(7, 4.2)
-    epochs = [row["epoch"] for row in rows]
-    for name, label in (("train_loss", "training"), ("val_loss", "validation")):
-        losses = [float("nan") if row[name] is None else row[name] for row in rows]
-        values = [loss if math.isfinite(loss) else float("nan") for loss in losses]
-        if any(math.isfinite(value) for value in values):
-            axes.plot(epochs, values, label=label, linewidth=1.2)
-    drops = [
-        (after["epoch"], after["lr"])
-        for before, after in pairwise(rows)
-        if mark_drops and after["lr"] < before["lr"]
-    ]
-    for epoch, rate in drops:
-        axes.axvline(epoch - 0.5, color="grey", linestyle="--", linewidth=0.8)
-        axes.annotate(
-            f"rate {rate:.0e}",
-            (epoch - 0.5, 0.98),
-            xycoords=("data", "axes fraction"),
-            rotation=90,
-            va="top",
-            ha="right",
-            fontsize=8,
-            color="grey",
-        )
-    scale = "log" if axes.lines else "linear"
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.set(xlabel="epoch", ylabel="mean squared error (0..1)", yscale=scale, title=title)
-    if axes.lines:
-        axes.legend()
-    axes.grid(alpha=0.3)
-    save_figure(figure, path)
-
-
-def plot_sweep(
-    rows: Sequence[dict[str, Any]], setting: str, others: Sequence[str], path: Path
-) -> None:
-    """Draw `val_psnr` against a swept number, a line per choice of the others."""
-    figure, axes = new_figure(7, 4.2)
-    lines: dict[tuple, list[tuple[float, float]]] = {}
-    for row in rows:
-        key = tuple((name, row.get(name)) for name in others)
-        lines.setdefault(key, []).append((row[setting], row["val_psnr"]))
-    for key, points in lines.items():
-        label = ", ".join(f"{name}={value}" for name, value in key)
-        axes.plot(*zip(*sorted(points), strict=True), marker="o", label=label or None)
-    values = [row[setting] for row in rows] or [0]
-    if min(values) > 0 and max(values) / min(values) >= 9:
-        axes.set_xscale("log")
-    axes.set(xlabel=setting, ylabel="validation PSNR (dB, luma)", title=f"PSNR against {setting}")
-    if others and lines:
-        axes.legend(fontsize=8)
-    axes.grid(alpha=0.3)
-    save_figure(figure, path)

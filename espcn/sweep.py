@@ -1,7 +1,9 @@
 """Gathering a sweep: one table of all its jobs, from what lies on disk.
 
     python -m espcn.sweep outputs/multirun/2026-01-31/12-00-00
+    python -m espcn.sweep outputs/multirun/2026-01-31/12-00-00 results/blur.csv
 
+The second also keeps a small table of what was swept and what came of it, for a report.
 Sorted by the PSNR on the validation images, never by a test set.
 """
 
@@ -52,6 +54,23 @@ def gather(directory: Path) -> list[dict[str, Any]]:
     _write_tables(directory, best_first, swept)
     _draw(directory, rows, swept)
     return best_first
+
+
+def keep(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Write a sweep's small table: for each job what was swept, its figures and its training."""
+    swept = _swept(rows)
+    figures = [n for n in rows[0] if n.split(".")[0] in ("psnr", "psnr_matched", "val_psnr")]
+    names = [*swept, "val_psnr", "val_psnr_matched", *figures]
+    names += ["val_loss", "epochs", "train_s", "threads", "device", "status"]
+    digits = {"val_loss": 8, "train_s": 1}
+    kept = [
+        {
+            name: round(value, digits.get(name, 4)) if isinstance(value, float) else value
+            for name, value in ((name, row.get(name)) for name in dict.fromkeys(names))
+        }
+        for row in sorted(rows, key=lambda row: [str(row.get(name)) for name in swept])
+    ]
+    write_csv(path, kept)
 
 
 def _row(directory: Path) -> dict[str, Any]:
@@ -126,7 +145,7 @@ def _draw(directory: Path, rows: Sequence[dict[str, Any]], swept: list[str]) -> 
     for name in settings:
         means = [line for line in _means(rows, settings) if _is_number(line[name])]
         if means:
-            from espcn.report import plot_sweep
+            from espcn.plots import plot_sweep
 
             others = [other for other in settings if other != name]
             plot_sweep(means, name, others, directory / f"sweep_{name}.png")
@@ -137,7 +156,10 @@ def _is_number(value: Any) -> bool:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
-        sys.exit("usage: python -m espcn.sweep DIR    (the directory of a sweep)")
-    if not gather(Path(sys.argv[1])):
+    if len(sys.argv) not in (2, 3) or sys.argv[1].startswith("-"):
+        sys.exit("usage: python -m espcn.sweep DIR [FILE.csv]    (the directory of a sweep)")
+    gathered = gather(Path(sys.argv[1]))
+    if not gathered:
         sys.exit(1)
+    if len(sys.argv) == 3:
+        keep(gathered, Path(sys.argv[2]))

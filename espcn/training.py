@@ -15,7 +15,7 @@ import hydra
 import pytorch_lightning as pl
 import torch
 
-from espcn import checks, report
+from espcn import checks, plots, report
 from espcn.checkpoint import NETWORK_SETTINGS, load_network
 from espcn.data import PatchData
 from espcn.datasets import ImageSet, load_test
@@ -33,8 +33,10 @@ BENCHMARK = (0.0, "bicubic")  # the protocol's blur and downsampling
 _interrupted = False  # once a person has stopped a sweep, its later jobs do not begin
 
 
-def train(settings: dict[str, Any], directory: Path) -> dict[str, Any]:
+def train(settings: dict[str, Any], directory: Path, command: str | None = None) -> dict[str, Any]:
     """Carry out a run, or what is left of it, in `directory`; give the content of its result.json.
+
+    `command` is what a person typed to begin it, and is kept when the run goes on later.
 
     A run that is finished is left alone; one that was stopped goes on from its last.ckpt. Never
     raises for what goes wrong inside the run: the result's `status` is then failed or interrupted,
@@ -49,6 +51,8 @@ def train(settings: dict[str, Any], directory: Path) -> dict[str, Any]:
     if _interrupted:
         return {"status": "interrupted", "error": "the sweep was stopped before this job began"}
     result: dict[str, Any] = {"status": "failed", "error": None} | flatten(settings)
+    # After the settings: a sweep's table knows them by standing before `error`.
+    result["command"] = (done or {}).get("command") or command
     run = Run(settings, directory, result)
     signals: list[str] = []
     try:
@@ -152,7 +156,7 @@ class Run:
         self.directory.mkdir(parents=True, exist_ok=True)
         write_json(self.directory / RESULT, self.result)
         if best is not None:
-            report.plot_losses(
+            plots.plot_losses(
                 self.history.rows,
                 self.directory / "losses.png",
                 "Training",
@@ -175,7 +179,7 @@ class Run:
                 "`data.val_fraction` is 0: take schedule=cosine or hold images out"
             )
         options = {k: v for k, v in s["optim"].items() if k not in ("name", "lr")}
-        names = ("lr", "lr_end", "last_layer_lr", "schedule", "mu", "plateau_patience")
+        names = ("lr", "lr_end", "last_layer_lr", "loss", "schedule", "mu", "plateau_patience")
         kept = (*NETWORK_SETTINGS, "blur", "downsample")
         try:
             optimizer = hydra.utils.instantiate(options, _partial_=True)

@@ -86,6 +86,23 @@ def test_gathering_again_gives_the_same_table(swept: tuple[Path, str, int]) -> N
     assert rows(swept[0]) == before
 
 
+def test_small_table_keeps_what_was_swept_and_its_figures(
+    swept: tuple[Path, str, int], tmp_path: Path
+) -> None:
+    done = run("-m", "espcn.sweep", str(swept[0]), str(tmp_path / "kept.csv"))
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "kept.csv").open(newline="") as file:
+        kept = list(csv.DictReader(file))
+    names = ["blur", "optim", "val_psnr", "val_psnr_matched", "psnr.skimage-test"]
+    assert set(names) < kept[0].keys()
+    assert "lr" not in kept[0]
+    assert [row["status"] for row in kept].count("failed") == 2
+    whole = {(row["blur"], row["optim"]): row["val_psnr"] for row in rows(swept[0])}
+    for row in (row for row in kept if row["status"] == "completed"):
+        expected = float(whole[row["blur"], row["optim"]])
+        assert float(row["val_psnr"]) == pytest.approx(expected, abs=1e-4)
+
+
 def test_stopped_sweep_gathers_what_it_has_and_goes_on_later(
     pictures: Path, tmp_path: Path
 ) -> None:
