@@ -67,6 +67,29 @@ def test_loss_is_the_mean_squared_error_of_the_shuffled_picture(
     assert loss == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_root_is_taken_of_each_patch_and_the_mean_squared_error_is_logged(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = PatchData("folder", str(pictures), patch=8, stride=8, batch_size=3, val_fraction=0)
+    data.prepare()
+    low, target = next(iter(data.train_dataloader()))
+    low[0], target[0] = 115, 115  # flat, and without an error at all once the network is constant
+    made, logged = task(loss="rmse"), {}
+    monkeypatch.setattr(made, "log", lambda name, value, **kwargs: logged.update({name: value}))
+    for parameter in made.network.parameters():
+        torch.nn.init.zeros_(parameter)
+    made.network.center = 115 / 255
+    errors = ((target / 255 - 115 / 255) ** 2).mean((1, 2, 3))
+    loss = made.training_step((low, target), 0)
+    assert errors[0] < 1e-9
+    assert loss.item() == pytest.approx(errors.sqrt().mean().item(), abs=1e-3)
+    assert logged["train_loss"].item() == pytest.approx(errors.mean().item(), rel=1e-4)
+    loss.backward()
+    gradient = made.network.conv3.bias.grad
+    assert gradient is not None
+    assert gradient.isfinite().all()
+
+
 def test_last_layer_learns_at_its_fraction_and_holds_no_other_parameter() -> None:
     made = task(schedule="plateau")
     body, last = made.configure_optimizers()["optimizer"].param_groups
@@ -120,6 +143,7 @@ def test_moving_average_warms_up_to_its_decay() -> None:
         ({"lr_end": -1}, r"`lr_end` \(=-1\) must be a number of at least 0"),
         ({"lr_end": 0.1}, r"`lr_end` \(=0.1\) must not be above `lr` \(=0.01\)"),
         ({"last_layer_lr": 10}, r"`last_layer_lr` \(=10\) must be a fraction"),
+        ({"loss": "l1"}, r"`loss` \(=l1\) must be one of mse, rmse"),
         ({"schedule": "step"}, r"`schedule` \(=step\) must be one of plateau, cosine"),
         ({"mu": "x"}, r"`mu` \(=x\) must be a number"),
         ({"plateau_patience": -1}, r"`plateau_patience` \(=-1\) must be a whole number"),
