@@ -1,5 +1,6 @@
-"""Score a checkpoint on test sets: compose the configuration, call the job, set the exit code.
+"""Score a network on test sets: compose the configuration, call the job, set the exit code.
 
+python evaluate.py
 python evaluate.py ckpt=outputs/2026-01-31/12-00-00/best.ckpt
 python evaluate.py --help
 """
@@ -19,10 +20,8 @@ runs.register_resolvers()
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")
 def main(config: DictConfig) -> None:
-    """Evaluate one checkpoint."""
+    """Evaluate one network."""
     settings = runs.plain(config)
-    if settings["ckpt"] is None:
-        sys.exit("Error: `ckpt` must be given: ckpt=outputs/DATE/TIME/best.ckpt")
     from espcn.evaluation import evaluate  # torch: only when there is work to do
 
     try:

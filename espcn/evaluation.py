@@ -23,6 +23,7 @@ from espcn.degrade import check_degradation, crop_to_multiple, degrade, imresize
 from espcn.files import write_csv, write_json
 from espcn.metrics import crop_border, is_scorable, psnr, quantize, ssim
 from espcn.model import ESPCN
+from espcn.weights import shipped
 
 
 @dataclass(frozen=True)
@@ -125,24 +126,40 @@ def set_psnr(network: ESPCN, images: ImageSet, blur: float, downsample: str) -> 
 
 
 def evaluate(
-    ckpt: str,
+    ckpt: str | None,
     sets: Sequence[str],
     directory: Path,
+    r: int | None = None,
     blur: float = 0.0,
     downsample: str = "bicubic",
     save_images: bool = False,
+    save_filters: bool = False,
     data_dir: str | None = None,
     device: str = "auto",
     output: str | None = None,
 ) -> dict[str, Score]:
-    """Score the checkpoint at `ckpt` on `sets`; write and print all figures, give the sets' means.
+    """Score the network at `ckpt` on `sets`; write and print all figures, give the sets' means.
 
-    Writes evaluation.json, evaluation.csv and, with `save_images`, the pictures of each set in a
-    folder of its name, all in `directory`. Each set's figures are safe before the next begins.
+    Without `ckpt`, the shipped weights for the factor `r`, 3 if not given. Writes evaluation.json,
+    evaluation.csv and, with `save_images`, the pictures of each set in a folder of its name; with
+    `save_filters`, the kernels of the first and the last layer; all in `directory`. Each set's
+    figures are safe before the next begins.
     """
     checks.names("sets", sets, "say [Set5,Set14]")
+    if ckpt is None:
+        ckpt = str(shipped(3 if r is None else r))
+        print(f"The shipped weights: {Path(ckpt).name}")
     network, trained = load_network(ckpt)
+    if r not in (None, network.r):
+        raise ValueError(
+            f"`r` (={r}) must be the factor of `ckpt` ({network.r}): leave it out, or give the "
+            "checkpoint of another factor"
+        )
     check_degradation(network.r, blur, downsample)
+    if save_filters:
+        from espcn.gallery import save_kernels
+
+        save_kernels(directory, network)
     network.to(_device(device))
     test_sets, missing = load_test(list(sets), data_dir)
     for line in missing:

@@ -12,6 +12,7 @@ from espcn.degrade import crop_to_multiple, degrade, imresize
 from espcn.evaluation import Score, Upscaled
 from espcn.files import whole_file
 from espcn.metrics import psnr, quantize
+from espcn.model import ESPCN
 
 
 def save_pictures(
@@ -37,6 +38,41 @@ def save_pictures(
         ("original", versions["original"]),
     ]
     _save(folder / f"{stem}_compare.png", _side_by_side(panels))
+
+
+def save_kernels(folder: Path, network: ESPCN) -> None:
+    """Draw the first layer's kernels and the last layer's, as the paper's figures 3 and 4 do.
+
+    filters_first.png holds the 64 kernels of 5x5, those of the largest variance first, each
+    scaled to its own range. filters_last.png holds what each of the 32 features paints at high
+    resolution, 3r x 3r pixels, grey or in colour: the r^2 kernels of 3x3 that look at
+    it, turned round and shuffled together. Grey is zero there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    first = network.conv1.weight.detach().cpu()  # (64, channels, 5, 5)
+    order = first.var((1, 2, 3)).argsort(descending=True)
+    low, high = first.amin((1, 2, 3), keepdim=True), first.amax((1, 2, 3), keepdim=True)
+    _save(folder / "filters_first.png", _sheet(((first - low) / (high - low))[order], columns=8))
+    # A feature at p is seen by the output at p - u through the kernel's tap u.
+    last = (
+        network.conv3.weight.detach().cpu().flip(2, 3).transpose(0, 1)
+    )  # (32, channels r^2, 3, 3)
+    painted = torch.nn.functional.pixel_shuffle(last, network.r)
+    order = painted.var((1, 2, 3)).argsort(descending=True)
+    scale = painted.abs().amax((1, 2, 3), keepdim=True)
+    sheet = _sheet((painted / scale / 2 + 0.5)[order], columns=8)
+    _save(folder / "filters_last.png", sheet)
+
+
+def _sheet(kernels: Tensor, columns: int, side: int = 60, gap: int = 6) -> Image.Image:
+    """Lay out kernels, `(n, 1 or 3, height, width)`, 0..1, in rows, each pixel a square."""
+    rows = -(-len(kernels) // columns)
+    sheet = Image.new("RGB", (columns * (side + gap) + gap, rows * (side + gap) + gap), "white")
+    for index, kernel in enumerate(kernels):
+        tile = _to_image(kernel * 255).convert("RGB").resize((side, side), Image.Resampling.NEAREST)
+        place = (gap + index % columns * (side + gap), gap + index // columns * (side + gap))
+        sheet.paste(tile, place)
+    return sheet
 
 
 def _in_color(

@@ -55,6 +55,21 @@ def test_evaluation_writes_figures_and_pictures(call: Call, ckpt: Path, tmp_path
     assert "bicubic" in done.stdout
 
 
+def test_kernels_are_drawn(call: Call, ckpt: Path, tmp_path: Path) -> None:
+    done = call("evaluate.py", f"ckpt={ckpt}", "sets=[]", "save_filters=true", f"output={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    for name, rows in (("first", 8), ("last", 4)):
+        with Image.open(tmp_path / f"filters_{name}.png") as sheet:
+            assert sheet.size == (8 * 66 + 6, rows * 66 + 6)
+            assert len(sheet.convert("L").getcolors()) > 50
+
+
+def test_factor_must_be_the_checkpoints(call: Call, ckpt: Path, tmp_path: Path) -> None:
+    done = call("evaluate.py", f"ckpt={ckpt}", "r=2", "sets=[]", f"output={tmp_path}")
+    assert done.returncode == 1
+    assert "`r` (=2) must be the factor of `ckpt` (3)" in done.stderr
+
+
 def test_degradation_can_be_overridden(call: Call, ckpt: Path, tmp_path: Path) -> None:
     for name, extra in (("plain", []), ("blurred", ["blur=2", "downsample=decimate"])):
         arguments = [f"ckpt={ckpt}", "sets=[skimage-test]", f"output={tmp_path / name}", *extra]
@@ -79,7 +94,6 @@ def test_directory_of_a_run_stands_for_its_best_checkpoint(ckpt: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "`ckpt` must be given"),
         (["ckpt=nowhere.ckpt"], "`ckpt` (=nowhere.ckpt) must be an existing file"),
         (["ckpt=README.md"], "`ckpt` (=README.md) must be a checkpoint"),
         (["ckpt=CKPT", "blur=-1"], "`blur` (=-1) must be a sigma"),
