@@ -1,0 +1,110 @@
+"""Draw every plot of RESULTS.md again, from the tables under results/.
+
+python benchmarks/draw.py
+"""
+
+import argparse
+import csv
+import math
+from pathlib import Path
+from typing import Any
+
+from espcn.plots import plot_comparison, plot_times, plot_waterfall
+from espcn.report import PAPER
+
+RESULTS = Path(__file__).resolve().parent.parent / "results"
+VAL, VAL_MATCHED = "PSNR on the held-out images (dB)", "the same, degraded as in training (dB)"
+NOTEBOOK_BEST = 32.25  # what the notebook's authors published: RGB, on their own degradation
+
+# table: the swept setting, the setting that tells the lines apart, the measures, the title
+COMPARISONS: dict[str, tuple[str, str | None, dict[str, str], str]] = {
+    "blur": (
+        "blur", "downsample", {VAL: "val_psnr", VAL_MATCHED: "val_psnr_matched"},
+        "Training blur (sigma in high-resolution pixels)",
+    ),
+    "optimizer": ("lr", "optim", {VAL: "val_psnr"}, "Optimiser and rate"),
+    "mu": ("mu", "plateau_patience", {VAL: "val_psnr"}, "The threshold mu and the patience"),
+    "batch": ("batch_size", None, {VAL: "val_psnr"}, "Batch size"),
+    "activation": ("activation", None, {VAL: "val_psnr"}, "Activation"),
+    "last_layer": ("last_layer_lr", None, {VAL: "val_psnr"}, "The last layer's share of the rate"),
+    "channels": ("channels", None, {VAL: "val_psnr"}, "Luma (1) or RGB (3)"),
+    "padding": ("padding", None, {VAL: "val_psnr"}, "What lies beyond the border"),
+    "split": (
+        "data.split", None,
+        {"validation loss as dB": "val_loss_db", "PSNR on Set14 (dB)": "psnr.Set14"},
+        "Held out by image or by patch",
+    ),
+    "loss": ("loss", None, {VAL: "val_psnr"}, "The loss"),
+}  # fmt: skip
+
+
+def read(name: str) -> list[dict[str, Any]]:
+    """Give a table's rows, numbers as floats and what is empty left out."""
+    with (RESULTS / f"{name}.csv").open(newline="", encoding="utf-8") as file:
+        return [{k: _value(v) for k, v in row.items() if v != ""} for row in csv.DictReader(file)]
+
+
+def _value(text: str) -> Any:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def draw_comparison(name: str, folder: Path) -> None:
+    """Draw one factor's table: every fold, and the means over the folds."""
+    setting, series, measures, title = COMPARISONS[name]
+    rows = [row for row in read(name) if row["status"] == "completed"]
+    for row in rows:
+        row["val_loss_db"] = -10 * math.log10(row["val_loss"])
+    panels = {
+        label: [(_label(series, row), row[setting], row[measure]) for row in rows]
+        for label, measure in measures.items()
+    }
+    plot_comparison(panels, setting, folder / f"{name}.png", title)
+
+
+def _label(series: str | None, row: dict[str, Any]) -> str:
+    value = row[series] if series else ""
+    return f"{series}={value:g}" if isinstance(value, float) else value
+
+
+def draw_times(rows: list[dict[str, Any]], path: Path) -> None:
+    """Draw the table of benchmarks/time_to_paper.py: PSNR on Set5 against the time."""
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for row in rows:
+        label = f"{row['optim']}, lr {row['lr']:g}"
+        curves.setdefault(label, []).append((row["seconds"], row["Set5"]))
+    marks = {f"{name}, {sets['Set5']:.2f}": sets["Set5"] for name, sets in PAPER[3].items()}
+    plot_times(curves, marks, path, "The default run on Set5, by optimiser")
+
+
+def draw_waterfall(path: Path) -> None:
+    """Draw the way from the notebook to the shipped weights."""
+    steps = [(row["step"], row["Set5"]) for row in read("waterfall")]
+    best = next(row for row in read("best") if row["r"] == 3)
+    steps.append(("all 91 images, and the time of the shipped weights", best["Set5"]))
+    marks = {f"the notebook's own figure, {NOTEBOOK_BEST}": NOTEBOOK_BEST}
+    plot_waterfall(steps, marks, path, "From the notebook to our best")
+
+
+def main() -> None:
+    """Draw what there are tables for."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder (results)")
+    folder = parser.parse_args().output
+    for table in sorted(RESULTS.glob("*.csv")):
+        name = table.stem
+        if name in COMPARISONS:
+            draw_comparison(name, folder)
+        elif name == "time_to_paper":
+            draw_times(read(name), folder / f"{name}.png")
+        elif name == "waterfall":
+            draw_waterfall(folder / f"{name}.png")
+        else:
+            continue
+        print(folder / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main()
