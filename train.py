@@ -38,11 +38,14 @@ def main(config: DictConfig) -> None:
     from espcn.training import train  # torch and Lightning: only when there is work to do
 
     warnings.formatwarning = lambda message, *_, **__: f"Warning: {message}\n"
-    command = shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
+    # What makes the run again anywhere: without where its images lie, or where it is written to.
+    said = [o for o in job.overrides.task if not o.startswith(("resume=", "data_dir="))]
+    again = ["resume=DIR"] if config.resume is not None else []
+    command = shlex.join(["python", "train.py", *again, *said]) if said or not again else None
     result, sweeping = train(settings, directory, command), job.mode == RunMode.MULTIRUN
     if result["status"] == "interrupted":
-        again = f"-m ... hydra.sweep.dir={job.sweep.dir}" if sweeping else f"resume={directory}"
-        print(f"\nStopped. Go on with: python train.py {again}", file=sys.stderr)
+        go_on = f"-m ... hydra.sweep.dir={job.sweep.dir}" if sweeping else f"resume={directory}"
+        print(f"\nStopped. Go on with: python train.py {go_on}", file=sys.stderr)
     # A sweep goes on with its other jobs, and sets the exit code when it has gathered them all.
     if not sweeping and result["status"] != "completed":
         sys.exit(STOPPED if result["status"] == "interrupted" else 1)

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from espcn.files import write_text
 
-CONFIG, RESULT = "config.yaml", "result.json"
+CONFIG, RESULT, COMMAND = "config.yaml", "result.json", "command.txt"
 LENGTHS = ("max_epochs", "max_time", "patience")  # what a resumed run may be given anew
 
 
@@ -87,6 +87,19 @@ def store_config(settings: dict[str, Any], directory: Path) -> None:
     """Write a run's configuration into its directory."""
     directory.mkdir(parents=True, exist_ok=True)
     write_text(directory / CONFIG, OmegaConf.to_yaml(OmegaConf.create(settings)))
+
+
+def note_command(directory: Path, command: str | None) -> str | None:
+    """Note the command that a run begins or goes on with, one a line; give what makes it again.
+
+    Starting the same run again, and going on without a change (None), adds nothing.
+    """
+    path = directory / COMMAND
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    if command is not None and command not in lines:
+        lines.append(command)
+        write_text(path, "\n".join(lines) + "\n")
+    return " && ".join(lines) or None
 
 
 def settle(config: DictConfig, directory: Path, overrides: Sequence[str]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from espcn.files import write_json
 from espcn.history import History
 from espcn.interrupts import interrupts
 from espcn.model import ESPCN
-from espcn.runs import RESULT, flatten, read_result, store_config
+from espcn.runs import RESULT, flatten, note_command, read_result, store_config
 from espcn.task import SuperResolution
 from espcn.trainer import device_name, is_judged, make_trainer, quieten_lightning
 
@@ -36,7 +36,7 @@ _interrupted = False  # once a person has stopped a sweep, its later jobs do not
 def train(settings: dict[str, Any], directory: Path, command: str | None = None) -> dict[str, Any]:
     """Carry out a run, or what is left of it, in `directory`; give the content of its result.json.
 
-    `command` is what a person typed to begin it, and is kept when the run goes on later.
+    `command` makes the run again, or, of one that goes on, says what was changed; None for nothing.
 
     A run that is finished is left alone; one that was stopped goes on from its last.ckpt. Never
     raises for what goes wrong inside the run: the result's `status` is then failed or interrupted,
@@ -51,9 +51,7 @@ def train(settings: dict[str, Any], directory: Path, command: str | None = None)
     if _interrupted:
         return {"status": "interrupted", "error": "the sweep was stopped before this job began"}
     result: dict[str, Any] = {"status": "failed", "error": None} | flatten(settings)
-    # After the settings: a sweep's table knows them by standing before `error`.
-    result["command"] = (done or {}).get("command") or command
-    run = Run(settings, directory, result)
+    run = Run(settings, directory, result, command)
     signals: list[str] = []
     try:
         with interrupts(signals):
@@ -80,9 +78,15 @@ class Run:
     run ends.
     """
 
-    def __init__(self, settings: dict[str, Any], directory: Path, result: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        settings: dict[str, Any],
+        directory: Path,
+        result: dict[str, Any],
+        command: str | None = None,
+    ) -> None:
         self.settings, self.directory, self.result = settings, directory, result
-        self.history = History(directory)
+        self.command, self.history = command, History(directory)
         self.timings: dict[str, float] = {}
         self.began = False  # whether anything in the directory may differ from before
 
@@ -129,6 +133,7 @@ class Run:
         }
         self.history.fingerprint = data.images.fingerprint
         store_config(s, self.directory)
+        self.result["command"] = note_command(self.directory, self.command)
         self.began = True
         last = self.directory / "last.ckpt"
         with self._timed("train_s"), warnings.catch_warnings():

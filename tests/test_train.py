@@ -62,7 +62,7 @@ def test_run_leaves_all_that_it_promises(finished: Path) -> None:
     names = {path.name for path in finished.iterdir()}
     assert names == {
         "best.ckpt", "last.ckpt", "config.yaml", "epochs.csv", "losses.png", "result.json",
-        "snapshots", "tensorboard",
+        "command.txt", "snapshots", "tensorboard",
     }  # fmt: skip
     assert len(list((finished / "snapshots").iterdir())) == 2  # of 8 epochs, every third
     assert OmegaConf.load(finished / "config.yaml").max_epochs == 8
@@ -111,8 +111,10 @@ def test_run_killed_at_any_moment_and_resumed_gives_the_same_weights(
     for name in ("best.ckpt", "last.ckpt"):
         assert same(weights(finished, name), weights(tmp_path / "run", name))
     got, expected = result(tmp_path / "run"), result(finished)
-    for name in ("val_loss", "val_psnr", "psnr", "best_epoch", "fingerprint"):
+    for name in ("val_loss", "val_psnr", "psnr", "best_epoch", "fingerprint", "command"):
         assert got[name] == expected[name]
+    assert got["command"].startswith("python train.py ")
+    assert "resume" not in got["command"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -166,6 +168,7 @@ def test_resumed_run_can_be_made_longer_but_not_changed(
     assert longer.returncode == 0, longer.stderr
     assert result(directory)["epochs"] == 5
     assert result(directory)["max_epochs"] == 5
+    assert result(directory)["command"].endswith(" && python train.py resume=DIR max_epochs=5")
 
 
 def test_refused_resume_leaves_the_figures_that_are_there(call: Call, finished: Path) -> None:
@@ -313,6 +316,20 @@ def test_every_experiment_is_composed_and_built(name: str, tmp_path: Path) -> No
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         settings = runs.plain(compose("train", [f"experiment={name}"]))
     Run(settings, tmp_path, {}).build()
+
+
+@pytest.mark.parametrize("r", [2, 3, 4])
+def test_shipped_recipe_is_the_same_for_each_factor(r: int) -> None:
+    from hydra import compose, initialize_config_dir
+
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        config = compose("train", [f"experiment=best_x{r}"])
+    steps = {2: 46 * 1664, 3: 120 * 640, 4: 250 * 307}
+    assert (config.r, config.loss, config.schedule, config.data.val_fraction) == (
+        r, "rmse", "cosine", 0
+    )  # fmt: skip
+    assert config.data.name == "t91"
+    assert config.max_epochs == round(steps[3] / (steps[r] / config.max_epochs))
 
 
 def test_help_names_every_setting() -> None:
