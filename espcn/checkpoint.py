@@ -42,9 +42,10 @@ class WholeFileIO(TorchCheckpointIO):
 def load_network(path: str | Path) -> tuple[ESPCN, dict[str, Any]]:
     """Give the network of a .ckpt or .safetensors file, and the settings it was trained with.
 
-    The settings are the network's and `blur` and `downsample`. Only tensors and plain values are
-    read; the network is built from plain numbers and names of our own. A run's directory stands for
-    its best.ckpt. Raises FileNotFoundError, or a ValueError when it is no file of this program.
+    The settings are the network's (of weights, the folded one's) and `blur` and `downsample`, which
+    it was trained for. Only tensors and plain values are read; the network is built from plain
+    numbers and names of our own. A run's directory stands for its best.ckpt. Raises
+    FileNotFoundError, or a ValueError when it is no file of this program.
     """
     path = Path(str(path))
     if path.is_dir():
@@ -63,9 +64,12 @@ def load_network(path: str | Path) -> tuple[ESPCN, dict[str, Any]]:
         network.load_state_dict(weights)
     except Exception as error:  # a file from a stranger can fail in any way
         # What PyTorch says of a refused pickle is the advice to run it.
-        refused = isinstance(error, pickle.UnpicklingError)
-        said = "it holds more than plain values" if refused else str(error).partition("\n")[0][:200]
-        reason = said or type(error).__name__
+        if isinstance(error, pickle.UnpicklingError):
+            reason = "it holds more than plain values"
+        elif isinstance(error, KeyError):
+            reason = f"it does not say {error}"
+        else:
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ValueError(
             f"`ckpt` (={path}) must be a checkpoint that train.py wrote, or weights made from one, "
             f"but could not be read as such: {reason}"

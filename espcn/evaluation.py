@@ -23,7 +23,7 @@ from espcn.degrade import check_degradation, crop_to_multiple, degrade, imresize
 from espcn.files import write_csv, write_json
 from espcn.metrics import crop_border, is_scorable, psnr, quantize, ssim
 from espcn.model import ESPCN
-from espcn.weights import shipped
+from espcn.weights import metadata, shipped
 
 
 @dataclass(frozen=True)
@@ -148,8 +148,10 @@ def evaluate(
     checks.names("sets", sets, "say [Set5,Set14]")
     if ckpt is None:
         ckpt = str(shipped(3 if r is None else r))
-        print(f"The shipped weights: {Path(ckpt).name}")
     network, trained = load_network(ckpt)
+    provenance = metadata(Path(ckpt)) if ckpt.endswith(".safetensors") else None
+    if provenance is not None:
+        print(f"{Path(ckpt).name}, made by: {provenance.get('command', 'it does not say')}")
     if r not in (None, network.r):
         raise ValueError(
             f"`r` (={r}) must be the factor of `ckpt` ({network.r}): leave it out, or give the "
@@ -168,7 +170,8 @@ def evaluate(
     means: dict[str, Score] = {}
     rows: list[dict[str, Any]] = []
     record: dict[str, Any] = {
-        "ckpt": str(ckpt), "trained": trained, "blur": blur, "downsample": downsample, "sets": {},
+        "ckpt": ckpt if provenance is None else Path(ckpt).name, "provenance": provenance,
+        "trained": trained, "blur": blur, "downsample": downsample, "sets": {},
         "device": str(network.conv1.weight.device), "threads": torch.get_num_threads(),
         "versions": report.versions(),
     }  # fmt: skip

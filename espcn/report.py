@@ -1,4 +1,4 @@
-"""Tables: knows numbers, not networks."""
+"""Tables, and the versions behind their figures: knows numbers, not networks."""
 
 import platform
 import subprocess
@@ -28,18 +28,17 @@ def versions() -> dict[str, str | None]:
 
 
 def _commit() -> str | None:
-    """Give the commit of this checkout, with "+" after it if it was changed since; else None."""
+    """Give the commit of this checkout, with "+" if its files were changed since; else None."""
     root = Path(__file__).parent.parent
     if not (root / ".git").exists():  # installed, perhaps into somebody's own repository
         return None
-    answers = []
-    for command in (["rev-parse", "--short=12", "HEAD"], ["status", "--porcelain"]):
-        try:
-            done = subprocess.run(["git", *command], cwd=root, capture_output=True, timeout=10)
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        answers.append(done.stdout.decode().strip() if done.returncode == 0 else "")
-    return answers[0] + ("+" if answers[1] else "") if answers[0] else None
+    # No lock: several runs, and a person's own commit, may want the repository at once.
+    command = "git --no-optional-locks describe --always --abbrev=12 --exclude=* --dirty=+"
+    try:
+        done = subprocess.run(command.split(), cwd=root, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
 
 
 def table(

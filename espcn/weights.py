@@ -1,14 +1,17 @@
-"""The shipped weights: folded networks as safetensors, each with where it comes from.
+"""Weights for others to use: folded networks as safetensors, each with where it comes from.
 
-python -m espcn.weights RUN_DIR           # fold a finished run's best.ckpt and ship it
-python -m espcn.weights RUN_DIR my.safetensors
+python -m espcn.weights RUN_DIR FILE.safetensors [LICENCE]
+
+folds a finished run's best network. The shipped weights, one file for each factor, are such files.
 """
 
+import copy
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
 from safetensors.torch import save
 
 from espcn.checkpoint import load_network
@@ -17,19 +20,28 @@ from espcn.model import ESPCN
 from espcn.runs import RESULT, read_result
 
 SHIPPED = Path(__file__).parent / "pretrained"
-LICENCE = "MIT"  # trained by us, as the code is written by us; none of the pictures is in them
+
+
+def factors() -> list[int]:
+    """Give the factors that there are shipped weights for."""
+    return sorted(int(path.stem.removeprefix("espcn_x")) for path in SHIPPED.glob("*.safetensors"))
 
 
 def shipped(r: int) -> Path:
-    """Give the file of the weights for a factor; a ValueError if there are none."""
-    path = SHIPPED / f"espcn_x{r}.safetensors"
-    if not path.is_file():
-        there = sorted(file.stem.removeprefix("espcn_x") for file in SHIPPED.glob("*.safetensors"))
+    """Give the file of the shipped weights for a factor; a ValueError if there are none."""
+    if r not in factors():
+        there = ", ".join(map(str, factors()))
         raise ValueError(
-            f"`r` (={r}) must be a factor that there are weights for ({', '.join(there)}): take "
-            f"one of them, or train your own with `python train.py r={r}` and give `ckpt`"
+            f"`r` (={r}) must be a factor that there are weights for ({there}): take one of them, "
+            f"or train your own with `python train.py r={r}` and give `ckpt`"
         )
-    return path
+    return SHIPPED / f"espcn_x{r}.safetensors"
+
+
+def metadata(path: Path) -> dict[str, str]:
+    """Give what a safetensors file says of itself."""
+    with safe_open(path, framework="pt") as file:
+        return file.metadata() or {}
 
 
 def save_weights(
@@ -41,45 +53,49 @@ def save_weights(
     `load_network` gives them, without `center` and `gain`, which are folded away) and `provenance`.
     """
     kept = ("r", "channels", "activation", "padding", "blur", "downsample")
-    metadata = {name: str(settings[name]) for name in kept} | provenance
-    folded = network.double().fold().float()  # in float64, so that folding rounds but once
+    about = {name: str(settings[name]) for name in kept} | provenance
+    # In float64, so that folding rounds but once.
+    folded = copy.deepcopy(network).double().fold().float()
     tensors = {name: value.contiguous() for name, value in folded.state_dict().items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as part:
-        part.write_bytes(save(tensors, metadata))
+        part.write_bytes(save(tensors, about))
 
 
 def provenance(result: dict[str, Any]) -> dict[str, str]:
     """Give where a finished run's weights come from, from its result.json."""
-    versions = result["versions"]
-    return {
+    colors = "luma, BT.601 studio range" if result["channels"] == 1 else "RGB"
+    versions, epochs = result["versions"], f"{result['best_epoch']} of {result['epochs']} epochs"
+    known = {
         "network": "ESPCN 5-3-3, 64-32 (Shi et al. 2016), center and gain folded into the weights",
-        "input": "luma 0..1, BT.601 studio range; output r times as high and wide, before rounding",
-        "command": str(result["command"]),
-        "commit": str(versions["commit"]),
+        "input": f"{colors}, 0..1; the output is r times as high and wide, before rounding",
+        "command": result["command"],
+        "commit": versions["commit"],
         "dataset": f"{result['dataset']}, {result['images']} images",
-        "fingerprint": str(result["fingerprint"]),
+        "fingerprint": result["fingerprint"],
         "seed": str(result["seed"]),
-        "psnr": json.dumps({name: round(value, 3) for name, value in result["psnr"].items()}),
-        "training": f"{result['epochs']} epochs, {result['train_s']:.0f} s, {result['threads']} "
-        f"threads, {result['device']}, torch {versions['torch']}",
-        "licence": LICENCE,
+        "psnr": json.dumps({k: v and round(v, 3) for k, v in result["psnr"].items()}),
+        "training": f"{epochs}, {result['train_s']:.0f} s, {result['threads']} threads, "
+        f"{result['device']}, torch {versions['torch']}",
     }
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def main() -> None:
-    """Fold the weights of a finished run and write them where they are shipped from."""
-    if len(sys.argv) not in (2, 3) or sys.argv[1].startswith("-"):
-        sys.exit("usage: python -m espcn.weights RUN_DIR [FILE.safetensors]")
-    run = Path(sys.argv[1])
-    result = read_result(run)
-    if result is None or result["status"] != "completed":
-        sys.exit(f"Error: {run} must be the directory of a finished run, with its {RESULT}")
+    """Fold the network of a finished run and write it to a file."""
+    if len(sys.argv) not in (3, 4) or sys.argv[1].startswith("-"):
+        sys.exit("usage: python -m espcn.weights RUN_DIR FILE.safetensors [LICENCE]")
+    run, path = Path(sys.argv[1]), Path(sys.argv[2])
+    if path.suffix != ".safetensors":
+        sys.exit(f"Error: the file (={path}) must end in .safetensors, by which it is known")
     try:
+        result = read_result(run)
+        if result is None or result["status"] != "completed":
+            raise ValueError(f"{run} must be the directory of a finished run, with its {RESULT}")
         network, settings = load_network(run)
-        path = Path(sys.argv[2]) if len(sys.argv) == 3 else SHIPPED / f"espcn_x{network.r}"
-        path = path.with_suffix(".safetensors")
-        save_weights(network, path, settings, provenance(result))
+        licence = {"licence": sys.argv[3]} if len(sys.argv) == 4 else {}
+        save_weights(network, path, settings, provenance(result) | licence)
+    except KeyError as error:
+        sys.exit(f"Error: {run / RESULT} must say {error}, but is of an older version: run it anew")
     except (ValueError, OSError) as error:
         sys.exit(f"Error: {error}")
     print(f"Written to {path}")

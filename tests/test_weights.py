@@ -1,33 +1,32 @@
 """The shipped weights, and how a run's become weights to ship."""
 
 import json
+import os
 import struct
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import Call, run
-from safetensors import safe_open
-from test_checkpoint import SETTINGS
+from test_checkpoint import SETTINGS, written
 
 from espcn.checkpoint import load_network
+from espcn.datasets import load_set
+from espcn.evaluation import set_psnr
 from espcn.model import ESPCN
-from espcn.weights import save_weights
+from espcn.weights import factors, metadata, save_weights, shipped
 
-
-def metadata(path: Path) -> dict[str, str]:
-    with safe_open(path, framework="pt") as file:
-        return file.metadata()
+real_sets = pytest.mark.skipif("ESPCN_DATA" not in os.environ, reason="needs the image sets")
 
 
 @pytest.mark.parametrize("options", [{}, {"channels": 3, "padding": "zeros", "activation": "relu"}])
 def test_saved_weights_are_the_folded_network(tmp_path: Path, options: dict) -> None:
     torch.manual_seed(1)
-    network, path = ESPCN(3, **options), tmp_path / "new" / "a.safetensors"
+    network, path = ESPCN(3, **options), tmp_path / "a.safetensors"
     picture = torch.rand(2, network.channels, 12, 11)
-    with torch.no_grad():
-        expected = network(picture)
     save_weights(network, path, SETTINGS | options, {"seed": "1"})
+    with torch.no_grad():
+        expected = network(picture)  # left as it was, float32
     loaded, settings = load_network(path)
     assert settings == SETTINGS | options | {"center": 0.0, "gain": 1.0}
     with torch.no_grad():
@@ -46,6 +45,8 @@ def test_weights_of_a_run_say_where_they_come_from(
     about = metadata(tmp_path / "a.safetensors")
     result = json.loads((tmp_path / "result.json").read_text())
     assert about["command"].startswith("python train.py data=folder ")
+    assert "hydra" not in about["command"]
+    assert "licence" not in about  # which is theirs to choose
     assert (about["seed"], about["fingerprint"]) == ("7", result["fingerprint"])
     assert about["commit"] == str(result["versions"]["commit"])
     assert json.loads(about["psnr"])["skimage-test"] == pytest.approx(
@@ -55,11 +56,76 @@ def test_weights_of_a_run_say_where_they_come_from(
     assert network.r == 2
 
 
-@pytest.mark.parametrize("arguments", [[], ["nowhere"]])
-def test_only_a_finished_run_gives_weights(arguments: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "usage: "),
+        (["nowhere", "a.safetensors"], "Error: nowhere must be the directory of a finished run"),
+        (["README.md", "a.safetensors"], "Error: "),
+        (["nowhere", "a.ckpt"], "Error: the file (=a.ckpt) must end in .safetensors"),
+    ],
+)
+def test_only_a_finished_run_gives_weights(arguments: list[str], message: str) -> None:
     done = run("-m", "espcn.weights", *arguments)
     assert done.returncode == 1
-    assert done.stderr.startswith("Error: nowhere must be" if arguments else "usage: ")
+    assert done.stderr.startswith(message)
+    assert done.stderr.count("\n") == 1
+
+
+def test_run_of_an_older_version_is_told_to_be_run_anew(tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text('{"status": "completed"}')
+    written(tmp_path / "best.ckpt", ESPCN(3))
+    done = run("-m", "espcn.weights", str(tmp_path), str(tmp_path / "a.safetensors"))
+    assert "is of an older version: run it anew" in done.stderr
+    assert not (tmp_path / "a.safetensors").exists()
+
+
+def test_shipped_are_the_three_factors_of_the_paper() -> None:
+    assert factors() == [2, 3, 4]
+
+
+@pytest.mark.parametrize("r", [2, 3, 4])
+def test_shipped_weights_are_the_papers_network_with_their_provenance(r: int) -> None:
+    network, settings = load_network(shipped(r))
+    assert (settings["r"], settings["channels"], settings["activation"]) == (r, 1, "tanh")
+    assert sum(weight.numel() for weight in network.parameters()) == 20128 + 289 * r * r
+    about = metadata(shipped(r))
+    assert about["command"] == f"python train.py experiment=best_x{r}"
+    assert about["dataset"] == "T91, 91 images"
+    assert about["licence"] == "MIT"
+    assert {"commit", "fingerprint", "seed", "psnr"} <= about.keys()
+    assert not about["commit"].endswith("+")
+
+
+@real_sets
+@pytest.mark.parametrize("r", [2, 3, 4])
+def test_shipped_weights_reach_the_figures_in_their_metadata(r: int) -> None:
+    network, _ = load_network(shipped(r))
+    expected = json.loads(metadata(shipped(r))["psnr"])
+    for name in ("Set5", "Set14"):
+        assert set_psnr(network, load_set(name), 0.0, "bicubic").psnr == pytest.approx(
+            expected[name], abs=0.005
+        )
+
+
+def test_evaluation_takes_the_shipped_weights_of_a_factor(call: Call, tmp_path: Path) -> None:
+    for r, arguments in ((3, []), (2, ["r=2"])):
+        done = call("evaluate.py", "sets=[skimage-test]", f"output={tmp_path / str(r)}", *arguments)
+        assert done.returncode == 0, done.stderr
+        assert (
+            f"espcn_x{r}.safetensors, made by: python train.py experiment=best_x{r}" in done.stdout
+        )
+        record = json.loads((tmp_path / str(r) / "evaluation.json").read_text())
+        assert record["ckpt"] == f"espcn_x{r}.safetensors"
+        assert record["provenance"] == metadata(shipped(r))
+        figures = record["sets"]["skimage-test"]
+        assert figures["psnr"] > figures["bicubic_psnr"] + 1
+
+
+def test_missing_factor_is_named_with_those_that_there_are(call: Call, tmp_path: Path) -> None:
+    done = call("evaluate.py", "r=5", "sets=[skimage-test]", f"output={tmp_path}")
+    assert done.returncode == 1
+    assert "`r` (=5) must be a factor that there are weights for (2, 3, 4)" in done.stderr
 
 
 def test_hostile_and_foreign_weights_are_refused(tmp_path: Path) -> None:
@@ -90,6 +156,9 @@ def test_hostile_and_foreign_weights_are_refused(tmp_path: Path) -> None:
     for name, wrong in bad.items():
         path = tmp_path / f"{name}.safetensors"
         path.write_bytes(wrong)
+        if name == "no_metadata":
+            with pytest.raises(ValueError, match="it does not say 'r'"):
+                load_network(path)
         with pytest.raises(
             ValueError, match=rf"`ckpt` .*{name}.safetensors\) must be a checkpoint"
         ):
