@@ -33,8 +33,16 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     write_text(path, json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n")
 
 
-def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write rows under the names of all their columns, in the order of first appearance."""
+def write_csv(path: Path, rows: list[dict[str, Any]], digits: int | None = None) -> None:
+    """Write rows under the names of all their columns, in the order of first appearance.
+
+    Floats get `digits` significant digits, if given, else all that they have.
+    """
+    if digits is not None:
+        rows = [
+            {k: float(f"{v:.{digits}g}") if isinstance(v, float) else v for k, v in row.items()}
+            for row in rows
+        ]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)

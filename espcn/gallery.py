@@ -24,7 +24,7 @@ def save_pictures(
     A luma network's pictures are coloured by the chroma of the low-resolution picture, upscaled
     bicubically, under the very luma that was scored. The side-by-side gives each one's PSNR.
     """
-    versions = _in_color(pixels, done, r, blur, downsample)
+    versions = in_color(pixels, done, r, blur, downsample)
     folder.mkdir(parents=True, exist_ok=True)
     stem = Path(scored.name).stem
     for kind, picture in versions.items():
@@ -41,43 +41,47 @@ def save_pictures(
 
 
 def save_kernels(folder: Path, network: ESPCN) -> None:
-    """Draw the first layer's kernels and the last layer's, as the paper's figures 3 and 4 do.
+    """Draw the first layer's kernels and what the last layer's paint, as sheets of small squares.
 
-    filters_first.png holds the 64 kernels of 5x5, those of the largest variance first, each
-    scaled to its own range. filters_last.png holds what each of the 32 features paints at high
-    resolution, 3r x 3r pixels, grey or in colour: the r^2 kernels of 3x3 that look at
-    it, turned round and shuffled together. Grey is zero there.
+    filters_first.png holds the 64 kernels of 5x5, filters_last.png what each of the 32 features
+    paints at high resolution (see `painted`; grey is zero). Those of the largest variance come
+    first, as in the paper's figure 3, and each is scaled to its own range.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    first = network.conv1.weight.detach().cpu()  # (64, channels, 5, 5)
-    order = first.var((1, 2, 3)).argsort(descending=True)
+    first = network.conv1.weight.detach().cpu()
     low, high = first.amin((1, 2, 3), keepdim=True), first.amax((1, 2, 3), keepdim=True)
-    _save(folder / "filters_first.png", _sheet(((first - low) / (high - low))[order], columns=8))
-    # A feature at p is seen by the output at p - u through the kernel's tap u.
-    last = (
-        network.conv3.weight.detach().cpu().flip(2, 3).transpose(0, 1)
-    )  # (32, channels r^2, 3, 3)
-    painted = torch.nn.functional.pixel_shuffle(last, network.r)
-    order = painted.var((1, 2, 3)).argsort(descending=True)
-    scale = painted.abs().amax((1, 2, 3), keepdim=True)
-    sheet = _sheet((painted / scale / 2 + 0.5)[order], columns=8)
-    _save(folder / "filters_last.png", sheet)
+    _save(folder / "filters_first.png", _sheet(first, (first - low) / (high - low).clamp_min(1e-9)))
+    last = painted(network)
+    scale = last.abs().amax((1, 2, 3), keepdim=True).clamp_min(1e-9)
+    _save(folder / "filters_last.png", _sheet(last, last / scale / 2 + 0.5))
 
 
-def _sheet(kernels: Tensor, columns: int, side: int = 60, gap: int = 6) -> Image.Image:
-    """Lay out kernels, `(n, 1 or 3, height, width)`, 0..1, in rows, each pixel a square."""
-    rows = -(-len(kernels) // columns)
-    sheet = Image.new("RGB", (columns * (side + gap) + gap, rows * (side + gap) + gap), "white")
-    for index, kernel in enumerate(kernels):
+@torch.no_grad()
+def painted(network: ESPCN) -> Tensor:
+    """Give what a one in each of the last layer's features adds to the output around it.
+
+    `(32, channels, 3r, 3r)`: the r^2 kernels of 3x3 that look at a feature, turned round, since the
+    output at p - u sees the feature at p through the kernel's tap u, and shuffled together.
+    """
+    kernels = network.conv3.weight.cpu().flip(2, 3).transpose(0, 1)
+    return torch.nn.functional.pixel_shuffle(kernels, network.r)
+
+
+def _sheet(kernels: Tensor, shown: Tensor, side: int = 60, gap: int = 6) -> Image.Image:
+    """Lay out `shown`, `(n, 1 or 3, height, width)`, 0..1, in rows of 8, each pixel a square."""
+    rows, cell = -(-len(shown) // 8), side + gap
+    sheet = Image.new("RGB", (8 * cell + gap, rows * cell + gap), "white")
+    order = kernels.var((1, 2, 3)).argsort(descending=True)
+    for index, kernel in enumerate(shown[order]):
         tile = _to_image(kernel * 255).convert("RGB").resize((side, side), Image.Resampling.NEAREST)
-        place = (gap + index % columns * (side + gap), gap + index // columns * (side + gap))
-        sheet.paste(tile, place)
+        sheet.paste(tile, (gap + index % 8 * cell, gap + index // 8 * cell))
     return sheet
 
 
-def _in_color(
+def in_color(
     pixels: np.ndarray, done: Upscaled, r: int, blur: float, downsample: str
 ) -> dict[str, Tensor]:
+    """Give the low, bicubic, espcn and original versions in colour, 0..255, grey if they are."""
     luma = {
         "low": done.low, "bicubic": done.bicubic, "espcn": done.output, "original": done.original
     }  # fmt: skip

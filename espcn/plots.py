@@ -16,12 +16,12 @@ def save_figure(figure: Any, path: Path) -> None:
         figure.savefig(part, dpi=120, bbox_inches="tight", format="png")
 
 
-def new_figure(width: float, height: float) -> tuple[Any, Any]:
-    """Give a matplotlib figure of so many inches, and its axes; nothing opens on a screen."""
+def new_figure(width: float, height: float, columns: int = 1) -> tuple[Any, Any]:
+    """Give a matplotlib figure of so many inches and its axes, an array if there are `columns`."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height))
-    return figure, figure.subplots()
+    return figure, figure.subplots(1, columns)
 
 
 def plot_losses(
@@ -65,22 +65,12 @@ def plot_sweep(
     rows: Sequence[dict[str, Any]], setting: str, others: Sequence[str], path: Path
 ) -> None:
     """Draw `val_psnr` against a swept number, a line per choice of the others."""
-    figure, axes = new_figure(7, 4.2)
-    lines: dict[tuple, list[tuple[float, float]]] = {}
-    for row in rows:
-        key = tuple((name, row.get(name)) for name in others)
-        lines.setdefault(key, []).append((row[setting], row["val_psnr"]))
-    for key, points in lines.items():
-        label = ", ".join(f"{name}={value}" for name, value in key)
-        axes.plot(*zip(*sorted(points), strict=True), marker="o", label=label or None)
-    values = [row[setting] for row in rows] or [0]
-    if min(values) > 0 and max(values) / min(values) >= 9:
-        axes.set_xscale("log")
-    axes.set(xlabel=setting, ylabel="validation PSNR (dB, luma)", title=f"PSNR against {setting}")
-    if others and lines:
-        axes.legend(fontsize=8)
-    axes.grid(alpha=0.3)
-    save_figure(figure, path)
+    points = [
+        (", ".join(f"{name}={row.get(name)}" for name in others), row[setting], row["val_psnr"])
+        for row in rows
+    ]
+    measure = "validation PSNR (dB, luma)"
+    plot_comparison({measure: points}, setting, path, f"PSNR against {setting}")
 
 
 def plot_comparison(
@@ -89,28 +79,26 @@ def plot_comparison(
     """Draw what a setting does: a panel for each measure, a line for each series of points.
 
     `panels` maps a measure ("validation PSNR (dB)") to its points `(series, value, figure)`, one
-    for each fold or seed. Shown are all of them, faintly, and their means, joined where the values
-    are numbers.
+    for each fold or seed. All are shown, faintly, and their means; these joined where values are
+    numbers.
     """
-    figure, _ = new_figure(5.2 * len(panels), 3.8)
-    figure.clear()
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    for axis, (measure, points) in zip(axes, panels.items(), strict=True):
+    figure, axes = new_figure(max(7, 5.2 * len(panels)), 4.2, len(panels))
+    panel_axes = [axes] if len(panels) == 1 else list(axes)
+    for axis, (measure, points) in zip(panel_axes, panels.items(), strict=True):
         values = list(dict.fromkeys(value for _, value, _ in points))
         numbers = all(isinstance(value, int | float) for value in values)
         place = {v: float(v) if numbers else float(i) for i, v in enumerate(values)}
         for index, series in enumerate(dict.fromkeys(name for name, _, _ in points)):
-            own = [(place[value], figure) for name, value, figure in points if name == series]
+            own = [(place[value], psnr) for name, value, psnr in points if name == series]
             at = sorted({x for x, _ in own})
-            means = [statistics.mean(y for x, y in own if x == one) for one in at]
-            color = f"C{index}"
-            axis.scatter(*zip(*own, strict=True), color=color, alpha=0.35, s=14, linewidths=0)
-            joined = {"linewidth": 1.3} if numbers else {"linestyle": "none"}
-            axis.plot(at, means, marker="o", color=color, label=series or None, **joined)
+            means = [statistics.mean(psnr for x, psnr in own if x == one) for one in at]
+            style = {"color": f"C{index}", "linestyle": "-" if numbers else "none"}
+            axis.scatter(*zip(*own, strict=True), color=style["color"], alpha=0.35, s=14)
+            axis.plot(at, means, marker="o", label=series or None, linewidth=1.3, **style)
         if not numbers:
             axis.set_xticks(list(place.values()), [str(value) for value in place])
             axis.set_xlim(-0.5, len(place) - 0.5)
-        elif min(place.values()) > 0 and max(place.values()) / min(place.values()) >= 8:
+        elif values and min(values) > 0 and max(values) / min(values) >= 8:
             axis.set_xscale("log")
             axis.set_xticks(list(place.values()), [f"{value:g}" for value in place])
             axis.minorticks_off()
@@ -118,7 +106,7 @@ def plot_comparison(
         axis.grid(alpha=0.3)
         if any(name for name, _, _ in points):
             axis.legend(fontsize=8)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(title, fontsize=11)
     save_figure(figure, path)
 
 
@@ -128,16 +116,16 @@ def plot_times(
     """Draw PSNR against seconds of training, a curve for each way, a dashed line for each mark."""
     figure, axes = new_figure(7, 4.2)
     for label, points in curves.items():
-        axes.plot(*zip(*points, strict=True), label=label, marker=".", linewidth=1.2)
+        seconds, figures = zip(*points, strict=True)
+        axes.plot(seconds, figures, label=label, marker=".", linewidth=1.2)
     for label, psnr in marks.items():
         axes.axhline(psnr, color="grey", linestyle="--", linewidth=0.8)
         axes.annotate(label, (1, psnr), xycoords=("axes fraction", "data"), va="bottom",
                       ha="right", fontsize=8, color="grey")  # fmt: skip
     axes.set(xlabel="seconds of training", ylabel="PSNR (dB, luma)", xscale="log", title=title)
-    ticks = [t for t in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
-             if t < 1.5 * max(x for points in curves.values() for x, _ in points)]  # fmt: skip
-    low = min(x for points in curves.values() for x, _ in points)
-    ticks = [t for t in ticks if t > low / 1.5]
+    times = [x for points in curves.values() for x, _ in points]
+    round_ones = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
+    ticks = [t for t in round_ones if min(times) / 1.5 < t < 1.5 * max(times)]
     axes.set_xticks(ticks, [f"{t}" for t in ticks])
     axes.minorticks_off()
     axes.legend(loc="lower right", fontsize=8)

@@ -56,21 +56,19 @@ def gather(directory: Path) -> list[dict[str, Any]]:
     return best_first
 
 
-def keep(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """Write a sweep's small table: for each job what was swept, its figures and its training."""
+def write_small_table(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Write for each job of a sweep what was swept, its figures and its training, and no more."""
     swept = _swept(rows)
-    figures = [n for n in rows[0] if n.split(".")[0] in ("psnr", "psnr_matched", "val_psnr")]
-    names = [*swept, "val_psnr", "val_psnr_matched", *figures]
-    names += ["val_loss", "epochs", "train_s", "threads", "device", "status"]
-    digits = {"val_loss": 8, "train_s": 1}
-    kept = [
-        {
-            name: round(value, digits.get(name, 4)) if isinstance(value, float) else value
-            for name, value in ((name, row.get(name)) for name in dict.fromkeys(names))
-        }
-        for row in sorted(rows, key=lambda row: [str(row.get(name)) for name in swept])
-    ]
-    write_csv(path, kept)
+    figures = [n for row in rows for n in row if n.startswith(("psnr.", "psnr_matched."))]
+    names = [*swept, "val_psnr", "val_psnr_matched", *figures, "val_loss", "epochs", "train_s"]
+    names = list(dict.fromkeys([*names, "threads", "device", "status"]))
+
+    def order(row: dict[str, Any]) -> list[tuple]:
+        values = [row.get(name) for name in swept]
+        return [(isinstance(v, str), v is None, 0 if v is None else v) for v in values]
+
+    kept = [{name: row.get(name) for name in names} for row in sorted(rows, key=order)]
+    write_csv(path, kept, digits=6)
 
 
 def _row(directory: Path) -> dict[str, Any]:
@@ -162,4 +160,4 @@ if __name__ == "__main__":
     if not gathered:
         sys.exit(1)
     if len(sys.argv) == 3:
-        keep(gathered, Path(sys.argv[2]))
+        write_small_table(gathered, Path(sys.argv[2]))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from conftest import ROOT, Call, run
 from omegaconf import OmegaConf
 from PIL import Image
@@ -19,6 +20,7 @@ from espcn.checkpoint import load_network
 from espcn.color import to_channels
 from espcn.datasets import ImageSet, load_set
 from espcn.evaluation import mean_score, process, score_set, set_psnr
+from espcn.gallery import painted
 from espcn.model import ESPCN
 
 real_sets = pytest.mark.skipif("ESPCN_DATA" not in os.environ, reason="needs the image sets")
@@ -62,6 +64,16 @@ def test_kernels_are_drawn(call: Call, ckpt: Path, tmp_path: Path) -> None:
         with Image.open(tmp_path / f"filters_{name}.png") as sheet:
             assert sheet.size == (8 * 66 + 6, rows * 66 + 6)
             assert len(sheet.convert("L").getcolors()) > 50
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_painted_is_what_a_one_in_a_feature_adds(channels: int) -> None:
+    network = ESPCN(3, channels)
+    ones = torch.zeros(32, 32, 7, 7)
+    ones[torch.arange(32), torch.arange(32), 3, 3] = 1
+    with torch.no_grad():
+        added = F.conv2d(ones, network.conv3.weight)
+    assert torch.equal(painted(network), F.pixel_shuffle(added, 3)[..., 3:-3, 3:-3])
 
 
 def test_factor_must_be_the_checkpoints(call: Call, ckpt: Path, tmp_path: Path) -> None:
