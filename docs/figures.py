@@ -15,10 +15,12 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
 from espcn.checkpoint import load_network
 from espcn.color import to_channels
-from espcn.datasets import load_set
+from espcn.datasets import ImageSet, load_set
 from espcn.degrade import crop_to_multiple, degrade
 from espcn.evaluation import Score, Upscaled, score_set
+from espcn.gallery import in_color
 from espcn.plots import plot_losses, save_figure
+from espcn.weights import shipped
 
 HERE = Path(__file__).parent
 R, PATCH, HALO = 3, 17, 4
@@ -26,12 +28,12 @@ BLUE, ORANGE = "#3b6ea5", "#d9822b"
 
 
 def main() -> None:
-    """Draw all four."""
+    """Draw all five."""
     if len(sys.argv) != 2:
         sys.exit("usage: python docs/figures.py RUN_DIR    (the directory of a finished run)")
     run = Path(sys.argv[1])
     images = load_set("skimage-test")
-    network, _ = load_network(run / "best.ckpt")
+    network, _ = load_network(run)
     draw_data(images.images[0])
     draw_network()
     with (run / "epochs.csv").open(newline="") as file:
@@ -43,6 +45,7 @@ def main() -> None:
         score.name: (score, done) for score, done in score_set(network, images, with_ssim=True)
     }
     draw_metrics(*scored["chelsea.png"])
+    draw_before_after(images)
 
 
 def draw_data(pixels: np.ndarray) -> None:
@@ -131,6 +134,27 @@ def draw_metrics(score: Score, done: Upscaled) -> None:
     axes[1, 0].set_title("error, in grey levels", fontsize=9)
     figure.colorbar(shown, ax=axes[1, 3], location="left", fraction=0.1)
     save_figure(figure, HERE / "metrics.png")
+
+
+def draw_before_after(images: ImageSet) -> None:
+    """Show details of photographs at a third of their size, and what the shipped weights make."""
+    network, _ = load_network(shipped(R))
+    details = {"astronaut.png": (20, 180), "chelsea.png": (50, 130), "coffee.png": (150, 260)}
+    size = 126
+    figure = Figure(figsize=(9.6, 9.9))
+    axes = figure.subplots(3, 3, gridspec_kw={"wspace": 0.03, "hspace": 0.03})
+    done = {one.name: upscaled for one, upscaled in score_set(network, images)}
+    for row, (name, (top, left)) in zip(axes, details.items(), strict=True):
+        pixels = images.images[images.names.index(name)]
+        versions = in_color(pixels, done[name], R, 0.0, "bicubic")
+        versions["low"] = versions["low"].repeat_interleave(R, -2).repeat_interleave(R, -1)
+        for axis, kind in zip(row, ("low", "bicubic", "espcn"), strict=True):
+            picture = versions[kind].double().round().clamp(0, 255).to(torch.uint8)
+            axis.imshow(picture[:, top : top + size, left : left + size].permute(1, 2, 0))
+            axis.set_axis_off()
+    for axis, title in zip(axes[0], ("what there is", "bicubic", "ESPCN"), strict=True):
+        axis.set_title(title, fontsize=11)
+    save_figure(figure, HERE / "before_after.png")
 
 
 if __name__ == "__main__":

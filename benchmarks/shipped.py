@@ -1,0 +1,47 @@
+"""Score the shipped weights of every factor: PSNR in dB and SSIM on luma, by the field's protocol.
+
+python benchmarks/shipped.py
+
+Writes results/shipped.csv: a row for each factor and set, bicubic's figures beside ours.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from espcn.checkpoint import load_network
+from espcn.datasets import load_set
+from espcn.evaluation import mean_score, score_set
+from espcn.files import write_csv
+from espcn.report import table
+from espcn.weights import factors, shipped
+
+RESULTS = Path(__file__).resolve().parent.parent / "results"
+SETS = ("Set5", "Set14", "BSD300", "BSD500")
+
+
+def main() -> None:
+    """Score factor by factor, set by set."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder (results)")
+    folder = parser.parse_args().output
+    folder.mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, Any]] = []
+    for r in factors():
+        network, _ = load_network(shipped(r))
+        for name in SETS:
+            images = load_set(name)
+            scored = score_set(network, images, with_ssim=True)
+            title = f"x{r} {name}"
+            scores = [one for one, _ in tqdm(scored, title, len(images), leave=False)]
+            mean = mean_score(name, scores)
+            row = {"r": r, "set": name, "bicubic_psnr": mean.bicubic_psnr, "psnr": mean.psnr}
+            rows.append(row | {"bicubic_ssim": mean.bicubic_ssim, "ssim": mean.ssim})
+    write_csv(folder / "shipped.csv", rows, digits=6)
+    print(table(rows, digits=4, settings=("r",)))
+
+
+if __name__ == "__main__":
+    main()
