@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=1 python benchmarks/waterfall.py
 
 Each step keeps the changes of those before it. Trains on T91, seed 0; scored on luma by the
-benchmark's protocol. The last step's cosine needs a length in epochs: 8 took about as long as the
+benchmark's protocol. The last step's cosine needs a length in epochs: 3 took about as long as the
 others on the machine of RESULTS.md. Steps that are finished are not trained again. Writes
 results/waterfall.csv; `python benchmarks/draw.py` draws it.
 """
@@ -37,7 +37,7 @@ STEPS: dict[str, list[str]] = {
     "average of the weights": ["averaging=0.999"],
     "each patch's root, batches of 32, cosine": [
         "loss=rmse", "batch_size=32", "schedule=cosine", "lr_end=1e-5", "data.stride=8",
-        "max_epochs=8",
+        "max_epochs=3",
     ],
 }  # fmt: skip
 
@@ -45,7 +45,7 @@ STEPS: dict[str, list[str]] = {
 def main() -> None:
     """Train each step; print the table as it grows."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--seconds", type=int, default=120, help="of training a step (120)")
+    parser.add_argument("--seconds", type=int, default=45, help="of training a step (45)")
     parser.add_argument(
         "--runs", type=Path, default=ROOT / "outputs/waterfall", help="their folder"
     )
