@@ -5,7 +5,7 @@ python benchmarks/draw.py
 
 import argparse
 import csv
-import math
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from espcn.plots import plot_comparison, plot_times, plot_waterfall
 from espcn.report import PAPER
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
-VAL, VAL_MATCHED = "PSNR on the held-out images (dB)", "the same, degraded as in training (dB)"
+VAL, VAL_MATCHED = "PSNR on held-out images (dB)", "the same, degraded as in training (dB)"
 NOTEBOOK_BEST = 32.25  # what the notebook's authors published: RGB, on their own degradation
 
 # table: the swept setting, the setting that tells the lines apart, the measures, the title
@@ -24,18 +24,22 @@ COMPARISONS: dict[str, tuple[str, str | None, dict[str, str], str]] = {
     ),
     "optimizer": ("lr", "optim", {VAL: "val_psnr"}, "Optimiser and rate"),
     "mu": ("mu", "plateau_patience", {VAL: "val_psnr"}, "The threshold mu and the patience"),
+    "schedule": ("schedule", "averaging", {VAL: "val_psnr"}, "Plateau and cosine, averaged or not"),
     "batch": ("batch_size", None, {VAL: "val_psnr"}, "Batch size"),
     "activation": ("activation", None, {VAL: "val_psnr"}, "Activation"),
     "last_layer": ("last_layer_lr", None, {VAL: "val_psnr"}, "The last layer's share of the rate"),
-    "channels": ("channels", None, {VAL: "val_psnr"}, "Luma (1) or RGB (3)"),
+    "channels": ("channels", None, {VAL: "val_psnr"}, "Luma or RGB"),
     "padding": ("padding", None, {VAL: "val_psnr"}, "What lies beyond the border"),
     "split": (
         "data.split", None,
-        {"validation loss as dB": "val_loss_db", "PSNR on Set14 (dB)": "psnr.Set14"},
+        {"validation loss (1e-3)": "val_loss_1e3", "PSNR on Set14 (dB)": "psnr.Set14"},
         "Held out by image or by patch",
     ),
     "loss": ("loss", None, {VAL: "val_psnr"}, "The loss"),
 }  # fmt: skip
+
+
+SPANS = {"blur": 4.5, "optimizer": 3.0}  # dB below the best that are worth a look
 
 
 def read(name: str) -> list[dict[str, Any]]:
@@ -56,12 +60,33 @@ def draw_comparison(name: str, folder: Path) -> None:
     setting, series, measures, title = COMPARISONS[name]
     rows = [row for row in read(name) if row["status"] == "completed"]
     for row in rows:
-        row["val_loss_db"] = -10 * math.log10(row["val_loss"])
+        row["val_loss_1e3"] = 1e3 * row["val_loss"]
+        row["channels"] = {1.0: "luma", 3.0: "RGB"}.get(row.get("channels", 1.0))
     panels = {
-        label: [(_label(series, row), row[setting], row[measure]) for row in rows]
+        label: [
+            (_label(series, row), row[setting], figure)
+            for row, figure in zip(rows, _leveled(rows, measure), strict=True)
+        ]
         for label, measure in measures.items()
     }
-    plot_comparison(panels, setting, folder / f"{name}.png", title)
+    plot_comparison(panels, setting, folder / f"{name}.png", title, SPANS.get(name))
+
+
+def _leveled(rows: list[dict[str, Any]], measure: str) -> list[float]:
+    """Give a measure of each row, the folds brought to one level: images differ, settings count.
+
+    A fold's level is its mean over all settings, so that the settings' means stay as they are. Not
+    so for what tells splits apart, where a fold is not the same images.
+    """
+    values = [row[measure] for row in rows]
+    if measure.startswith("val_loss"):
+        return values
+    folds: dict[Any, list[float]] = {}
+    for row, value in zip(rows, values, strict=True):
+        folds.setdefault(row["data.fold"], []).append(value)
+    level = {fold: statistics.mean(own) for fold, own in folds.items()}
+    common = statistics.mean(values)
+    return [v - level[row["data.fold"]] + common for row, v in zip(rows, values, strict=True)]
 
 
 def _label(series: str | None, row: dict[str, Any]) -> str:

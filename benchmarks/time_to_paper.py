@@ -21,6 +21,7 @@ import torch
 from draw import draw_times, read
 from hydra import compose, initialize_config_dir
 from pytorch_lightning.callbacks import Callback
+from tqdm import tqdm
 
 from espcn import report, runs
 from espcn.datasets import ImageSet, load_set
@@ -55,7 +56,7 @@ class Scores(Callback):
         there = all(row[name] >= goal for name, goal in GOAL.items())
         trainer.should_stop |= there or seconds > self.limit
         shown = "  ".join(f"{name} {value:.2f}" for name, value in row.items())
-        print(f"  {seconds:6.1f} s  step {trainer.global_step:6}  {shown}", flush=True)
+        tqdm.write(f"  {seconds:6.1f} s  step {trainer.global_step:6}  {shown}")
         self.started = time.monotonic() - seconds
 
 

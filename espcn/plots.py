@@ -20,7 +20,7 @@ def new_figure(width: float, height: float, columns: int = 1) -> tuple[Any, Any]
     """Give a matplotlib figure of so many inches and its axes, an array if there are `columns`."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height))
+    figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(1, columns)
 
 
@@ -74,13 +74,17 @@ def plot_sweep(
 
 
 def plot_comparison(
-    panels: dict[str, list[tuple[str, Any, float]]], setting: str, path: Path, title: str
+    panels: dict[str, list[tuple[str, Any, float]]],
+    setting: str,
+    path: Path,
+    title: str,
+    span: float | None = None,
 ) -> None:
     """Draw what a setting does: a panel for each measure, a line for each series of points.
 
     `panels` maps a measure ("validation PSNR (dB)") to its points `(series, value, figure)`, one
     for each fold or seed. All are shown, faintly, and their means; these joined where values are
-    numbers.
+    numbers. With `span`, only figures of at most so much below the best.
     """
     figure, axes = new_figure(max(7, 5.2 * len(panels)), 4.2, len(panels))
     panel_axes = [axes] if len(panels) == 1 else list(axes)
@@ -102,6 +106,9 @@ def plot_comparison(
             axis.set_xscale("log")
             axis.set_xticks(list(place.values()), [f"{value:g}" for value in place])
             axis.minorticks_off()
+        if span is not None:
+            best = max(psnr for _, _, psnr in points)
+            axis.set_ylim(best - span, best + span / 20)
         axis.set(xlabel=setting, ylabel=measure)
         axis.grid(alpha=0.3)
         if any(name for name, _, _ in points):

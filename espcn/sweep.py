@@ -61,7 +61,7 @@ def write_small_table(rows: Sequence[dict[str, Any]], path: Path) -> None:
     swept = _swept(rows)
     figures = [n for row in rows for n in row if n.startswith(("psnr.", "psnr_matched."))]
     names = [*swept, "val_psnr", "val_psnr_matched", *figures, "val_loss", "epochs", "train_s"]
-    names = list(dict.fromkeys([*names, "threads", "device", "status"]))
+    names = list(dict.fromkeys([*names, "val_patches", "threads", "device", "status"]))
 
     def order(row: dict[str, Any]) -> list[tuple]:
         values = [row.get(name) for name in swept]

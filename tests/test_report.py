@@ -1,5 +1,10 @@
 """Tables: what they show."""
 
+import subprocess
+
+import pytest
+from conftest import ROOT
+
 from espcn import report
 
 
@@ -14,3 +19,14 @@ def test_paper_stands_beside_a_run_only_on_the_benchmark() -> None:
 def test_settings_keep_their_digits_and_figures_get_two() -> None:
     lines = report.table([{"blur": 0.125, "psnr": 30.123, "note": None}], settings=["blur"])
     assert lines.splitlines()[-1].split() == ["0.125", "30.12"]
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs a checkout")
+def test_versions_name_the_commit_and_whether_it_was_changed() -> None:
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, check=True)
+        return done.stdout.decode().strip()
+
+    changed = git("status", "--porcelain", "--untracked-files=no")
+    expected = git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
+    assert report.versions()["commit"] == expected
