@@ -24,9 +24,12 @@ def main(config: DictConfig) -> None:
     settings = runs.plain(config)
     from espcn.evaluation import evaluate  # torch: only when there is work to do
 
+    directory = Path(HydraConfig.get().runtime.output_dir)
     try:
-        evaluate(**settings, directory=Path(HydraConfig.get().runtime.output_dir))
+        evaluate(**settings, directory=directory)
     except (ValueError, OSError) as error:
+        if not any(directory.iterdir()):
+            directory.rmdir()  # Hydra has made it, for an evaluation that there is not
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         sys.exit(f"Error: {error}")

@@ -2,7 +2,7 @@
 
     python benchmarks/time_to_paper.py
 
-The default run (see conf/train.yaml) with each optimiser in turn, at the rate that is its best in
+The default run (see conf/train.yaml) with each optimiser in turn, at the best of the rates in
 results/optimizer.csv, scored after every epoch until it reaches the paper's ESPCN (91), which
 trained for about three hours on a K2 GPU: 32.55 dB on Set5 and 29.08 dB on Set14. The clock stands
 still while it is scored; the weights are not kept. Writes results/time_to_paper.csv and draws

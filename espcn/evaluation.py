@@ -149,14 +149,14 @@ def evaluate(
     if ckpt is None:
         ckpt = str(shipped(3 if r is None else r))
     network, trained = load_network(ckpt)
-    provenance = metadata(Path(ckpt)) if ckpt.endswith(".safetensors") else None
-    if provenance is not None:
-        print(f"{Path(ckpt).name}, made by: {provenance.get('command', 'it does not say')}")
     if r not in (None, network.r):
         raise ValueError(
             f"`r` (={r}) must be the factor of `ckpt` ({network.r}): leave it out, or give the "
             "checkpoint of another factor"
         )
+    provenance = metadata(Path(ckpt)) if ckpt.endswith(".safetensors") else None
+    if provenance is not None:
+        print(f"{Path(ckpt).name}, made by: {provenance.get('command', 'it does not say')}")
     check_degradation(network.r, blur, downsample)
     if save_filters:
         from espcn.gallery import save_kernels
@@ -201,7 +201,9 @@ def evaluate(
     benchmark = (blur, downsample) == (0, "bicubic")
     if not benchmark:
         print(f"Degraded by blur={blur:g} downsample={downsample}, not by the benchmark's bicubic")
-    print(f"\n{_summary(network, means, benchmark)}\n\nWritten to {directory}")
+    if means:
+        print(f"\n{_summary(network, means, benchmark)}\n")
+    print(f"Written to {directory}")
     return means
 
 

@@ -135,7 +135,7 @@ def plot_times(
     ticks = [t for t in round_ones if min(times) / 1.5 < t < 1.5 * max(times)]
     axes.set_xticks(ticks, [f"{t}" for t in ticks])
     axes.minorticks_off()
-    axes.legend(loc="lower right", fontsize=8)
+    axes.legend(loc="upper left", fontsize=8)
     axes.grid(alpha=0.3)
     save_figure(figure, path)
 
@@ -154,9 +154,9 @@ def plot_waterfall(
         axes.text(max(value, before) + 0.04, index, f"{value:.2f}{gain}", va="center", fontsize=8)
     for label, value in marks.items():
         axes.axvline(value, color="grey", linestyle="--", linewidth=0.8)
-        axes.text(value, -0.75, label, ha="center", va="bottom", fontsize=8, color="grey")
+        axes.text(value - 0.04, -0.75, label, ha="right", va="bottom", fontsize=8, color="grey")
     axes.set_yticks(range(len(steps)), [name for name, _ in steps], fontsize=8)
-    axes.set(xlim=(floor, max(*figures, *marks.values()) + 0.7), ylim=(len(steps) - 0.4, -1.5))
+    axes.set(xlim=(floor, max(*figures, *marks.values()) + 1), ylim=(len(steps) - 0.4, -1.5))
     axes.set(xlabel="PSNR on Set5 (dB, luma)", title=title)
     axes.grid(alpha=0.3, axis="x")
     save_figure(figure, path)

@@ -83,12 +83,17 @@ def provenance(result: dict[str, Any]) -> dict[str, str]:
 def main() -> None:
     """Fold the network of a finished run and write it to a file."""
     if len(sys.argv) not in (3, 4) or sys.argv[1].startswith("-"):
-        sys.exit("usage: python -m espcn.weights RUN_DIR FILE.safetensors [LICENCE]")
+        sys.exit(
+            "usage: python -m espcn.weights RUN_DIR FILE.safetensors [LICENCE]    (the directory of "
+            "a finished run; where its folded network goes; a word for the metadata, say MIT)"
+        )
     run, path = Path(sys.argv[1]), Path(sys.argv[2])
+    if not path.parent.is_dir():
+        sys.exit(f"Error: the file (={path}) must be in a folder that exists: make {path.parent}")
     if path.suffix != ".safetensors":
         sys.exit(f"Error: the file (={path}) must end in .safetensors, by which it is known")
     try:
-        result = read_result(run)
+        result = read_result(run) if run.is_dir() else None
         if result is None or result["status"] != "completed":
             raise ValueError(f"{run} must be the directory of a finished run, with its {RESULT}")
         network, settings = load_network(run)

@@ -77,8 +77,9 @@ def test_painted_is_what_a_one_in_a_feature_adds(channels: int) -> None:
 
 
 def test_factor_must_be_the_checkpoints(call: Call, ckpt: Path, tmp_path: Path) -> None:
-    done = call("evaluate.py", f"ckpt={ckpt}", "r=2", "sets=[]", f"output={tmp_path}")
+    done = call("evaluate.py", f"ckpt={ckpt}", "r=2", "sets=[]", f"output={tmp_path / 'new'}")
     assert done.returncode == 1
+    assert not (tmp_path / "new").exists()
     assert "`r` (=2) must be the factor of `ckpt` (3)" in done.stderr
 
 

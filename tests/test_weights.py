@@ -61,7 +61,11 @@ def test_weights_of_a_run_say_where_they_come_from(
     [
         ([], "usage: "),
         (["nowhere", "a.safetensors"], "Error: nowhere must be the directory of a finished run"),
-        (["README.md", "a.safetensors"], "Error: "),
+        (["README.md", "a.safetensors"], "Error: README.md must be the directory of a finished"),
+        (
+            ["nowhere", "no/a.safetensors"],
+            "Error: the file (=no/a.safetensors) must be in a folder",
+        ),
         (["nowhere", "a.ckpt"], "Error: the file (=a.ckpt) must end in .safetensors"),
     ],
 )
