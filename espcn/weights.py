@@ -84,7 +84,7 @@ def main() -> None:
     """Fold the network of a finished run and write it to a file."""
     if len(sys.argv) not in (3, 4) or sys.argv[1].startswith("-"):
         sys.exit(
-            "usage: python -m espcn.weights RUN_DIR FILE.safetensors [LICENCE]    (the directory of "
+            "usage: python -m espcn.weights RUN_DIR FILE.safetensors [LICENCE]    (the folder of "
             "a finished run; where its folded network goes; a word for the metadata, say MIT)"
         )
     run, path = Path(sys.argv[1]), Path(sys.argv[2])
