@@ -213,7 +213,8 @@ def test_resume_of_nothing_leaves_nothing(call: Call, tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "must be the directory of a run" in done.stderr
     assert not (tmp_path / "typo").exists()
-    done = call("train.py", "-m", f"resume={tmp_path / 'a'},{tmp_path / 'b'}")
+    where = f"hydra.sweep.dir={tmp_path / 'sweep'}"
+    done = call("train.py", "-m", f"resume={tmp_path / 'a'},{tmp_path / 'b'}", where)
     assert done.returncode == 1
     assert "`resume` must be one run, without -m" in done.stderr
 
