@@ -37,8 +37,6 @@ COMPARISONS: dict[str, tuple[str, str | None, dict[str, str], str]] = {
     ),
     "loss": ("loss", None, {VAL: "val_psnr"}, "The loss"),
 }  # fmt: skip
-
-
 SPANS = {"blur": 4.5, "optimizer": 3.0}  # dB below the best that are worth a look
 
 

@@ -84,5 +84,6 @@ def test_waterfall_starts_each_bar_where_the_last_one_ended(tmp_path: Path, axes
 def test_times_are_drawn_for_each_way(tmp_path: Path, axes: Axes) -> None:
     curves = {"soap": [(5.0, 32.0), (10.0, 32.6)], "sgd": [(5.0, 28.0)]}
     plots.plot_times(curves, {"paper": 32.55}, tmp_path / "a.png", "title")
+    assert axes.lines == curves
     assert (tmp_path / "a.png").stat().st_size > 1000
     assert axes.axes.get_xscale() == "log"

@@ -1,0 +1,54 @@
+"""The configurations under conf/, and the help that speaks of them."""
+
+import re
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, run
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from espcn import runs
+from espcn.training import Run
+
+
+def test_help_and_misspelt_overrides_answer_without_torch() -> None:
+    for arguments in (["--help"], ["blurr=1"], ["optim=adamm"]):
+        code = "import runpy, sys; sys.argv = sys.argv[1:]; sys.path.insert(0, '.')\n" + (
+            "try:\n    runpy.run_path('train.py', run_name='__main__')\n"
+            "finally:\n    print('torch' in sys.modules)"
+        )
+        done = run("-c", code, "train.py", *arguments)
+        assert done.stdout.rstrip().endswith("False")
+        assert (done.returncode == 0) == (arguments == ["--help"])
+    assert "Could not find 'optim/adamm'" in done.stderr
+
+
+def composed(experiment: str) -> DictConfig:
+    runs.register_resolvers()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return compose("train", [f"experiment={experiment}"])
+
+
+@pytest.mark.parametrize("name", [path.stem for path in (ROOT / "conf/experiment").iterdir()])
+def test_every_experiment_is_composed_and_built(name: str, tmp_path: Path) -> None:
+    Run(runs.plain(composed(name)), tmp_path, {}).build()
+
+
+@pytest.mark.parametrize(("r", "steps_an_epoch"), [(2, 1664), (3, 640), (4, 307)])
+def test_shipped_recipe_is_as_long_for_each_factor_and_sees_all_of_t91(
+    r: int, steps_an_epoch: int
+) -> None:
+    config = composed(f"best_x{r}")
+    assert (config.r, config.loss, config.schedule, config.batch_size) == (r, "rmse", "cosine", 32)
+    assert (config.data.name, config.data.val_fraction, config.data.folds) == ("t91", 0, None)
+    assert config.max_epochs == round(76_800 / steps_an_epoch)
+
+
+def test_help_names_every_setting() -> None:
+    text = run("train.py", "--help").stdout
+    settings = OmegaConf.load(ROOT / "conf/train.yaml")
+    names = {str(name) for name in settings} - {"defaults", "hydra", "data", "trainer"}
+    names |= {f"data.{name}" for name in settings.data}
+    missing = {name for name in names if not re.search(rf"(^|[ (]){re.escape(name)}\b", text, re.M)}
+    assert not missing
