@@ -1,4 +1,4 @@
-"""Checkpoints and weights: written whole, read without running anything that they name."""
+"""Checkpoints and weights: read without running anything that they name, or needing Lightning."""
 
 import pickle
 import warnings
@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric.plugins import TorchCheckpointIO
 from safetensors import safe_open
 
 from espcn.degrade import check_degradation
-from espcn.files import whole_file
 from espcn.model import ESPCN
 
 NETWORK_SETTINGS = {
@@ -21,22 +19,6 @@ NETWORK_SETTINGS = {
     "center": float,
     "gain": float,
 }
-
-
-class WholeFileIO(TorchCheckpointIO):
-    """Lightning's way of saving, under the final name only once the file is whole.
-
-    Lightning itself moves it there from the system's temporary folder, which, on another disk, is a
-    copy that can be cut short.
-    """
-
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
-    ) -> None:
-        """Write `checkpoint` to `path`."""
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(Path(path)) as part:
-            torch.save(checkpoint, part)
 
 
 def load_network(path: str | Path) -> tuple[ESPCN, dict[str, Any]]:

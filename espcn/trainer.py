@@ -9,6 +9,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning.callbacks import (
     Callback,
     EarlyStopping,
@@ -20,11 +21,27 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from espcn import checks
-from espcn.checkpoint import WholeFileIO
+from espcn.files import whole_file
 from espcn.history import History, TrainingProgress
 from espcn.task import moving_average
 
 PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed")
+
+
+class WholeFileIO(TorchCheckpointIO):
+    """Lightning's way of saving, under the final name only once the file is whole.
+
+    Lightning itself moves it there from the system's temporary folder, which, on another disk, is a
+    copy that can be cut short.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
+        """Write `checkpoint` to `path`."""
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(Path(path)) as part:
+            torch.save(checkpoint, part)
 
 
 class Patience(EarlyStopping):

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from espcn.checkpoint import WholeFileIO, load_network
+from espcn.checkpoint import load_network
 from espcn.model import ESPCN
+from espcn.trainer import WholeFileIO
 
 SETTINGS = {
     "r": 3, "channels": 1, "activation": "tanh", "padding": "replicate", "center": 0.45,
