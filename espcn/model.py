@@ -4,6 +4,7 @@ Shi et al. 2016, section 2 and 3.2: (f1, n1) = (5, 64), (f2, n2) = (3, 32), f3 =
 activation on the last layer.
 """
 
+import copy
 import math
 from collections.abc import Callable
 
@@ -94,15 +95,20 @@ class ESPCN(nn.Module):
         return output / self.gain + self.center
 
     @torch.no_grad()
-    def fold(self) -> "ESPCN":
-        """Give the same function as three plain convolutions, `center` 0 and `gain` 1."""
-        folded = ESPCN(self.r, self.channels, self.activation, self.padding, center=0.0, gain=1.0)
-        folded.to(self.conv1.weight).load_state_dict(self.state_dict())
+    def fold(self, center: float = 0.0, gain: float = 1.0) -> "ESPCN":
+        """Give the same function with another `center` and `gain`; by default the paper's own.
+
+        That is three plain convolutions. With `center` 115 / 255 and `gain` 255 they take and give
+        grey levels, less 115.
+        """
+        folded = copy.deepcopy(self)
+        folded.center, folded.gain = center, gain
         first, last = folded.conv1, folded.conv3
         assert first.bias is not None
         assert last.bias is not None
-        first.weight.mul_(self.gain)
-        first.bias.sub_(self.center * first.weight.sum((1, 2, 3)))
-        last.weight.div_(self.gain)
-        last.bias.div_(self.gain).add_(self.center)
+        # What the first layer sees stays: g (x - c) = g/g' g' (x - c') + g (c' - c). So does y.
+        first.bias.add_(self.gain * (center - self.center) * first.weight.sum((1, 2, 3)))
+        first.weight.mul_(self.gain / gain)
+        last.weight.mul_(gain / self.gain)
+        last.bias.mul_(gain / self.gain).add_(gain * (self.center - center))
         return folded
