@@ -16,14 +16,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from espcn import checks, report
-from espcn.checkpoint import load_network
 from espcn.color import luma, to_channels
 from espcn.datasets import ImageSet, load_test
 from espcn.degrade import check_degradation, crop_to_multiple, degrade, imresize
+from espcn.engine import torch_device
 from espcn.files import write_csv, write_json
 from espcn.metrics import crop_border, is_scorable, psnr, quantize, ssim
 from espcn.model import ESPCN
-from espcn.weights import metadata, shipped
+from espcn.weights import load, metadata
 
 
 @dataclass(frozen=True)
@@ -146,23 +146,16 @@ def evaluate(
     figures are safe before the next begins.
     """
     checks.names("sets", sets, "say [Set5,Set14]")
-    if ckpt is None:
-        ckpt = str(shipped(3 if r is None else r))
-    network, trained = load_network(ckpt)
-    if r not in (None, network.r):
-        raise ValueError(
-            f"`r` (={r}) must be the factor of `ckpt` ({network.r}): leave it out, or give the "
-            "checkpoint of another factor"
-        )
-    provenance = metadata(Path(ckpt)) if ckpt.endswith(".safetensors") else None
+    network, trained, path = load(r, ckpt)
+    provenance = metadata(path) if path.suffix == ".safetensors" else None
     if provenance is not None:
-        print(f"{Path(ckpt).name}, made by: {provenance.get('command', 'it does not say')}")
+        print(f"{path.name}, made by: {provenance.get('command', 'it does not say')}")
     check_degradation(network.r, blur, downsample)
     if save_filters:
         from espcn.gallery import save_kernels
 
         save_kernels(directory, network)
-    network.to(_device(device))
+    network.to(torch_device(device))
     test_sets, missing = load_test(list(sets), data_dir)
     for line in missing:
         print(line)
@@ -170,7 +163,7 @@ def evaluate(
     means: dict[str, Score] = {}
     rows: list[dict[str, Any]] = []
     record: dict[str, Any] = {
-        "ckpt": ckpt if provenance is None else Path(ckpt).name, "provenance": provenance,
+        "ckpt": str(path) if provenance is None else path.name, "provenance": provenance,
         "trained": trained, "blur": blur, "downsample": downsample, "sets": {},
         "device": str(network.conv1.weight.device), "threads": torch.get_num_threads(),
         "versions": report.versions(),
@@ -229,11 +222,3 @@ def _summary(network: ESPCN, means: dict[str, Score], benchmark: bool) -> str:
         ]
         text += "\n\n" + report.table(rgb)
     return text
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name not in ("cpu", "cuda") or (name == "cuda" and not torch.cuda.is_available()):
-        raise ValueError(f"`device` (={name}) must be auto, cpu, or cuda where there is a GPU")
-    return torch.device(name)

@@ -38,6 +38,24 @@ def shipped(r: int) -> Path:
     return SHIPPED / f"espcn_x{r}.safetensors"
 
 
+def load(
+    r: int | None = None, ckpt: str | Path | None = None
+) -> tuple[ESPCN, dict[str, Any], Path]:
+    """Give the network at `ckpt`, or else the shipped one for `r`, 3 if not given.
+
+    With it come the settings it was trained with and the file it is from, as `load_network` reads
+    it. Raises a ValueError if the factor at `ckpt` is not `r`.
+    """
+    path = Path(shipped(3 if r is None else r) if ckpt is None else ckpt)
+    network, trained = load_network(path)
+    if r not in (None, network.r):
+        raise ValueError(
+            f"`r` (={r}) must be the factor of `ckpt` ({network.r}): leave it out, or give the "
+            "checkpoint of another factor"
+        )
+    return network, trained, path
+
+
 def metadata(path: Path) -> dict[str, str]:
     """Give what a safetensors file says of itself."""
     with safe_open(path, framework="pt") as file:

@@ -42,6 +42,8 @@ def call(capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Call:
         monkeypatch.setattr(sys, "argv", [name, *arguments])
         # Hydra hangs its handlers there, on streams that end with the test.
         monkeypatch.setattr(logging.getLogger(), "handlers", [])
+        # Hydra closes all others, and absl's, which OpenVINO brings, closes pytest's own stream.
+        monkeypatch.setattr(logging, "_handlerList", [])
         capfd.readouterr()
         code = 0
         try:
