@@ -53,7 +53,7 @@ def open_picture(source: Path | bytes) -> pyvips.Image:
     if not head:
         raise ValueError(f"{name} is empty: copy or download it again")
     if head in _PILLOW:
-        return pyvips.Image.new_from_array(_read_with_pillow(source))
+        return _open_with_pillow(source)
     try:
         image = _normalised(_open_with_vips(source))
     except pyvips.Error as error:
@@ -69,6 +69,33 @@ def open_picture(source: Path | bytes) -> pyvips.Image:
     if image.bands > 4:
         raise ValueError(f"{name} must have 1 to 4 channels, got {image.bands}: save it as RGB")
     return image
+
+
+class Rows:
+    """The rows of a picture that `open_picture` gave, to be asked for from top to bottom.
+
+    `rows(top, bottom)` gives an array `(bottom - top, width, channels)`; the next call may begin no
+    higher than this one, and rows of this call are remembered for it. Raises a ValueError that
+    names `source` where the file is damaged.
+    """
+
+    def __init__(self, picture: pyvips.Image, source: Path | bytes) -> None:
+        self._region, self._source = pyvips.Region.new(picture), source
+        self._dtype = np.uint16 if picture.format == "ushort" else np.uint8
+        self._shape = (picture.width, picture.bands)
+        self._top, self._kept = 0, np.empty((0, *self._shape), self._dtype)
+
+    def __call__(self, top: int, bottom: int) -> np.ndarray:
+        """Give these rows."""
+        known = self._top + len(self._kept)
+        try:
+            fetched = self._region.fetch(0, known, self._shape[0], bottom - known)
+        except pyvips.Error as error:
+            raise _unreadable(self._source, error) from error
+        new = np.frombuffer(fetched, self._dtype).reshape(-1, *self._shape)
+        self._kept = np.concatenate([self._kept[top - self._top :], new])
+        self._top = top
+        return self._kept
 
 
 def _open_with_vips(source: Path | bytes) -> pyvips.Image:
@@ -94,7 +121,7 @@ def _normalised(image: pyvips.Image) -> pyvips.Image:
     return image
 
 
-def _read_with_pillow(source: Path | bytes) -> np.ndarray:
+def _open_with_pillow(source: Path | bytes) -> pyvips.Image:
     from PIL import Image
 
     file = io.BytesIO(source) if isinstance(source, bytes) else source
@@ -103,13 +130,17 @@ def _read_with_pillow(source: Path | bytes) -> np.ndarray:
             layout = picture.tile[0].args  # of a PPM: mode, highest value
             wide = isinstance(layout, tuple) and layout[0] == "RGB" and layout[1] > 255
             if picture.mode == "I":  # a 16-bit PGM
-                return np.asarray(picture).astype(np.uint16)
+                return pyvips.Image.new_from_array(np.asarray(picture).astype(np.uint16))
             samples = np.asarray(picture.convert({"1": "L", "P": "RGB"}.get(picture.mode)))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            across, down = picture.info.get("dpi", (25.4, 25.4))
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{_name(source)} is too large to be read: save it as PNG") from error
+    except (OSError, ValueError, SyntaxError) as error:
         raise _unreadable(source, error) from error
     if wide:
         raise ValueError(f"{_name(source)} is a 16-bit PPM: save it as a 16-bit PNG or TIFF")
-    return samples
+    opened = pyvips.Image.new_from_array(samples)
+    return opened.copy(xres=across / 25.4, yres=down / 25.4)  # libvips counts per mm
 
 
 def _first_bytes(path: Path) -> bytes:
