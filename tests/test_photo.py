@@ -221,8 +221,8 @@ def test_large_picture_needs_little_memory(tmp_path: Path) -> None:
     script = (
         "import resource, sys; from pathlib import Path; from espcn.photo import upscale_photo;"
         "from espcn import upscaler as module; module.BAND = 100_000;"
-        "import torch; torch.set_num_threads(1);"
-        "upscaler = module.Upscaler(3); upscaler(__import__('numpy').zeros((300, 600, 3), 'uint8'));"
+        "import numpy, torch; torch.set_num_threads(1);"
+        "upscaler = module.Upscaler(3); upscaler(numpy.zeros((300, 600, 3), 'uint8'));"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
         "upscale_photo(upscaler, Path(sys.argv[1]), Path(sys.argv[2]));"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"

@@ -28,7 +28,8 @@ def pictures(count: int, width: int, height: int) -> Iterator[av.VideoFrame]:
 
     photo = skimage.data.astronaut()
     for number in range(count):
-        crop = photo[80 : 80 + height, 180 + 2 * number : 180 + 2 * number + width]
+        left = 180 + 2 * (number % 50)
+        crop = photo[80 : 80 + height, left : left + width]
         yield av.VideoFrame.from_ndarray(np.ascontiguousarray(crop), format="rgb24")
 
 
@@ -42,7 +43,7 @@ def write(
     prepare: Callable[[Any, Any], None] = lambda container, stream: None,
     sound: bool = False,
 ) -> Path:
-    """Write a clip, its time in thousandths of a second; the last frame comes first by `prepare`."""
+    """Write a clip, its time in thousandths of a second."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25)
         stream.width, stream.height, stream.pix_fmt = *size, kind

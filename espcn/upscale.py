@@ -1,0 +1,182 @@
+"""The command that enlarges people's pictures and videos: `upscale.py`, or `espcn-upscale`.
+
+Plain arguments and not Hydra's: file names hold spaces, commas and quotes, and shells expand `*`.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from espcn import checks
+from espcn.archive import Job, is_known, plan
+from espcn.formats import QUALITY
+from espcn.interrupts import interrupts
+
+_EXAMPLES = """
+examples:
+  %(prog)s photo.jpg                   photo_x3.jpg beside it
+  %(prog)s pictures/ -r 2 -o big/      a folder with its sub-folders, twice as large
+  %(prog)s *.png clip.mp4              several files; a video with its sound
+  %(prog)s photo.jpg -o photo.png      in another format
+"""
+
+
+class Stopped(Exception):
+    """Raised within a job when the program is to end."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the arguments, enlarge the files, set the exit code: 1 if anything went wrong."""
+    given = _parser().parse_args(arguments)
+    try:
+        with interrupts([]):
+            problems = upscale(given)
+    except KeyboardInterrupt:
+        print("\nStopped: what is done is kept, start again to go on", file=sys.stderr)
+        sys.exit(130)
+    except (ValueError, OSError) as error:
+        sys.exit(f"Error: {error}")
+    sys.exit(1 if problems else 0)
+
+
+def upscale(given: argparse.Namespace) -> list[str]:
+    """Enlarge the files that were asked for; print and give what went wrong."""
+    checks.whole("quality", given.quality, 1, "95 is the default", most=100)
+    todo = plan(given.files, _factor(given), given.output, given.overwrite, given.shard)
+    problems = list(todo.problems)
+    if todo.jobs:
+        _check_output(given.output)
+        from espcn.upscaler import Upscaler  # torch: only when there is work to do
+        from espcn.video import Encoding
+
+        encoding = Encoding(given.codec, given.crf, given.preset)
+        upscaler = Upscaler(given.r, given.ckpt, given.engine, given.precision, given.device)
+        print(f"Enlarging {_count(todo.jobs)} by {upscaler.r} with {upscaler.engine}", flush=True)
+        problems += _all(todo.jobs, upscaler, encoding, given.quality)
+    if todo.done:
+        print(
+            f"Done already, and left as they are: {_count(todo.done)} (--overwrite does them anew)"
+        )
+    for problem in problems:
+        print(f"Error: {problem}", file=sys.stderr)
+    return problems
+
+
+def _all(jobs: list[Job], upscaler: Any, encoding: Any, quality: int) -> list[str]:
+    """Do all jobs, and give what went wrong: pictures side by side, videos one by one."""
+    stop = threading.Event()
+    problems: list[str] = []
+    videos = [job for job in jobs if job.is_video]
+    pictures = [job for job in jobs if not job.is_video]
+    # While one picture is written, another goes through the network. A video does so by itself.
+    for some, workers in ((pictures, min(4, os.cpu_count() or 1)), (videos, 1)):
+        with ThreadPoolExecutor(workers) as pool:
+            work = [pool.submit(_one, job, upscaler, encoding, quality, stop) for job in some]
+            try:
+                bar = tqdm(as_completed(work), total=len(work), unit="file", disable=len(work) < 2)
+                for done in bar:
+                    problems += done.result()
+            except BaseException:
+                stop.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+    return problems
+
+
+def _one(job: Job, upscaler: Any, encoding: Any, quality: int, stop: threading.Event) -> list[str]:
+    """Do one job, and give what went wrong with it."""
+    from espcn.photo import upscale_photo
+    from espcn.video import upscale_video
+
+    unit = "frame" if job.is_video else "row"
+    with tqdm(desc=job.source.name, unit=unit, leave=False, delay=1) as bar:
+
+        def progress(done: int, total: int | None) -> None:
+            if stop.is_set():
+                raise Stopped
+            bar.total = total
+            bar.update(done - bar.n)
+
+        try:
+            job.target.parent.mkdir(parents=True, exist_ok=True)
+            if job.is_video:
+                remarks = upscale_video(upscaler, job.source, job.target, encoding, progress)
+                return [f"{job.target} is kept, but {remark}" for remark in remarks]
+            upscale_photo(upscaler, job.source, job.target, quality, progress)
+        except Stopped:
+            return []
+        except Exception as error:  # whatever it is, it must not lose the other files
+            words = str(error) or type(error).__name__
+            known = str(job.source) in words or str(job.target) in words
+            return [words if known else f"{job.source}: {words}"]
+    return []
+
+
+def _factor(given: argparse.Namespace) -> int:
+    if given.ckpt is None:
+        return 3 if given.r is None else given.r
+    from espcn.weights import load
+
+    return load(given.r, given.ckpt)[0].r
+
+
+def _check_output(output: str | None) -> None:
+    """Raise a ValueError at once, and not for each file, if nothing can be written there."""
+    if output is None:
+        return
+    folder = Path(output)
+    if is_known(folder) and not folder.is_dir():
+        folder = folder.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"`-o` (={output}) must be a folder that can be written to: {error.strerror}"
+        ) from error
+
+
+def _count(jobs: list[Job]) -> str:
+    videos = sum(job.is_video for job in jobs)
+    kinds = {"picture": len(jobs) - videos, "video": videos}
+    return " and ".join(f"{n} {name}{'s' * (n > 1)}" for name, n in kinds.items() if n)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=Path(sys.argv[0]).name,
+        description="Enlarge pictures and videos by ESPCN.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add: Callable[..., Any] = parser.add_argument
+    add("files", nargs="+", metavar="FILE", help="pictures, videos and folders of them")
+    add("-r", type=int, metavar="R", help="the factor, 2, 3 or 4 (3, or that of --ckpt)")
+    add("-o", "--output", metavar="PATH", help="a folder to write to, or of one file its new name")
+    add("--ckpt", metavar="FILE", help="a checkpoint, or weights, of your own")
+    add("--overwrite", action="store_true", help="do anew what is there already")
+    add("--shard", type=_shard, default=(0, 1), metavar="I/N", help="only every N-th file, from I")
+    add("--quality", type=int, default=QUALITY, help="of JPEG, WebP and AVIF, 1 to 100 (95)")
+    add("--codec", default="libx264", help="video encoder by FFmpeg's name (libx264)")
+    add("--crf", type=float, default=18, help="video quality, the lower the better (18)")
+    add("--preset", default="veryfast", help="speed of the video encoder (veryfast)")
+    add("--engine", default="auto", help="auto, torch, compile, onnx or openvino")
+    add("--precision", default="auto", help="auto, float32 or bfloat16")
+    add("--device", default="auto", help="auto, cpu or cuda")
+    return parser
+
+
+def _shard(text: str) -> tuple[int, int]:
+    number, _, count = text.partition("/")
+    if number.isdecimal() and count.isdecimal() and int(number) < int(count):
+        return int(number), int(count)
+    raise argparse.ArgumentTypeError(f"{text!r} must be I/N, with I from 0 to N - 1, like 0/4")
