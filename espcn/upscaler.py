@@ -118,15 +118,13 @@ class Upscaler:
         planes = torch.cat([planes, _luma(planes, whole)])  # (channels + 1, height + 8, width + 8)
         inner = slice(REACH - bicubic.REACH, bicubic.REACH - REACH)
         large = F.conv2d(planes[:, None, inner, inner], self._bicubic(0.0, engine.device))
-        *colors, luma = large  # each (r^2, height, width)
+        colors, luma = large[:-1], large[-1]  # each plane (r^2, height, width)
         finer = engine(known[None])[0] - luma
         if len(colors) < 3:
             colors[0] += finer
         else:
-            for color in colors[:3]:
-                color += RGB_FROM_LUMA * finer
-        samples = torch.stack(colors) * (white / 255)
-        return self._laid_out(_limited(samples, repeated.dtype))
+            colors[:3] += RGB_FROM_LUMA * finer
+        return self._laid_out(_limited(colors.mul_(white / 255), repeated.dtype))
 
     def _laid_out(self, preshuffled: Tensor) -> np.ndarray:
         """Shuffle `(channels, r^2, height, width)` into `(r height, r width, channels)`."""
@@ -137,7 +135,10 @@ class Upscaler:
     def _bicubic(self, across: float, device: torch.device) -> Tensor:
         if across not in self._filters:
             filters = bicubic.bicubic_filters(self.r, across)
-            self._filters[across] = filters.float().to(device)
+            # Channels last, as the engines have it: with one channel in, ten times as fast.
+            self._filters[across] = filters.to(
+                device, torch.float32, memory_format=torch.channels_last
+            )
         return self._filters[across]
 
     @torch.inference_mode()
