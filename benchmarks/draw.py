@@ -9,7 +9,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from espcn.plots import plot_comparison, plot_times, plot_waterfall
+from espcn.plots import plot_comparison, plot_speeds, plot_times, plot_waterfall
 from espcn.report import PAPER
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
@@ -102,6 +102,16 @@ def draw_times(rows: list[dict[str, Any]], path: Path) -> None:
     plot_times(curves, marks, path, "The default run on Set5, by optimiser")
 
 
+def draw_speeds(rows: list[dict[str, Any]], path: Path) -> None:
+    """Draw the table of benchmarks/inference.py: PSNR against speed, factor by factor."""
+    panels: dict[str, list[tuple[str, str, float, float]]] = {}
+    for row in rows:
+        task = f"r = {row['r']:g}, to 1920x1080"
+        point = (row["way"], row["precision"], row["frames/s"], row["Set5 (dB)"])
+        panels.setdefault(task, []).append(point)
+    plot_speeds(panels, path, "Speed and quality of every way to run the network")
+
+
 def draw_waterfall(path: Path) -> None:
     """Draw the way from the notebook to the shipped weights."""
     steps = [(row["step"], row["Set5"]) for row in read("waterfall")]
@@ -125,6 +135,8 @@ def main() -> None:
             draw_comparison(name, folder)
         elif name == "time_to_paper":
             draw_times(read(name), folder / f"{name}.png")
+        elif name == "inference":
+            draw_speeds(read(name), folder / f"{name}.png")
         elif name == "waterfall":
             draw_waterfall(folder / f"{name}.png")
         else:

@@ -140,6 +140,36 @@ def plot_times(
     save_figure(figure, path)
 
 
+def plot_speeds(
+    panels: dict[str, list[tuple[str, str, float, float]]], path: Path, title: str
+) -> None:
+    """Draw PSNR against frames a second: a panel for each task, a mark for each way to do it.
+
+    `panels` maps a task to its points `(way, precision, frames/s, dB)`; the mark says which
+    precision.
+    """
+    figure, axes = new_figure(5.2 * len(panels), 4.4, len(panels))
+    panel_axes = [axes] if len(panels) == 1 else list(axes)
+    marks = {"float32": "o", "bfloat16": "^", "int8": "s"}
+    ways = list(dict.fromkeys(way for points in panels.values() for way, *_ in points))
+    for axis, (task, points) in zip(panel_axes, panels.items(), strict=True):
+        for way, precision, rate, psnr in points:
+            label, color = f"{way}, {precision}", f"C{ways.index(way)}"
+            axis.scatter(rate, psnr, s=45, marker=marks[precision], color=color, label=label)
+        rates = [rate for *_, rate, _ in points]
+        ticks = [
+            t for t in (2, 5, 10, 20, 50, 100, 200, 500) if min(rates) < 2 * t < 4 * max(rates)
+        ]
+        axis.set(xscale="log", xlabel="frames a second", title=task)
+        axis.set_xticks(ticks, [f"{tick}" for tick in ticks])
+        axis.minorticks_off()
+        axis.grid(alpha=0.3)
+    panel_axes[0].set_ylabel("PSNR on Set5 (dB, luma)")
+    panel_axes[0].legend(fontsize=7, loc="center left")
+    figure.suptitle(title, fontsize=11)
+    save_figure(figure, path)
+
+
 def plot_waterfall(
     steps: Sequence[tuple[str, float]], marks: dict[str, float], path: Path, title: str
 ) -> None:

@@ -1,0 +1,49 @@
+"""The README's Python, run as it stands."""
+
+import re
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from PIL import Image
+
+from espcn.export import export
+from espcn.upscaler import Upscaler
+
+
+def blocks() -> list[str]:
+    """Give the README's indented blocks that begin with an import."""
+    found = re.findall(r"(?m)(?:^    .*\n|^\n(?=    ))+", (ROOT / "README.md").read_text())
+    python = [textwrap.dedent(block).strip() for block in found]
+    return [block for block in python if block.startswith(("import ", "from "))]
+
+
+def test_array_is_enlarged_in_two_lines() -> None:
+    (block,) = [block for block in blocks() if "Upscaler" in block]
+    assert len(block.splitlines()) == 2
+    names: dict[str, np.ndarray] = {"picture": np.full((9, 8, 3), 99, np.uint8)}
+    exec(block, names)
+    assert names["large"].shape == (27, 24, 3)
+
+
+def test_file_runs_in_onnx_runtime_and_opencv(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (block,) = [block for block in blocks() if "readNetFromONNX" in block]
+    with Image.open(pictures / "color0.png") as photo:
+        photo.crop((0, 0, 51, 40)).save(tmp_path / "photo.png")
+        small = np.asarray(photo.crop((0, 0, 51, 40))).astype(np.float64)
+    export(3, output=str(tmp_path / "espcn_x3.onnx"))
+    monkeypatch.chdir(tmp_path)
+    made = []
+    for other in ("network =", "session ="):  # either half, without the other
+        half = re.sub(rf"(?s){other}.*?(?=\n\n|$)", "", block)
+        names: dict[str, np.ndarray] = {}
+        exec(half, names)
+        made.append(names["large"])
+    luma = (small @ [65.481, 128.553, 24.966] / 255 + 16) / 255
+    wanted = Upscaler(3, engine="torch", precision="float32")(luma.astype(np.float32))
+    for large in made:
+        np.testing.assert_allclose(large[0, 0], wanted, rtol=0, atol=1e-4)
