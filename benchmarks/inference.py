@@ -6,7 +6,7 @@ Ours are timed from the luma plane of a frame to the larger plane, whole numbers
 them stand what a user would take instead: a plain PyTorch port run eagerly, as the public ones are,
 and our ONNX file in ONNX Runtime and in OpenCV's dnn module, floats in and out. All take turns in
 one run, and the figure is each one's median. Set5's PSNR is that of the same way of running.
-Writes results/inference.csv, which benchmarks/draw.py draws.
+Writes results/inference.csv and a plot of it, results/inference.png.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from draw import draw_speeds
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -178,6 +179,7 @@ def main() -> None:
         print(table(shown, digits=3, settings=("r",)))
     given.output.mkdir(parents=True, exist_ok=True)
     write_csv(given.output / "inference.csv", rows, digits=6)
+    draw_speeds(rows, given.output / "inference.png")
 
 
 def _floats(plane: np.ndarray) -> Tensor:

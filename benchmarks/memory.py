@@ -26,8 +26,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--side", type=int, default=10_000, help="pixels a side (10000)")
     parser.add_argument("--ending", default="png", help="the format (png)")
-    side = parser.parse_args().side
-    ending = parser.parse_args().ending
+    given = parser.parse_args()
+    side, ending = given.side, given.ending
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / f"large.{ending}"
         photo = np.tile(skimage.data.astronaut(), (-(-side // 512), -(-side // 512), 1))

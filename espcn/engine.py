@@ -6,6 +6,7 @@ whole grey levels are exact, and those near the middle of the range, on the way 
 weights are rounded with care, by `rounded`.
 """
 
+import copy
 import threading
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -53,6 +54,8 @@ class Engine:
                 "network must be 1 and replicate: train one so to upscale with it"
             )
         self.r = network.r
+        if device == "auto" and engine in ("onnx", "openvino"):
+            device = "cpu"
         self.device = torch_device(device)
         self.name = _fastest(self.device) if engine == "auto" else engine
         self.precision = precision
@@ -61,7 +64,8 @@ class Engine:
             self.precision = "bfloat16" if quick else "float32"
         self.tile = TILE[self.precision]
         # In float64, so that folding rounds but once.
-        levels = network.double().fold(CENTER / 255, 255.0).requires_grad_(False).eval()
+        levels = copy.deepcopy(network).cpu().double().fold(CENTER / 255, 255.0)
+        levels.requires_grad_(False).eval()
         if self.precision != "float32":
             levels = rounded(levels, PRECISIONS[self.precision])
         make = {"torch": _torch, "compile": _compile, "onnx": _onnx, "openvino": _openvino}

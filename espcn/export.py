@@ -4,6 +4,7 @@ The graph is put together node by node: it is seven nodes long, the same for eve
 PyTorch, and has the names and the shapes that its users see.
 """
 
+import copy
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ def onnx_model(network: ESPCN, whole: bool = True) -> "onnx.ModelProto":
     from onnx import TensorProto, helper, numpy_helper
 
     if whole:
-        network = network.double().fold().float()
+        network = copy.deepcopy(network).double().fold().float()
     weights: list[Any] = []
     nodes: list[Any] = []
     flow = source = "luma" if network.channels == 1 else "rgb"
@@ -136,7 +137,7 @@ def _check(network: ESPCN, content: bytes) -> None:
     for batch, _, height, width in CHECKED_SIZES:
         picture = torch.rand(batch, network.channels, height, width, generator=generator)
         with torch.no_grad():
-            expected = network.cpu().float()(picture).numpy()
+            expected = network(picture).numpy()
         (got,) = session.run(None, {source.name: picture.numpy()})
         worst = float(np.abs(got - expected).max())
         if worst > TOLERANCE:

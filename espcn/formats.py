@@ -4,6 +4,8 @@ libvips writes a picture from top to bottom while it is still being made, with w
 said of itself: EXIF, XMP, IPTC, ICC profile, resolution. Pillow writes BMP, which libvips does not.
 """
 
+import os
+import shutil
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -33,6 +35,7 @@ CONTAINERS = {
 # Pixels a side. JPEG's own limit is 65,535, libjpeg's a little less.
 LONGEST = {"jpeg": 65_500, "webp": 16_383, "avif": 16_384, "png": 2**31 - 1, "tiff": 2**31 - 1}
 MM_PER_INCH = 25.4  # libvips has resolutions per mm
+FULL = 2**20  # bytes: a disk with less has no room for what failed to be written
 BMP_BYTES = 2**30  # BMP is written from memory
 QUALITY = 95  # of JPEG, WebP and AVIF, 1 to 100: what was upscaled with care is kept so
 
@@ -72,14 +75,18 @@ def save_picture(
     kind = FORMATS[path.suffix.lower()]
     with whole_file(path) as part:
         if kind == "bmp":
-            _save_bmp(part, np.concatenate(list(bands)), original)
+            pixels = np.concatenate(list(bands))
+            try:
+                _save_bmp(part, pixels, original)
+            except OSError as error:
+                raise OSError(f"{path} could not be written: {error.strerror}") from error
             return
         depth = 16 if original.format == "ushort" else 8
         rows = _Source(_uncompressed_png(bands, height, width, original.bands, depth))
         try:
             picture = pyvips.Image.pngload_source(rows.source, access="sequential", fail_on="error")
             picture = _with_metadata(picture, original)
-            target = pyvips.Target.new_to_file(part.as_posix())
+            target = pyvips.Target.new_to_file(os.fsencode(part))
             save = getattr(picture, f"{'heif' if kind == 'avif' else kind}save_target")
             save(target, **_options(kind, picture, original, quality))
             if rows.error is not None:
@@ -88,6 +95,8 @@ def save_picture(
             if rows.error is not None:
                 raise rows.error from None  # the rows failed, not the writing
             reason = str(error).strip().splitlines()[-1].strip()
+            if shutil.disk_usage(path.parent).free < FULL:  # which libvips seldom says
+                reason = "No space left on device"
             raise OSError(f"{path} could not be written: {reason}") from error
 
 
@@ -98,7 +107,9 @@ def _options(kind: str, picture: Any, original: Any, quality: int) -> dict[str, 
     if kind == "tiff":
         large = picture.width * picture.height * picture.bands * 2 > 2**31
         return {"compression": "deflate", "predictor": "horizontal", "bigtiff": large}
-    if kind != "avif":
+    if kind == "jpeg":
+        return {"Q": quality, "background": [255, 255, 255]}  # where it was transparent
+    if kind == "webp":
         return {"Q": quality}
     bits = original.get("bits-per-sample") if original.get_typeof("bits-per-sample") else 16
     deep = {"bitdepth": min(bits, 12)} if picture.format == "ushort" else {}
@@ -167,6 +178,8 @@ class _Source:
 def _save_bmp(path: Path, pixels: np.ndarray, original: pyvips.Image) -> None:
     from PIL import Image
 
+    if pixels.dtype == np.uint16:  # BMP has 8 bits
+        pixels = (pixels / 257).round().astype(np.uint8)
     if pixels.shape[2] == 2:  # BMP has no grey with alpha
         pixels = np.concatenate([pixels[..., :1].repeat(3, 2), pixels[..., 1:]], 2)
     picture = Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels)

@@ -11,8 +11,6 @@ from espcn.formats import QUALITY, check_size, save_picture
 from espcn.pictures import Rows, open_picture
 from espcn.upscaler import Upscaler
 
-MOST_PIXELS = 10**9  # a file of a few kilobytes can claim more
-
 Progress = Callable[[int, int], None]
 
 
@@ -32,11 +30,6 @@ def upscale_photo(
     """
     picture = open_picture(source)
     height, width, channels = picture.height, picture.width, picture.bands
-    if height * width > MOST_PIXELS:
-        raise ValueError(
-            f"{source} says that it is {width} x {height} pixels, over {MOST_PIXELS // 10**6} "
-            "megapixels: cut it into pieces"
-        )
     r = upscaler.r
     check_size(target, r * width, r * height, channels)
 

@@ -24,6 +24,9 @@ SUFFIXES = frozenset({
 logging.getLogger("pyvips").setLevel(logging.ERROR)
 pyvips.block_untrusted_set(True)  # leaves out SVG, CSV, MATLAB and such, which aren't photographs
 
+MOST_PIXELS = 10**9  # a file of a few kilobytes can claim more
+
+_PNG = b"\x89P"
 _PILLOW = (b"BM", b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")  # first two bytes of BMP and PPM
 
 
@@ -55,12 +58,19 @@ def open_picture(source: Path | bytes) -> pyvips.Image:
     if head in _PILLOW:
         return _open_with_pillow(source)
     try:
-        image = _normalised(_open_with_vips(source))
+        image = _open_with_vips(source)
+        if image.width * image.height > MOST_PIXELS:  # before it is turned, in memory
+            raise ValueError(
+                f"{name} says that it is {image.width} x {image.height} pixels, over "
+                f"{MOST_PIXELS // 10**6} megapixels: cut it into pieces"
+            )
+        image = _normalised(image)
     except pyvips.Error as error:
         raise _unreadable(source, error) from error
     frames = image.get("n-pages") if image.get_typeof("n-pages") else 1
-    if frames > 1:
-        raise ValueError(f"{name} has {frames} frames or pages: save the one you want as PNG")
+    if frames > 1 or (head == _PNG and _is_animated(source)):
+        many = f"{frames} frames or pages" if frames > 1 else "many frames"
+        raise ValueError(f"{name} has {many}: save the one you want as PNG")
     if image.format not in ("uchar", "ushort"):
         raise ValueError(
             f"{name} must have samples of 8 or 16 bits without sign, got {image.format}: "
@@ -88,14 +98,15 @@ class Rows:
     def __call__(self, top: int, bottom: int) -> np.ndarray:
         """Give these rows."""
         known = self._top + len(self._kept)
-        try:
-            fetched = self._region.fetch(0, known, self._shape[0], bottom - known)
-        except pyvips.Error as error:
-            raise _unreadable(self._source, error) from error
-        new = np.frombuffer(fetched, self._dtype).reshape(-1, *self._shape)
-        self._kept = np.concatenate([self._kept[top - self._top :], new])
-        self._top = top
-        return self._kept
+        self._kept, self._top = self._kept[top - self._top :], top
+        if bottom > known:
+            try:
+                fetched = self._region.fetch(0, known, self._shape[0], bottom - known)
+            except pyvips.Error as error:
+                raise _unreadable(self._source, error) from error
+            new = np.frombuffer(fetched, self._dtype).reshape(-1, *self._shape)
+            self._kept = np.concatenate([self._kept, new])
+        return self._kept[: bottom - top]
 
 
 def _open_with_vips(source: Path | bytes) -> pyvips.Image:
@@ -141,6 +152,17 @@ def _open_with_pillow(source: Path | bytes) -> pyvips.Image:
         raise ValueError(f"{_name(source)} is a 16-bit PPM: save it as a 16-bit PNG or TIFF")
     opened = pyvips.Image.new_from_array(samples)
     return opened.copy(xres=across / 25.4, yres=down / 25.4)  # libvips counts per mm
+
+
+def _is_animated(png: Path | bytes) -> bool:
+    """Say whether a PNG is one of many frames, of which libvips sees the first alone."""
+    with io.BytesIO(png) if isinstance(png, bytes) else png.open("rb") as file:
+        file.seek(8)
+        while len(head := file.read(8)) == 8 and head[4:] not in (b"IDAT", b"IEND"):
+            if head[4:] == b"acTL":
+                return True
+            file.seek(int.from_bytes(head[:4], "big") + 4, os.SEEK_CUR)
+    return False
 
 
 def _first_bytes(path: Path) -> bytes:

@@ -24,7 +24,7 @@ def rounded(network: ESPCN, dtype: torch.dtype) -> ESPCN:
 
     It takes grey levels about 0 (`center` the middle, `gain` 255) and is in float64.
     """
-    rounded = network.double().fold(network.center, network.gain)
+    rounded = network.fold(network.center, network.gain)
     flow = _noise()
     layers = (rounded.conv1, rounded.conv2, rounded.conv3)
     for layer in layers:

@@ -8,17 +8,23 @@ import os
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from espcn import checks
-from espcn.archive import Job, is_known, plan
+from espcn import __version__, checks
+from espcn.archive import Job, Plan, is_writable, plan
 from espcn.formats import QUALITY
 from espcn.interrupts import interrupts
+
+if TYPE_CHECKING:
+    from espcn.upscaler import Upscaler
+    from espcn.video import Encoding
 
 _EXAMPLES = """
 examples:
@@ -33,6 +39,21 @@ class Stopped(Exception):
     """Raised within a job when the program is to end."""
 
 
+@dataclass
+class Outcome:
+    """What became of one job, or of all: what went wrong, and what is worth a word."""
+
+    done: int = 0
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, other: "Outcome") -> None:
+        """Take in what became of another."""
+        self.done += other.done
+        self.problems += other.problems
+        self.notes += other.notes
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the arguments, enlarge the files, set the exit code: 1 if anything went wrong."""
     given = _parser().parse_args(arguments)
@@ -40,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with interrupts([]):
             problems = upscale(given)
     except KeyboardInterrupt:
-        print("\nStopped: what is done is kept, start again to go on", file=sys.stderr)
+        print("Stopped: what is done is kept, start again to go on", file=sys.stderr)
         sys.exit(130)
     except (ValueError, OSError) as error:
         sys.exit(f"Error: {error}")
@@ -48,10 +69,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def upscale(given: argparse.Namespace) -> list[str]:
-    """Enlarge the files that were asked for; print and give what went wrong."""
+    """Enlarge the files that were asked for; print what became of them, give what went wrong."""
+    started = time.monotonic()
     checks.whole("quality", given.quality, 1, "95 is the default", most=100)
     todo = plan(given.files, _factor(given), given.output, given.overwrite, given.shard)
-    problems = list(todo.problems)
+    outcome = Outcome(problems=list(todo.problems))
     if todo.jobs:
         _check_output(given.output)
         from espcn.upscaler import Upscaler  # torch: only when there is work to do
@@ -60,20 +82,15 @@ def upscale(given: argparse.Namespace) -> list[str]:
         encoding = Encoding(given.codec, given.crf, given.preset)
         upscaler = Upscaler(given.r, given.ckpt, given.engine, given.precision, given.device)
         print(f"Enlarging {_count(todo.jobs)} by {upscaler.r} with {upscaler.engine}", flush=True)
-        problems += _all(todo.jobs, upscaler, encoding, given.quality)
-    if todo.done:
-        print(
-            f"Done already, and left as they are: {_count(todo.done)} (--overwrite does them anew)"
-        )
-    for problem in problems:
-        print(f"Error: {problem}", file=sys.stderr)
-    return problems
+        outcome.add(_all(todo.jobs, upscaler, encoding, given.quality))
+    _tell(todo, outcome, time.monotonic() - started)
+    return outcome.problems
 
 
-def _all(jobs: list[Job], upscaler: Any, encoding: Any, quality: int) -> list[str]:
-    """Do all jobs, and give what went wrong: pictures side by side, videos one by one."""
+def _all(jobs: list[Job], upscaler: "Upscaler", encoding: "Encoding", quality: int) -> Outcome:
+    """Do all jobs: pictures side by side, videos one by one."""
     stop = threading.Event()
-    problems: list[str] = []
+    outcome = Outcome()
     videos = [job for job in jobs if job.is_video]
     pictures = [job for job in jobs if not job.is_video]
     # While one picture is written, another goes through the network. A video does so by itself.
@@ -81,23 +98,26 @@ def _all(jobs: list[Job], upscaler: Any, encoding: Any, quality: int) -> list[st
         with ThreadPoolExecutor(workers) as pool:
             work = [pool.submit(_one, job, upscaler, encoding, quality, stop) for job in some]
             try:
-                bar = tqdm(as_completed(work), total=len(work), unit="file", disable=len(work) < 2)
-                for done in bar:
-                    problems += done.result()
+                alone = len(work) < 2
+                for done in _bar(as_completed(work), total=len(work), unit="file", disable=alone):
+                    outcome.add(done.result())
             except BaseException:
+                print("\nStopping, once what is being written can be left", file=sys.stderr)
                 stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
-    return problems
+    return outcome
 
 
-def _one(job: Job, upscaler: Any, encoding: Any, quality: int, stop: threading.Event) -> list[str]:
-    """Do one job, and give what went wrong with it."""
+def _one(
+    job: Job, upscaler: "Upscaler", encoding: "Encoding", quality: int, stop: threading.Event
+) -> Outcome:
+    """Do one job."""
     from espcn.photo import upscale_photo
     from espcn.video import upscale_video
 
     unit = "frame" if job.is_video else "row"
-    with tqdm(desc=job.source.name, unit=unit, leave=False, delay=1) as bar:
+    with _bar(desc=job.source.name, unit=unit, leave=False, delay=1) as bar:
 
         def progress(done: int, total: int | None) -> None:
             if stop.is_set():
@@ -107,17 +127,47 @@ def _one(job: Job, upscaler: Any, encoding: Any, quality: int, stop: threading.E
 
         try:
             job.target.parent.mkdir(parents=True, exist_ok=True)
-            if job.is_video:
-                remarks = upscale_video(upscaler, job.source, job.target, encoding, progress)
-                return [f"{job.target} is kept, but {remark}" for remark in remarks]
-            upscale_photo(upscaler, job.source, job.target, quality, progress)
+            if not job.is_video:
+                upscale_photo(upscaler, job.source, job.target, quality, progress)
+                return Outcome(done=1)
+            made = upscale_video(upscaler, job.source, job.target, encoding, progress)
+            return Outcome(
+                done=1,
+                problems=[f"{job.target} is kept, but {words}" for words in made.damaged],
+                notes=[f"{job.target} is without {words}" for words in made.left_out],
+            )
         except Stopped:
-            return []
+            return Outcome()
         except Exception as error:  # whatever it is, it must not lose the other files
             words = str(error) or type(error).__name__
             known = str(job.source) in words or str(job.target) in words
-            return [words if known else f"{job.source}: {words}"]
-    return []
+            return Outcome(problems=[words if known else f"{job.source}: {words}"])
+
+
+def _bar(*arguments: Any, **options: Any) -> Any:
+    """Give a progress bar; in a log file a line now and then."""
+    options["mininterval"] = 0.1 if sys.stderr.isatty() else 30
+    return tqdm(*arguments, **options)
+
+
+def _tell(todo: Plan, outcome: Outcome, seconds: float) -> None:
+    """Print what became of the files: results first, what went wrong last."""
+    if todo.own:
+        print(f"Left out {len(todo.own)} that are enlarged from others here, by their names")
+    if todo.done:
+        print(
+            f"Done already, and left as they are: {_count(todo.done)} (--overwrite does them anew)"
+        )
+    if outcome.done == 1 == len(todo.jobs):
+        print(f"Written to {todo.jobs[0].target} in {seconds:.1f} s")
+    elif todo.jobs:
+        print(f"Done: {outcome.done} of {len(todo.jobs)} files in {seconds:.1f} s")
+    elif not todo.done and not outcome.problems:
+        print("Nothing to do")
+    for note in outcome.notes:
+        print(f"Note: {note}", file=sys.stderr)
+    for problem in outcome.problems:
+        print(f"Error: {problem}", file=sys.stderr)
 
 
 def _factor(given: argparse.Namespace) -> int:
@@ -133,7 +183,7 @@ def _check_output(output: str | None) -> None:
     if output is None:
         return
     folder = Path(output)
-    if is_known(folder) and not folder.is_dir():
+    if is_writable(folder) and not folder.is_dir():
         folder = folder.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -166,12 +216,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--overwrite", action="store_true", help="do anew what is there already")
     add("--shard", type=_shard, default=(0, 1), metavar="I/N", help="only every N-th file, from I")
     add("--quality", type=int, default=QUALITY, help="of JPEG, WebP and AVIF, 1 to 100 (95)")
-    add("--codec", default="libx264", help="video encoder by FFmpeg's name (libx264)")
+    add("--codec", help="video encoder: libx264 (default), libx265, libsvtav1 or libvpx-vp9")
     add("--crf", type=float, default=18, help="video quality, the lower the better (18)")
-    add("--preset", default="veryfast", help="speed of the video encoder (veryfast)")
+    add("--preset", help="speed, in the video encoder's own word or number (veryfast)")
     add("--engine", default="auto", help="auto, torch, compile, onnx or openvino")
     add("--precision", default="auto", help="auto, float32 or bfloat16")
     add("--device", default="auto", help="auto, cpu or cuda")
+    add("--version", action="version", version=f"%(prog)s {__version__}")
     return parser
 
 

@@ -71,8 +71,11 @@ class Upscaler:
                 "`picture` must be (height, width) or (height, width, 1 to 4), got "
                 f"{picture.shape}: give one picture at a time, its channels last"
             )
-        if picture.dtype.kind == "f" and not np.isfinite(picture).all():
-            raise ValueError("`picture` must be of numbers, 0 to 1: some are infinite or NaN")
+        if picture.dtype.kind == "f" and not np.abs(picture).max() < 2:  # some overshoot, or NaN
+            raise ValueError(
+                "`picture` must be of numbers of 0 to 1, if they are floats, but reaches "
+                f"{np.abs(picture).max()}: divide it by what white is"
+            )
         bands = self.bands(lambda top, bottom: pixels[top:bottom], *pixels.shape)
         return np.concatenate(list(bands)).reshape(
             self.r * picture.shape[0], self.r * picture.shape[1], *picture.shape[2:]
@@ -157,14 +160,12 @@ class Upscaler:
             self._store(strip, bits, large[self.r * top : self.r * bottom])
 
     @torch.inference_mode()
-    def chroma(self, plane: np.ndarray, bits: int, large: np.ndarray, across: bool) -> None:
+    def chroma(self, plane: np.ndarray, bits: int, large: np.ndarray, shift: float = 0.0) -> None:
         """Enlarge a chroma plane into `large`, which may be smaller, by a row or a column.
 
-        `across` says that there is half as much chroma as luma in a row, the first of each two in
-        its place, as MPEG-2, H.264 and H.265 have it, and not in the middle between them.
+        `shift` moves the sampling points to the right, in columns of `plane`: chroma does not
+        always lie in the middle of the luma that it belongs to.
         """
-        # The same place in the larger picture is nearer to the middle of the pixel.
-        shift = (1 - 1 / self.r) / 4 if across else 0.0
         device = self.engine.device
         levels = torch.from_numpy(plane).to(device, torch.float32) / 2 ** (bits - 8)
         levels = F.pad(levels[None, None], [bicubic.REACH] * 4, mode="replicate")

@@ -86,7 +86,7 @@ def test_single_file_may_be_named(folder: Path) -> None:
 def test_a_picture_becomes_no_video(source: str, target: str, folder: Path) -> None:
     made = plan([str(folder / source)], 3, str(folder / target))
     assert not made.jobs
-    assert "must be of the same kind" in made.problems[0]
+    assert made.problems[0].endswith("too")
 
 
 def test_shards_part_the_files_and_stay_as_they_are(folder: Path) -> None:
@@ -102,8 +102,47 @@ def test_two_files_that_would_become_one_are_named(folder: Path) -> None:
     (folder / "sub/e.png").touch()
     made = plan([str(folder / "sub")], 3)
     assert len(made.jobs) == 3
-    assert "e.png would become" in made.problems[0]
+    # The one that keeps its format is done.
+    assert "e.gif would become" in made.problems[0]
     assert "e_x3.png, as" in made.problems[0]
+    for number in range(3):  # in every shard, and not in the one alone that has both
+        assert plan([str(folder / "sub")], 3, shard=(number, 3)).problems == made.problems
+
+
+def test_file_is_done_once_however_it_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    names = ["a.jpg", str(folder / "a.jpg"), "sub/../a.jpg"]
+    assert [job.source for job in plan(names, 3).jobs] == [Path("a.jpg")]
+    made = plan(["a.jpg"], 3, str(folder / "a.jpg"), overwrite=True)
+    assert "would be written over itself" in made.problems[0]
+    assert not made.jobs
+
+
+def test_output_within_the_input_is_not_enlarged_again(folder: Path) -> None:
+    (folder / "big/sub").mkdir(parents=True)
+    for name in ("big/a_x2.jpg", "big/sub/c_x2.tif", "big/a_x2_x3.jpg"):
+        (folder / name).touch()
+    made = plan([str(folder)], 3, str(folder / "other"))
+    assert len(made.jobs) == 5
+    assert len(made.own) == 3
+
+
+def test_only_what_can_be_written_is_a_target(folder: Path) -> None:
+    for name in ("x.gif", "x.heic", "x.jp2"):
+        with pytest.raises(ValueError, match=r"`-o` .* must end in .png .*, or in / if"):
+            plan([str(folder / "a.jpg")], 3, str(folder / name))
+    with pytest.raises(ValueError, match="`-o` must name a folder, .* but is empty"):
+        plan([str(folder / "a.jpg")], 3, "")
+    (job,) = plan([str(folder / "a.jpg")], 3, f"{folder}/v1.2/").jobs
+    assert job.target == folder / "v1.2/a_x3.jpg"
+
+
+def test_a_name_that_is_too_long_does_not_stop_the_others(folder: Path) -> None:
+    made = plan([str(folder / ("a" * 300 + ".png")), str(folder / "a.jpg")], 3)
+    assert len(made.jobs) == 1
+    assert "can't be looked at: File name too long" in made.problems[0]
 
 
 def test_what_is_not_there_or_no_picture_is_named_and_the_rest_is_done(folder: Path) -> None:

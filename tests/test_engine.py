@@ -59,10 +59,14 @@ def test_plain_convolutions_give_what_the_fused_ones_give(monkeypatch: pytest.Mo
 
 
 @pytest.mark.skipif("ESPCN_DATA" not in os.environ, reason="needs Set5 and Set14")
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
 @pytest.mark.parametrize("name", ["Set5", "Set14"])
 @pytest.mark.parametrize("r", [2, 3, 4])
-def test_bfloat16_keeps_the_psnr(r: int, name: str) -> None:
-    exact, short = (Upscaler(r, engine="torch", precision=p) for p in ("float32", "bfloat16"))
+def test_bfloat16_keeps_the_psnr(r: int, name: str, engine: str) -> None:
+    if engine == "openvino" and not engines.multiplies_bfloat16(torch.device("cpu")):
+        pytest.skip("OpenVINO has no bfloat16 on this processor")
+    exact = Upscaler(r, engine="torch", precision="float32")
+    short = Upscaler(r, engine=engine, precision="bfloat16")
     losses = []
     for pixels in load_set(name).images:
         original = crop_to_multiple(to_channels(pixels, 1), r)
@@ -118,6 +122,26 @@ def test_engine_that_is_not_installed_is_named(
     )
     with pytest.raises(ValueError, match=rf"`engine` \(={name}\) needs {package}, .*pip install"):
         Engine(load(3)[0], name, "float32", "cpu")
+
+
+def test_network_is_left_as_it_is() -> None:
+    network = load(3)[0]
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    for precision in ("float32", "bfloat16"):
+        Engine(network, "torch", precision)
+    assert network.conv1.weight.dtype == torch.float32
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+def test_engines_of_the_processor_alone_take_it_where_there_is_a_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for name in ("onnx", "openvino"):
+        engine = Engine(load(3)[0], name, "float32")
+        assert engine.device.type == "cpu"
+        with pytest.raises(ValueError, match=rf"`device` must be cpu with `engine` \(={name}\)"):
+            Engine(load(3)[0], name, "float32", "cuda")
 
 
 def test_bad_settings_are_refused() -> None:

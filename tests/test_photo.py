@@ -1,5 +1,6 @@
 """Picture files: format, depth, channels and what is said of them are kept, at every size."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -212,6 +213,53 @@ def test_bomb_is_refused(upscaler: Upscaler, tmp_path: Path) -> None:
     (tmp_path / "bomb.png").write_bytes(content)
     with pytest.raises(ValueError, match="says that it is 100000 x 100000 pixels, over 1000 mega"):
         enlarged(upscaler, tmp_path / "bomb.png")
+
+
+def test_turned_bomb_is_refused_before_it_is_turned(upscaler: Upscaler, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (16, 16)).save(tmp_path / "bomb.jpg", exif=exif)
+    content = bytearray((tmp_path / "bomb.jpg").read_bytes())
+    size = content.index(b"\xff\xc0") + 5  # of the frame's header: height, width
+    content[size : size + 4] = (40_000).to_bytes(2, "big") * 2
+    (tmp_path / "bomb.jpg").write_bytes(content)
+    with pytest.raises(ValueError, match="says that it is 40000 x 40000 pixels"):
+        enlarged(upscaler, tmp_path / "bomb.jpg")
+
+
+def test_animated_png_is_refused(upscaler: Upscaler, photo: np.ndarray, tmp_path: Path) -> None:
+    first, second = Image.fromarray(photo), Image.fromarray(photo[::-1])
+    first.save(tmp_path / "moves.png", save_all=True, append_images=[second])
+    with pytest.raises(ValueError, match="has many frames: save the one you want as PNG"):
+        enlarged(upscaler, tmp_path / "moves.png")
+
+
+def test_16_bits_become_8_where_a_format_has_no_more(
+    upscaler: Upscaler, photo: np.ndarray, tmp_path: Path
+) -> None:
+    deep = pyvips.Image.new_from_array(photo.astype(np.uint16) * 257).copy(interpretation="rgb16")
+    deep.pngsave(str(tmp_path / "small.png"))
+    for ending in (".bmp", ".jpg", ".webp"):
+        assert error(enlarged(upscaler, tmp_path / "small.png", ending), upscaler(photo)) < 3
+
+
+def test_transparent_becomes_white_in_jpeg(upscaler: Upscaler, tmp_path: Path) -> None:
+    Image.new("RGBA", (20, 20), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    assert read_picture(enlarged(upscaler, tmp_path / "clear.png", ".jpg")).min() > 250
+
+
+def test_name_that_is_not_utf_8(upscaler: Upscaler, photo: np.ndarray, tmp_path: Path) -> None:
+    source = tmp_path / os.fsdecode(b"caf\xe9.png")
+    Image.fromarray(photo).save(tmp_path / "plain.png")
+    (tmp_path / "plain.png").rename(source)
+    target = tmp_path / os.fsdecode(b"caf\xe9_x3.png")
+    upscale_photo(upscaler, source, target)
+    assert read_picture(target).shape == (3 * HEIGHT, 3 * WIDTH, 3)
+
+
+def test_very_wide_picture(upscaler: Upscaler, tmp_path: Path) -> None:
+    Image.effect_noise((130_000, 9), 50).save(tmp_path / "wide.png")
+    assert read_picture(enlarged(upscaler, tmp_path / "wide.png")).shape == (27, 390_000, 1)
 
 
 def test_large_picture_needs_little_memory(tmp_path: Path) -> None:

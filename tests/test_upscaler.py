@@ -117,11 +117,13 @@ def test_chroma_keeps_its_place(exact: Upscaler) -> None:
     # also once enlarged: at 2 k in luma columns, whose middle is 2 k + 1/2 from the left.
     slope = np.tile(np.arange(16, dtype=np.uint16) * 40, (4, 1))
     large = np.empty((12, 48), np.uint16)
-    exact.chroma(slope, 10, large, across=True)
+    exact.chroma(slope, 10, large, shift=(1 - 1 / 3) / 4)
     inner = np.arange(9, 39)
     small_place = ((2 * inner + 0.5) / 3 - 0.5) / 2
     np.testing.assert_allclose(large[5, inner], 40 * small_place, atol=0.51)
-    exact.chroma(slope, 10, large, across=False)
+    exact.chroma(slope, 10, large, shift=-1 / 12)  # from the middle to the left one
+    np.testing.assert_allclose(large[5, inner], 40 * ((2 * inner + 0.5) / 6 - 0.5), atol=0.51)
+    exact.chroma(slope, 10, large)
     np.testing.assert_allclose(large[5, inner], 40 * ((inner + 0.5) / 3 - 0.5), atol=0.51)
 
 
@@ -132,7 +134,8 @@ def test_bad_pictures_are_refused(exact: Upscaler) -> None:
         (np.zeros((2, 4, 4, 3), np.uint8), r"got \(2, 4, 4, 3\): give one picture at a time"),
         (np.zeros((3, 4, 5), np.uint8), r"1 to 4\), got \(3, 4, 5\)"),
         (np.zeros((0, 4), np.uint8), r"got \(0, 4\)"),
-        (np.full((4, 4), np.nan), "some are infinite or NaN"),
+        (np.full((4, 4), 255.0), "but reaches 255.0: divide it by what white is"),
+        (np.full((4, 4), np.nan), "of numbers of 0 to 1.* but reaches nan"),
     ):
         with pytest.raises(ValueError, match=words):
             exact(picture)  # type: ignore[arg-type]
