@@ -9,7 +9,13 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from espcn.plots import plot_comparison, plot_speeds, plot_times, plot_waterfall
+from espcn.plots import (
+    plot_comparison,
+    plot_growth,
+    plot_speeds,
+    plot_times,
+    plot_waterfall,
+)
 from espcn.report import PAPER
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
@@ -112,6 +118,18 @@ def draw_speeds(rows: list[dict[str, Any]], path: Path) -> None:
     plot_speeds(panels, path, "Speed and quality of every way to run the network")
 
 
+def draw_scale(rows: list[dict[str, Any]], path: Path) -> None:
+    """Draw the table of benchmarks/scale.py: how preparation grows with the number of images."""
+    measures = {
+        "seconds of preparation": "seconds", "memory (MB)": "memory (MB)", "disk (MB)": "disk (MB)",
+    }  # fmt: skip
+    panels = {
+        label: [(row["images"], row[name]) for row in rows] for label, name in measures.items()
+    }
+    title = "A set ten times as large (dashed: in proportion)"
+    plot_growth(panels, "images", path, title)
+
+
 def draw_waterfall(path: Path) -> None:
     """Draw the way from the notebook to the shipped weights."""
     steps = [(row["step"], row["Set5"]) for row in read("waterfall")]
@@ -137,6 +155,8 @@ def main() -> None:
             draw_times(read(name), folder / f"{name}.png")
         elif name == "inference":
             draw_speeds(read(name), folder / f"{name}.png")
+        elif name == "scale":
+            draw_scale(read(name), folder / f"{name}.png")
         elif name == "waterfall":
             draw_waterfall(folder / f"{name}.png")
         else:

@@ -61,7 +61,7 @@ def prepare(**options: object) -> Patches:
     """Read T91 and make its patches as train.py does."""
     data = PatchData("t91", r=R, patch=PATCH, stride=STRIDE, val_fraction=0, **options)  # type: ignore[arg-type]
     data.prepare()
-    assert data.train_patches is not None
+    assert isinstance(data.train_patches, Patches)
     return data.train_patches
 
 

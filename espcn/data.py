@@ -1,7 +1,8 @@
 """The LightningDataModule: preshuffled patches of a training set, and the images held out of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -10,20 +11,25 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from espcn import checks
+from espcn.cache import Recipe, cache_folder, prepare
 from espcn.color import to_channels
-from espcn.datasets import load_training
+from espcn.datasets import Files, load_training
 from espcn.degrade import check_degradation
-from espcn.patches import Patches, cut, join, rescale
+from espcn.patches import Chosen, Patches, cut, join, rescale
 
 # The split belongs to the data, not to the run: runs of different seeds are judged on the same
 # images, so that their difference is the training's.
 SPLIT_SEED = 0
+MOST_JUDGED = 100  # of the images held out of a folder: whole ones take longer than patches
+
+AtScale = Callable[[float, Sequence[int], Any], Any]
 
 
 class PatchData(pl.LightningDataModule):
-    """Training and validation patches, cut and preshuffled once, held in memory.
+    """Training and validation patches, cut and preshuffled once, held in memory or on disk.
 
-    `source` is auto, t91, skimage or folder (then `path`), looked for under `data_dir`. `r`,
+    `source` is auto, t91, skimage or folder (then `path`), looked for under `data_dir`. A folder's
+    patches are kept on disk under `cache`, see `espcn.cache`. `r`,
     `channels`, `blur` and `downsample` are the degradation's and the network's; `halo` its context
     in low-resolution pixels. `patch` and `stride` are in low-resolution pixels too. `scales` are
     the sizes, as shares of its own, at which each training image is shown; it is judged at 1 alone.
@@ -39,6 +45,7 @@ class PatchData(pl.LightningDataModule):
         self,
         source: str = "auto",
         path: str | None = None,
+        cache: str | None = None,
         data_dir: str | None = None,
         r: int = 3,
         channels: int = 1,
@@ -92,13 +99,13 @@ class PatchData(pl.LightningDataModule):
                     f"`data.fold` (={fold}) must be less than `data.folds` (={folds}): the folds "
                     "are numbered from 0"
                 )
-        self.source, self.path, self.data_dir = source, path, data_dir
+        self.source, self.path, self.cache, self.data_dir = source, path, cache, data_dir
         self.r, self.channels, self.blur, self.downsample = r, channels, blur, downsample
         self.halo, self.patch, self.stride, self.degrade = halo, patch, stride, degrade
         self.scales = tuple(scales)
         self.split, self.val_fraction, self.fold, self.folds = split, val_fraction, fold, folds
         self.augment, self.batch_size, self.seed = augment, batch_size, seed
-        self.train_patches: Patches | None = None
+        self.train_patches: Patches | Chosen | None = None
 
     def prepare(self) -> str:
         """Read, degrade, cut and split; return a line for people on which data these are.
@@ -108,8 +115,12 @@ class PatchData(pl.LightningDataModule):
         ValueError if no image has room for a patch.
         """
         self.images, line = load_training(self.source, self.data_dir, self.path)
-        images = [to_channels(image, self.channels) for image in self.images.images]
-        whole = self._cut(images)
+        images = self.images.images
+        whole: Any
+        at_scale: AtScale
+        whole, at_scale = (
+            self._on_disk(images) if isinstance(images, Files) else self._in_memory(images)
+        )
         used, size = len(whole.owner.unique()), self.patch * self.r
         if not used:
             raise ValueError(
@@ -119,32 +130,57 @@ class PatchData(pl.LightningDataModule):
         if used < len(images):
             line += f"; {len(images) - used} images smaller than {size}x{size} left out"
         held_out = self._held_out(whole)
-        self.val_patches, kept = whole.select(held_out), whole.select(~held_out)
+        self.val_patches, kept = whole.among(held_out), whole.among(~held_out)
         if not len(kept):
             raise ValueError(
                 f"`data.val_fraction` (={self.val_fraction}) must leave something to train on: "
                 f"there are only {used} images"
             )
         held = self.val_patches.owner.unique().tolist()
+        if isinstance(images, Files):
+            held = held[:MOST_JUDGED]
         self.val_set = replace(
             self.images,
             name="validation",
             names=[self.images.names[i] for i in held],
-            images=[self.images.images[i] for i in held],
+            images=images.among(held) if isinstance(images, Files) else [images[i] for i in held],
         )
-        shown = [images[i] for i in kept.owner.unique().tolist()]
-        self.train_patches = join(
-            [
-                kept if scale == 1 else self._cut([rescale(image, scale) for image in shown])
-                for scale in self.scales
-            ]
-        )
+        shown = kept.owner.unique().tolist()
+        self.train_patches = join([at_scale(scale, shown, kept) for scale in self.scales])
         return line
 
     def setup(self, stage: str) -> None:
         """Prepare, if nobody has yet: Lightning calls this before it fits."""
         if self.train_patches is None:
             self.prepare()
+
+    def _in_memory(self, images: Sequence[np.ndarray]) -> tuple[Patches, AtScale]:
+        """Cut the images at their own size; give too how to have some of them at another."""
+        tensors = [to_channels(image, self.channels) for image in images]
+
+        def at_scale(scale: float, shown: Sequence[int], kept: Any) -> Patches:
+            if scale == 1:
+                return kept
+            return self._cut([rescale(tensors[i], scale) for i in shown])
+
+        return self._cut(tensors), at_scale
+
+    def _on_disk(self, files: Files) -> tuple[Chosen, AtScale]:
+        """Do the same for files, of which there may be very many."""
+        scales = tuple(dict.fromkeys([1.0, *map(float, self.scales)]))
+        recipe = Recipe(
+            self.r, self.channels, float(self.blur), self.downsample, self.patch, self.stride,
+            self.halo, scales, self.degrade == "patch",
+        )  # fmt: skip
+        store = prepare(files.paths, files.sizes, files.digests, recipe, cache_folder(self.cache))
+        good = sorted(set(range(len(files))) - set(store.bad))
+
+        def at_scale(scale: float, shown: Sequence[int], kept: Any) -> Chosen:
+            if scale == 1:
+                return kept
+            return Chosen(store.patches, store.indices(shown, scales.index(scale)))
+
+        return Chosen(store.patches, store.indices(good, 0)), at_scale
 
     def _cut(self, images: list[Tensor]) -> Patches:
         return cut(
@@ -158,7 +194,7 @@ class PatchData(pl.LightningDataModule):
             each=self.degrade == "patch",
         )
 
-    def _held_out(self, patches: Patches) -> Tensor:
+    def _held_out(self, patches: Patches | Chosen) -> Tensor:
         """Give the mask `(n,)` of the patches that are kept for validation."""
         owners = patches.owner.unique()
         count = len(owners) if self.split == "image" else len(patches)
@@ -193,7 +229,7 @@ class PatchData(pl.LightningDataModule):
 class Batches(Dataset):
     """Whole batches of patches: indexed by a batch's indices and its orientation."""
 
-    def __init__(self, patches: Patches, r: int) -> None:
+    def __init__(self, patches: Patches | Chosen, r: int) -> None:
         self.patches, self.r = patches, r
 
     def __getitem__(self, key: tuple[Tensor, int]) -> tuple[Tensor, Tensor]:

@@ -11,16 +11,17 @@ import importlib.util
 import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from espcn.download import TIMEOUT, Timeout, download
-from espcn.pictures import SUFFIXES, read_picture
+from espcn.pictures import SUFFIXES, open_picture, read_picture
 
 _RAW = "https://raw.githubusercontent.com/"
 _SRCNN = _RAW + "tegg89/SRCNN-Tensorflow/78be1a24697935fc39a3a8cf59a6632264afade7/"
@@ -54,7 +55,7 @@ _EMBEDDED = {  # the two motorcycles are a stereo pair: they stay on one side
 }
 _READERS = 4  # threads that decode
 
-File = tuple[str, np.ndarray]  # SHA-256 and image
+File = tuple[str, Any]  # SHA-256, and the image or what was asked for of it
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,37 @@ class ImageSet:
 
     name: str
     names: list[str]
-    images: list[np.ndarray]
+    images: Sequence[np.ndarray]
     fingerprint: str
     source: str
 
     def __len__(self) -> int:
         return len(self.images)
+
+
+class Files(Sequence[np.ndarray]):
+    """Picture files, each read when it is asked for; `sizes` are (height, width)."""
+
+    def __init__(
+        self, paths: Sequence[Path], sizes: Sequence[tuple[int, int]], digests: Sequence[str]
+    ) -> None:
+        self.paths, self.sizes, self.digests = list(paths), list(sizes), list(digests)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [read_picture(path) for path in self.paths[index]]
+        return read_picture(self.paths[index])
+
+    def among(self, chosen: Sequence[int]) -> "Files":
+        """Give some of them."""
+        return Files(
+            [self.paths[i] for i in chosen],
+            [self.sizes[i] for i in chosen],
+            [self.digests[i] for i in chosen],
+        )
 
 
 class Unavailable(OSError):
@@ -107,9 +133,10 @@ def load_set(name: str, data_dir: str | None = None, download: bool = True) -> I
     return _image_set(name, files, str(folder))
 
 
-def load_folder(path: str | Path) -> ImageSet:
+def load_folder(path: str | Path, lazily: bool = False) -> ImageSet:
     """Every picture in a folder of the user's and in the folders below, hidden ones left out.
 
+    `lazily` looks at their sizes and content alone, and gives `Files` as the images.
     A picture that can't be read is left out with a warning; if more than a tenth of them can't,
     that is a ValueError, as is a folder without pictures. Names are relative to `path`.
     """
@@ -118,7 +145,8 @@ def load_folder(path: str | Path) -> ImageSet:
         raise FileNotFoundError(
             f"`data.path` (={path}) must be a folder with your pictures: there is no such folder"
         )
-    files, reasons = _read_all(path, dict.fromkeys(_list_pictures(path)))
+    names = dict.fromkeys(_list_pictures(path))
+    files, reasons = _read_all(path, names, _size if lazily else read_picture)
     total = len(files) + len(reasons)
     if not total:
         raise ValueError(
@@ -130,7 +158,12 @@ def load_folder(path: str | Path) -> ImageSet:
         raise ValueError(f"{words}, more than a tenth: mend or remove them: {'; '.join(bad[:3])}")
     if bad:
         warnings.warn(f"{words} and are left out: {'; '.join(bad)}", stacklevel=2)
-    return _image_set(path.resolve().name, files, str(path.absolute()))
+    images = _image_set(path.resolve().name, files, str(path.absolute()))
+    if not lazily:
+        return images
+    paths = [path.absolute() / name for name in images.names]
+    digests = [files[name][0] for name in images.names]
+    return replace(images, images=Files(paths, images.images, digests))  # type: ignore[arg-type]
 
 
 def load_training(
@@ -149,7 +182,7 @@ def load_training(
     if source == "folder":
         if path is None:
             raise ValueError("`data.path` must be given with data=folder: your pictures' folder")
-        images = load_folder(path)
+        images = load_folder(path, lazily=True)
         return images, f"Data: {len(images)} pictures from {images.source}"
     try:
         images = load_set("T91", data_dir)
@@ -192,7 +225,9 @@ def _digests(registry: Mapping[str, str]) -> dict[str, str | None]:
 
 
 def _read_all(
-    folder: Path, digests: Mapping[str, str | None]
+    folder: Path,
+    digests: Mapping[str, str | None],
+    decode: Callable[[bytes], Any] = read_picture,
 ) -> tuple[dict[str, File], dict[str, str]]:
     """The files that can be read and have the digest asked for; of the others, why not."""
 
@@ -202,7 +237,7 @@ def _read_all(
             digest = hashlib.sha256(data).hexdigest()
             if digests[name] not in (None, digest):
                 return "differs from the registry"
-            return digest, read_picture(data)
+            return digest, decode(data)
         except (OSError, ValueError) as error:
             return str(error)
 
@@ -210,6 +245,11 @@ def _read_all(
         results = dict(zip(digests, pool.map(read, digests), strict=True))
     files = {name: result for name, result in results.items() if not isinstance(result, str)}
     return files, {name: result for name, result in results.items() if isinstance(result, str)}
+
+
+def _size(data: bytes) -> tuple[int, int]:
+    picture = open_picture(data)
+    return picture.height, picture.width
 
 
 def _load_embedded(name: str) -> ImageSet:

@@ -5,6 +5,7 @@
 pixels: a patch of 17 is a target of 17r x 17r.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -34,10 +35,48 @@ class Patches:
         """Give the patches at the indices, or under the mask, `chosen`."""
         return Patches(self.low[chosen], self.target[chosen], self.owner[chosen])
 
+    def among(self, mask: Tensor) -> "Patches":
+        """Give the patches under a mask."""
+        return self.select(mask)
+
     def flipped(self, r: int, symmetry: int) -> "Patches":
         """Give all patches mirrored or transposed alike; see `espcn.shuffle.flip`."""
         target = flip_preshuffled(self.target, r, symmetry)
         return Patches(flip(self.low, symmetry), target, self.owner)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Some patches in an order of their own, taken out only when they are asked for."""
+
+    patches: Patches
+    indices: Tensor
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @property
+    def low(self) -> Tensor:
+        """All low-resolution patches, taken out."""
+        return self.patches.low[self.indices]
+
+    @property
+    def target(self) -> Tensor:
+        """All targets, taken out."""
+        return self.patches.target[self.indices]
+
+    @property
+    def owner(self) -> Tensor:
+        """The index of each one's image."""
+        return self.patches.owner[self.indices]
+
+    def select(self, chosen: Tensor) -> Patches:
+        """Give the patches at the indices `chosen`, counted within these."""
+        return self.patches.select(self.indices[chosen])
+
+    def among(self, mask: Tensor) -> "Chosen":
+        """Give those under a mask, without taking them out."""
+        return Chosen(self.patches, self.indices[mask])
 
 
 def cut(
@@ -84,8 +123,21 @@ def cut(
     return Patches(torch.cat(low), torch.cat(target), torch.cat(owner))
 
 
-def join(parts: list[Patches]) -> Patches:
-    """Give all patches of several lots, cut alike, as one; their owners are those of each lot."""
+def patches_in(height: int, width: int, r: int, patch: int, stride: int) -> int:
+    """Give how many patches `cut` makes of a picture of this size."""
+    high, wide = ((side // r - patch) // stride + 1 for side in (height, width))
+    return max(high, 0) * max(wide, 0)
+
+
+def join(parts: Sequence[Patches | Chosen]) -> Patches | Chosen:
+    """Give all patches of several lots, cut alike, as one; their owners are those of each lot.
+
+    They are all held, or all chosen from the same patches.
+    """
+    first = parts[0]
+    if isinstance(first, Chosen):
+        indices = [part.indices for part in parts if isinstance(part, Chosen)]
+        return Chosen(first.patches, torch.cat(indices))
     columns = zip(*((part.low, part.target, part.owner) for part in parts), strict=True)
     return Patches(*(torch.cat(column) for column in columns))
 

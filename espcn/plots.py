@@ -170,6 +170,24 @@ def plot_speeds(
     save_figure(figure, path)
 
 
+def plot_growth(
+    panels: dict[str, list[tuple[float, float]]], size: str, path: Path, title: str
+) -> None:
+    """Draw how measures grow with a size: a panel for each, on logarithmic axes, and proportion."""
+    figure, axes = new_figure(4.2 * len(panels), 3.8, len(panels))
+    panel_axes = [axes] if len(panels) == 1 else list(axes)
+    for axis, (measure, points) in zip(panel_axes, panels.items(), strict=True):
+        sizes, figures = zip(*points, strict=True)
+        axis.plot(sizes, figures, marker="o")
+        in_proportion = [figures[0] * one / sizes[0] for one in sizes]
+        axis.plot(sizes, in_proportion, color="grey", linestyle="--", linewidth=0.8)
+        axis.set(xscale="log", yscale="log", xlabel=size, ylabel=measure)
+        axis.set_ylim(min(figures) / 3, max(*in_proportion, *figures) * 3)
+        axis.grid(alpha=0.3)
+    figure.suptitle(title, fontsize=11)
+    save_figure(figure, path)
+
+
 def plot_waterfall(
     steps: Sequence[tuple[str, float]], marks: dict[str, float], path: Path, title: str
 ) -> None:

@@ -59,6 +59,12 @@ def call(capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Call:
     return script
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep prepared patches out of people's own cache."""
+    ENVIRONMENT["ESPCN_CACHE"] = os.environ["ESPCN_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a folder of eight real crops of 96x96, two of them grey, cut from astronaut and coins.

@@ -1,0 +1,228 @@
+"""Patches of a large set, prepared once, in memory-mapped files.
+
+What T91 holds in memory, fifty thousand images can't. Their patches are cut by several processes
+into arrays of 8 bits on disk, under a name that stands for the files' content and the settings. A
+preparation that was killed goes on where it was, and two runs that want the same one do it once.
+"""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+from tqdm import tqdm
+
+from espcn.color import to_channels
+from espcn.files import write_json
+from espcn.patches import Patches, cut, patches_in, rescale
+from espcn.pictures import read_picture
+
+VERSION = 1  # of what is written: another one is another cache
+CHUNK = 16  # images that a process takes at a time
+ALONE = 4 * CHUNK  # so many images are done sooner than other processes are started
+META, DONE = "meta.json", "done.u1"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What makes patches of images: `espcn.patches.cut`'s settings, and the scales."""
+
+    r: int
+    channels: int
+    blur: float
+    downsample: str
+    patch: int
+    stride: int
+    halo: int
+    scales: tuple[float, ...]
+    each: bool
+
+    def cut(self, pixels: np.ndarray) -> Iterator[Patches]:
+        """Cut an image, as `read_picture` gives it, at each scale in turn."""
+        image = to_channels(pixels, self.channels)
+        for scale in self.scales:
+            yield cut(
+                [rescale(image, scale)], self.r, self.blur, self.downsample, self.patch,
+                self.stride, self.halo, self.each,
+            )  # fmt: skip
+
+    def counts(self, height: int, width: int) -> list[int]:
+        """Give how many patches `cut` makes of an image of this size, scale by scale."""
+        sizes = [[max(1, round(side * s)) for side in (height, width)] for s in self.scales]
+        return [patches_in(h, w, self.r, self.patch, self.stride) for h, w in sizes]
+
+
+@dataclass(frozen=True)
+class Store:
+    """All patches of a set, image after image, and within an image scale after scale.
+
+    `first` is int64 `(images, scales + 1)`: where the patches of each begin, and the last one's
+    end. `bad` are the indices of images that could not be read, whose patches are nothing.
+    """
+
+    patches: Patches
+    first: np.ndarray
+    bad: tuple[int, ...]
+
+    def indices(self, images: Sequence[int], scale: int) -> torch.Tensor:
+        """Give where the patches of some images at the scale of this number are, in their order."""
+        ranges = [np.arange(*self.first[i, scale : scale + 2]) for i in images]
+        return torch.from_numpy(np.concatenate([np.empty(0, np.int64), *ranges]))
+
+
+def cache_folder(folder: str | None) -> Path:
+    """Give the folder for prepared patches: `folder`, $ESPCN_CACHE or ~/.cache/espcn."""
+    named = folder or os.environ.get("ESPCN_CACHE")
+    return Path(str(named)).expanduser() if named else Path.home() / ".cache" / "espcn"
+
+
+def prepare(
+    paths: Sequence[Path],
+    sizes: Sequence[tuple[int, int]],
+    digests: Sequence[str],
+    recipe: Recipe,
+    folder: Path,
+) -> Store:
+    """Give the patches of picture files, prepared in `folder` now or before.
+
+    `sizes` are the pictures' heights and widths, `digests` their SHA-256. Raises a ValueError if
+    more than a tenth of the files can't be read, an OSError if `folder` can't hold the patches.
+    """
+    settings = {"version": VERSION, **asdict(recipe)}
+    name = hashlib.sha256(json.dumps([settings, *digests]).encode()).hexdigest()[:24]
+    counts = np.array([recipe.counts(*size) for size in sizes], np.int64)
+    ends = counts.cumsum().reshape(counts.shape)
+    first = np.concatenate([ends[:, :1] - counts[:, :1], ends], 1)
+    layout = _Layout(folder / name, int(counts.sum()), recipe)
+    try:
+        layout.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f"{name}.lock"):
+            if not (layout.folder / META).is_file():
+                layout.reserve(len(paths))
+                bad = _fill(paths, first, layout)
+                meta = {"images": len(paths), "patches": layout.count, "bad": bad}
+                write_json(layout.folder / META, settings | meta)
+            bad = json.loads((layout.folder / META).read_text())["bad"]
+    except OSError as error:
+        raise OSError(
+            f"`data.cache` (={folder}) must have room for {layout.bytes / 1e9:.2f} GB of patches "
+            f"and be writable: {error.strerror or error}"
+        ) from error
+    if len(bad) > len(paths) / 10:
+        reasons = "; ".join(list(bad.values())[:3])
+        raise ValueError(
+            f"{len(bad)} of {len(paths)} pictures can't be read, more than a tenth: {reasons}"
+        )
+    if bad:
+        warnings.warn(f"left out: {'; '.join(bad.values())}", stacklevel=2)
+    owner = np.repeat(np.arange(len(paths)), counts.sum(1))
+    low, target = (torch.from_numpy(array) for array in layout.arrays("c"))
+    store = Patches(low, target, torch.from_numpy(owner))
+    return Store(store, first, tuple(int(index) for index in bad))
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """The files of a cache: their names, shapes and sizes."""
+
+    folder: Path
+    count: int
+    recipe: Recipe
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        recipe, size = self.recipe, self.recipe.patch + 2 * self.recipe.halo
+        return {
+            "low.u1": (self.count, recipe.channels, size, size),
+            "target.u1": (
+                self.count, recipe.channels * recipe.r**2, recipe.patch, recipe.patch,
+            ),
+        }  # fmt: skip
+
+    @property
+    def bytes(self) -> int:
+        return sum(int(np.prod(shape)) for shape in self.shapes.values())
+
+    def reserve(self, images: int) -> None:
+        """Take the room at once: a disk too small is known before the work, not after it."""
+        for name, size in {k: int(np.prod(s)) for k, s in self.shapes.items()}.items():
+            _reserve(self.folder / name, size)
+        _reserve(self.folder / DONE, images)
+
+    def arrays(self, mode: Any) -> list[np.ndarray]:
+        """Give both arrays, memory-mapped."""
+        if not self.count:
+            return [np.empty(shape, np.uint8) for shape in self.shapes.values()]
+        return [
+            np.memmap(self.folder / name, np.uint8, mode, shape=shape)
+            for name, shape in self.shapes.items()
+        ]
+
+
+def _fill(paths: Sequence[Path], first: np.ndarray, layout: _Layout) -> dict[int, str]:
+    """Cut what has not been cut yet; give the reason for each image that can't be read."""
+    done = np.memmap(layout.folder / DONE, np.uint8, "r+")
+    rest = np.flatnonzero(done != 1).tolist()  # the unreadable (2) are tried again
+    parts = [rest[at : at + CHUNK] for at in range(0, len(rest), CHUNK)]
+    work = [(part, [paths[i] for i in part], first[part, 0], layout) for part in parts]
+    bad: dict[int, str] = {}
+    with tqdm(total=len(paths), initial=len(paths) - len(rest), unit="image", delay=1) as bar:
+        for part, reasons in _all(work, len(rest)):
+            done[part] = 1
+            done[list(reasons)] = 2
+            done.flush()
+            bad |= reasons
+            bar.update(len(part))
+    return bad
+
+
+def _all(work: list[Any], images: int) -> Iterator[tuple[list[int], dict[int, str]]]:
+    if images <= ALONE:
+        yield from map(_cut_some, work)
+        return
+    # Not forked: PyTorch's threads don't survive that.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(os.cpu_count(), spawn, initializer=_one_thread) as pool:
+        try:
+            for part in as_completed([pool.submit(_cut_some, one) for one in work]):
+                yield part.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def _cut_some(work: Any) -> tuple[list[int], dict[int, str]]:
+    """Cut some images into their places; give their indices, and what was wrong with which."""
+    images, paths, starts, layout = work
+    low, target = layout.arrays("r+")
+    bad = {}
+    for index, path, start in zip(images, paths, starts, strict=True):
+        try:
+            pixels = read_picture(path.read_bytes())
+        except (OSError, ValueError) as error:
+            bad[index] = f"{path}: {str(error).removeprefix('the file is ')}"
+            continue
+        for patches in layout.recipe.cut(pixels):
+            low[start : start + len(patches)] = patches.low.numpy()
+            target[start : start + len(patches)] = patches.target.numpy()
+            start += len(patches)
+    return images, bad
+
+
+def _reserve(path: Path, size: int) -> None:
+    with path.open("ab") as file:
+        if size:
+            os.posix_fallocate(file.fileno(), 0, size)
