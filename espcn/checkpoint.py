@@ -1,7 +1,9 @@
 """Checkpoints and weights: read without running anything that they name, or needing Lightning."""
 
 import pickle
+import pickletools
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,10 @@ NETWORK_SETTINGS = {
     "center": float,
     "gain": float,
 }
+MOST_R = 64  # a file of a few kilobytes can claim more, and a network so large fills the memory
+
+# What a checkpoint's pickle may call: PyTorch allows more, `bytearray` of any length among it.
+_CALLED = ("collections OrderedDict", "torch._utils _rebuild_tensor_v2")
 
 
 def load_network(path: str | Path) -> tuple[ESPCN, dict[str, Any]]:
@@ -41,6 +47,8 @@ def load_network(path: str | Path) -> tuple[ESPCN, dict[str, Any]]:
         settings, weights = read(path)
         options = {name: kind(settings[name]) for name, kind in NETWORK_SETTINGS.items()}
         blur, downsample = float(settings["blur"]), str(settings["downsample"])
+        if options["r"] > MOST_R:
+            raise ValueError(f"its `r` (={options['r']}) must be at most {MOST_R}")
         check_degradation(options["r"], blur, downsample)
         network = ESPCN(**options)
         network.load_state_dict(weights)
@@ -61,10 +69,30 @@ def load_network(path: str | Path) -> tuple[ESPCN, dict[str, Any]]:
 
 def _read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Give the settings and the network's weights of a Lightning checkpoint."""
+    _check_archive(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of old formats, which are refused in any case
         content = torch.load(path, map_location="cpu", weights_only=True)
     return content["hyper_parameters"], _network_weights(content["state_dict"])
+
+
+def _check_archive(path: Path) -> None:
+    """Raise an error if a checkpoint would unpack to more than it is, or call more than it needs.
+
+    Its pickle may call what makes tensors and dictionaries: in all else there is nothing of ours.
+    """
+    with zipfile.ZipFile(path) as archive:
+        parts = archive.infolist()
+        if sum(part.file_size for part in parts) > path.stat().st_size:
+            raise ValueError("it is compressed, which PyTorch's are not")
+        for part in parts:
+            if not part.filename.lower().endswith("data.pkl"):
+                continue
+            for code, named, _ in pickletools.genops(archive.read(part)):
+                name = str(named)
+                storage = name.startswith("torch ") and name.endswith("Storage")
+                if code.name == "GLOBAL" and not storage and name not in _CALLED:
+                    raise pickle.UnpicklingError(name)
 
 
 def _read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,6 +1,9 @@
 """Checkpoints: what is ours is read, what is not is refused, and nothing in one is ever run."""
 
+import json
 import pickle
+import struct
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -52,6 +55,54 @@ def test_named_targets_are_not_imported(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="must be a checkpoint that train.py wrote"):
         load_network(path)
     assert not (tmp_path / "made").exists()
+
+
+class Large:
+    def __reduce__(self) -> tuple:
+        return (bytearray, (10**10,))
+
+
+def test_memory_that_a_checkpoint_asks_for_is_refused(tmp_path: Path) -> None:
+    # Each would take 10 GB: a call that PyTorch allows, a large factor, a compressed tensor.
+    written(tmp_path / "call.ckpt", ESPCN(3), extra=Large())
+    with pytest.raises(ValueError, match="it holds more than plain values"):
+        load_network(tmp_path / "call.ckpt")
+    written(tmp_path / "factor.ckpt", ESPCN(3), r=3000)
+    with pytest.raises(ValueError, match=r"its `r` \(=3000\) must be at most 64"):
+        load_network(tmp_path / "factor.ckpt")
+    whole = written(tmp_path / "whole.ckpt", ESPCN(3))
+    with (
+        zipfile.ZipFile(whole) as stored,
+        zipfile.ZipFile(tmp_path / "zip.ckpt", "w", zipfile.ZIP_DEFLATED) as made,
+    ):
+        for name in stored.namelist():
+            made.writestr(name, bytes(10**6) if name.endswith("data/0") else stored.read(name))
+    with pytest.raises(ValueError, match="it is compressed, which PyTorch's are not"):
+        load_network(tmp_path / "zip.ckpt")
+
+
+def tensors(header: object, length: int | None = None, data: bytes = bytes(12)) -> bytes:
+    words = json.dumps(header).encode()
+    return struct.pack("<Q", len(words) if length is None else length) + words + data
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        tensors({}, length=2**63),
+        tensors({}, length=99_000_000),
+        tensors({name: {"dtype": "F32", "shape": [2], "data_offsets": [begin, begin + 8]}
+                 for name, begin in (("a", 0), ("b", 4))}),
+        tensors({"a": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}}),
+        tensors({"__metadata__": {name: str(value) for name, value in SETTINGS.items()}
+                 | {"r": "3000"}}, data=b""),
+    ],
+    ids=["absurd length", "too long", "overlap", "beyond the end", "large factor"],
+)  # fmt: skip
+def test_crafted_weights_are_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.safetensors").write_bytes(content)
+    with pytest.raises(ValueError, match="must be a checkpoint that train.py wrote, or weights"):
+        load_network(tmp_path / "a.safetensors")
 
 
 @pytest.mark.parametrize("content", [b"", b"text, not a checkpoint", b"PK\x03\x04 cut short"])
