@@ -86,6 +86,7 @@ class _Seen:
     """What was met with while a video was read."""
 
     damaged: int = 0
+    missing: int = 0  # packets of sound and the like
     end: float = 0.0  # seconds: where the last packet of any stream ends
     error: str = ""
 
@@ -126,7 +127,7 @@ def upscale_video(
                         others = _add_others(outgoing, incoming, video, remarks)
                         counted = incoming.format.name == "avi" or head[-1].pts is None
                         done = 0
-                        for done in _write(outgoing, stream, others, flow, counted):
+                        for done in _write(outgoing, stream, others, flow, counted, seen):
                             progress(done, total)
                 except av.FFmpegError as error:
                     words = " ".join([codec, *(f"{k}={v}" for k, v in options.items())])
@@ -165,7 +166,7 @@ def _read(incoming: Any, video: Any, seen: _Seen) -> Iterator[Any]:
             return
         except av.FFmpegError as error:
             seen.error = _words(error)
-            yield from video.codec_context.decode(None)
+            yield from _rest(video)
             return
         if packet.pts is not None:
             seen.end = max(seen.end, float((packet.pts + packet.duration) * packet.time_base))
@@ -181,6 +182,16 @@ def _read(incoming: Any, video: Any, seen: _Seen) -> Iterator[Any]:
         for frame in frames:
             seen.damaged += bool(frame.is_corrupt)
             yield frame
+
+
+def _rest(video: Any) -> Iterator[Any]:
+    """Give the frames that the decoder still holds."""
+    try:
+        for frame in video.codec_context.decode(None):
+            frame.time_base = video.time_base  # which only a packet tells
+            yield frame
+    except av.FFmpegError:
+        return
 
 
 def _until_frame(pieces: Iterator[Any]) -> list[Any]:
@@ -297,21 +308,30 @@ def _add_others(outgoing: Any, incoming: Any, video: Any, remarks: Remarks) -> d
 
 
 def _write(
-    outgoing: Any, stream: Any, others: dict[int, Any], flow: Iterator[Any], counted: bool
-) -> Iterator[int]:
+    outgoing: Any, stream: Any, others: dict[int, Any], flow: Iterator[Any], counted: bool,
+    seen: _Seen,
+) -> Iterator[int]:  # fmt: skip
     """Encode the frames, copy the packets; give how many frames are done after each.
 
     `counted`: frames come one after another at the stream's rate, whatever times they have, as in
-    AVI and in bare streams.
+    AVI and in bare streams. So does one that has lost its time.
     """
     done, last, base = 0, None, stream.codec_context.time_base
+    time = Fraction(0)
     for piece in flow:
         if isinstance(piece, av.Packet):
             if piece.stream_index in others:
                 piece.stream = others[piece.stream_index]
-                outgoing.mux(piece)
+                try:
+                    outgoing.mux(piece)
+                except (av.InvalidDataError, av.ArgumentError):  # not a full disk
+                    seen.missing += 1
             continue
-        time = done / stream.average_rate if counted else piece.pts * piece.time_base
+        if counted:
+            time = done / stream.average_rate
+        else:
+            lost = piece.pts is None
+            time = time + 1 / stream.average_rate if lost else piece.pts * piece.time_base
         piece.duration = 0 if counted else round(piece.duration * piece.time_base / base)
         piece.time_base, piece.pts = base, round(time / base)
         if last is not None and piece.pts <= last:
@@ -329,6 +349,8 @@ def _note_losses(incoming: Any, seen: _Seen, done: int, remarks: Remarks) -> Non
         remarks.damaged.append(
             f"{seen.damaged} damaged frames are there as far as they could be read, or missing"
         )
+    if seen.missing:
+        remarks.damaged.append(f"{seen.missing} damaged packets of sound or text are missing")
     claimed = ((incoming.start_time or 0) + (incoming.duration or 0)) / 1e6
     if seen.error or claimed - seen.end > EARLY:
         where = f"after {done} frames, {seen.end:.1f} of {claimed:.1f} s"

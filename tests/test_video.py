@@ -1,6 +1,8 @@
 """Videos: every frame at its time, and all that comes with it; what is broken is said."""
 
 import os
+import re
+from argparse import Namespace
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 
 from espcn.frame import planar
 from espcn.upscaler import Upscaler
-from espcn.video import Encoding, Remarks, upscale_video
+from espcn.video import Encoding, Remarks, _rest, _Seen, _write, upscale_video
 
 FAST = Encoding(preset="ultrafast")
 VIDEOS = Path(os.environ["ESPCN_DATA"]).parent / "video" if "ESPCN_DATA" in os.environ else Path()
@@ -343,6 +345,44 @@ def test_cut_off_file_is_kept_as_far_as_it_goes(upscaler: Upscaler, tmp_path: Pa
     remarks = upscale_video(upscaler, tmp_path / "cut.mkv", tmp_path / "b.mkv", FAST)
     assert any(words.startswith("the source is cut off after") for words in remarks.damaged)
     assert 15 <= len(frames(tmp_path / "b.mkv")) <= 30
+
+
+def test_frame_that_lost_its_time_comes_after_the_one_before() -> None:
+    made: list[Any] = []
+    stream = Namespace(
+        codec_context=Namespace(time_base=Fraction(1, 1000)),
+        average_rate=Fraction(25),
+        encode=lambda frame: [] if frame is None else made.append(frame.pts),
+    )
+    flow = [Namespace(pts=pts, time_base=Fraction(1, 90000), duration=3600)
+            for pts in (7200, None, 14400)]  # fmt: skip
+    outgoing = Namespace(mux=lambda packets: None)
+    assert list(_write(outgoing, stream, {}, iter(flow), False, _Seen())) == [1, 2, 3]
+    assert made == [80, 120, 160]
+
+
+def test_frames_left_at_a_damaged_end_have_a_time(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.mkv", count=8, preset="medium")
+    with av.open(str(source)) as incoming:
+        video = incoming.streams.video[0]
+        before = [f for p in incoming.demux(video) if p.size for f in p.decode()]
+        rest = list(_rest(video))
+        assert len(before) + len(rest) == 8
+        assert rest
+        assert {frame.time_base for frame in rest} == {video.time_base}
+        assert list(_rest(video)) == []  # FFmpeg has an error for the second time
+
+
+def test_damaged_sound_is_left_out_and_said(upscaler: Upscaler, tmp_path: Path) -> None:
+    source = write(tmp_path / "a.ts", sound="aac")
+    content = source.read_bytes()
+    at = [m.start() for m in re.finditer(rb"\xff\xf1", content)]  # ADTS, which begins a packet
+    for place in at[3:5]:
+        content = content[: place + 2] + b"\xff" + content[place + 3 :]
+    (tmp_path / "bad.ts").write_bytes(content)
+    remarks = upscale_video(upscaler, tmp_path / "bad.ts", tmp_path / "b.mkv", FAST)
+    assert len(frames(tmp_path / "b.mkv")) == 12
+    assert any("damaged packets of sound or text are missing" in w for w in remarks.damaged)
 
 
 def test_stopping_leaves_nothing(upscaler: Upscaler, tmp_path: Path) -> None:
