@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +214,33 @@ def test_bomb_is_refused(upscaler: Upscaler, tmp_path: Path) -> None:
     (tmp_path / "bomb.png").write_bytes(content)
     with pytest.raises(ValueError, match="says that it is 100000 x 100000 pixels, over 1000 mega"):
         enlarged(upscaler, tmp_path / "bomb.png")
+
+
+@pytest.mark.parametrize(
+    ("kind", "begin"),
+    [(b"zTXt", b"Comment\0\0"), (b"iTXt", b"XML:com.adobe.xmp\0\x01\0\0\0"), (b"iCCP", b"icc\0\0")],
+)
+def test_text_that_unpacks_to_much_takes_no_memory(
+    kind: bytes, begin: bytes, tmp_path: Path
+) -> None:
+    # 500 MB of zeros in a chunk of half a megabyte, beside a picture of one pixel.
+    from espcn.formats import _chunk
+
+    content = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", bytes([0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0]))
+    content += _chunk(kind, begin + zlib.compress(bytes(5 * 10**8), 9))
+    content += _chunk(b"IDAT", zlib.compress(b"\0\7")) + _chunk(b"IEND", b"")
+    (tmp_path / "text.png").write_bytes(content)
+    script = (
+        "import resource, sys; from pathlib import Path; from espcn.pictures import read_picture;"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
+        "assert read_picture(Path(sys.argv[1])).tolist() == [[[7]]];"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "text.png")],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert int(done.stdout) < 100_000  # kB
 
 
 def test_turned_bomb_is_refused_before_it_is_turned(upscaler: Upscaler, tmp_path: Path) -> None:
