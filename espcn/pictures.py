@@ -84,9 +84,9 @@ def open_picture(source: Path | bytes) -> pyvips.Image:
 class Rows:
     """The rows of a picture that `open_picture` gave, to be asked for from top to bottom.
 
-    `rows(top, bottom)` gives an array `(bottom - top, width, channels)`; the next call may begin no
-    higher than this one, and rows of this call are remembered for it. Raises a ValueError that
-    names `source` where the file is damaged.
+    `rows(top, bottom)` gives an array `(bottom - top, width, channels)`. The next call may begin no
+    higher than this one and no lower than its end: the rows of this call are remembered for it.
+    Raises a ValueError that names `source` where the file is damaged.
     """
 
     def __init__(self, picture: pyvips.Image, source: Path | bytes) -> None:
