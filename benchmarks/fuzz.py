@@ -269,8 +269,9 @@ def _read_picture(path: Path, alive: Callable[..., None]) -> None:
 
 def _read_video(path: Path, alive: Callable[..., None]) -> None:
     """Enlarge a video, and take away what that made."""
+    from espcn.encoding import Encoding
     from espcn.upscaler import Upscaler
-    from espcn.video import Encoding, upscale_video
+    from espcn.video import upscale_video
 
     if 2 not in _upscalers:
         _upscalers[2] = Upscaler(2, engine="torch", precision="float32", device="cpu")

@@ -19,10 +19,12 @@ from typing import Any
 
 import av
 
+from espcn.encoding import Encoding
 from espcn.files import write_csv
+from espcn.frame import enlarge_frame
 from espcn.report import table
 from espcn.upscaler import Upscaler
-from espcn.video import Encoding, enlarge_frame, upscale_video
+from espcn.video import upscale_video
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 CLIP = Path("../shared/video/bigbuckbunny.mp4")

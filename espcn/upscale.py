@@ -23,8 +23,8 @@ from espcn.formats import QUALITY
 from espcn.interrupts import interrupts
 
 if TYPE_CHECKING:
+    from espcn.encoding import Encoding
     from espcn.upscaler import Upscaler
-    from espcn.video import Encoding
 
 _EXAMPLES = """
 examples:
@@ -76,8 +76,8 @@ def upscale(given: argparse.Namespace) -> list[str]:
     outcome = Outcome(problems=list(todo.problems))
     if todo.jobs:
         _check_output(given.output)
+        from espcn.encoding import Encoding
         from espcn.upscaler import Upscaler  # torch: only when there is work to do
-        from espcn.video import Encoding
 
         encoding = Encoding(given.codec, given.crf, given.preset)
         upscaler = Upscaler(given.r, given.ckpt, given.engine, given.precision, given.device)

@@ -87,7 +87,7 @@ class Upscaler:
         """Enlarge a picture from top to bottom, and give its rows some at a time.
 
         `rows(top, bottom)` gives these rows of the picture, `(bottom - top, width, channels)`; it
-        is called from top to bottom, and asked for the last 8 rows of each call again in the next.
+        is called from top to bottom, without gaps, each time for some rows above it once more.
         """
         r, beside = self.r, ((REACH, REACH), (0, 0))
         for top, bottom in _parts(

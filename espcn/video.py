@@ -4,7 +4,6 @@ Reading, the network and writing each run in a thread of their own. What isn't p
 it is: sound, subtitles, chapters.
 """
 
-import os
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -16,20 +15,13 @@ from typing import Any
 import av
 from av.codec.context import Flags
 
-from espcn import checks
 from espcn.ahead import ahead
+from espcn.encoding import Encoding
 from espcn.files import whole_file
 from espcn.formats import CONTAINERS
 from espcn.frame import CENTRED, enlarge_frame, enlarged_size, is_rgb, planar
 from espcn.upscaler import Upscaler
 
-# Encoders that know a constant rate factor, and how each is told to be fast.
-ENCODERS = {
-    "libx264": {"preset": "veryfast"},
-    "libx265": {"preset": "veryfast", "x265-params": "log-level=error"},
-    "libsvtav1": {"preset": "10"},
-    "libvpx-vp9": {"cpu-used": "5", "row-mt": "1", "b": "0"},
-}
 MOST_PIXELS = 2**27  # of an enlarged frame: about what the last level of H.264 has room for
 EARLY = 0.5  # seconds that a whole video may end before it says
 
@@ -40,37 +32,6 @@ _NO_REORDERING = ("avi", "mpeg")  # where frames have no times, or lose them
 _OF_THE_CONTAINER = ("major_brand", "minor_version", "compatible_brands", "encoder")
 
 Progress = Callable[[int, int | None], None]
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """How frames are written: the encoder by FFmpeg's name, its quality and its speed.
-
-    `codec` is one of `ENCODERS`, H.264 if not given, in WebM VP9. `crf` is the constant rate
-    factor, the lower the better, `preset` the encoder's own word or number, a fast one if not
-    given. Raises a ValueError if there is no such encoder.
-    """
-
-    codec: str | None = None
-    crf: float = 18
-    preset: str | None = None
-
-    def __post_init__(self) -> None:
-        there = [name for name in ENCODERS if name in av.codecs_available]
-        if self.codec is not None and self.codec not in there:
-            raise ValueError(
-                f"`codec` (={self.codec}) must be an encoder that is there: take one of "
-                f"{', '.join(there)}"
-            )
-        checks.number("crf", self.crf, "18 is the default, 0 the best")
-
-    def within(self, container: str) -> tuple[str, dict[str, str]]:
-        """Give the encoder and its options for a container of FFmpeg's."""
-        codec = self.codec or ("libvpx-vp9" if container == "webm" else "libx264")
-        options = ENCODERS[codec] | {"crf": f"{self.crf:g}"}
-        if self.preset is not None:
-            options["cpu-used" if codec == "libvpx-vp9" else "preset"] = self.preset
-        return codec, options
 
 
 @dataclass
@@ -371,6 +332,3 @@ def _url(path: Path) -> str:
 
 def _words(error: av.FFmpegError) -> str:
     return error.strerror or type(error).__name__
-
-
-os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 would say much of itself: errors alone

@@ -12,9 +12,10 @@ import av
 import numpy as np
 import pytest
 
+from espcn.encoding import Encoding
 from espcn.frame import planar
 from espcn.upscaler import Upscaler
-from espcn.video import Encoding, Remarks, _rest, _Seen, _write, upscale_video
+from espcn.video import Remarks, _rest, _Seen, _write, upscale_video
 
 FAST = Encoding(preset="ultrafast")
 VIDEOS = Path(os.environ["ESPCN_DATA"]).parent / "video" if "ESPCN_DATA" in os.environ else Path()
