@@ -120,12 +120,13 @@ def export(r: int | None = None, ckpt: str | None = None, output: str | None = N
 
 
 def needs(*packages: str, reason: str) -> None:
-    """Raise a ValueError that names the first of `packages` that isn't installed."""
-    for package in packages:
-        if find_spec(package) is None:
-            raise ValueError(
-                f"{reason} needs {package}, which is not installed: `pip install {package}`"
-            )
+    """Raise a ValueError that names those of `packages` that aren't installed."""
+    missing = [package for package in packages if find_spec(package) is None]
+    if missing:
+        raise ValueError(
+            f"{reason} needs {' and '.join(missing)}, not installed: "
+            f"`pip install {' '.join(missing)}`"
+        )
 
 
 def _check(network: ESPCN, content: bytes) -> None:

@@ -87,5 +87,7 @@ def test_command_writes_beside_and_names_what_is_wrong(
         assert words in done.stderr
         assert "Traceback" not in done.stderr
     monkeypatch.setattr(exporting, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match="export needs onnx, which is not installed: `pip install"):
+    with pytest.raises(
+        ValueError, match="export needs onnx and onnxruntime, not .* `pip install onnx onn"
+    ):
         export(3)

@@ -136,7 +136,10 @@ def test_engine_that_is_not_installed_is_named(
 ) -> None:
     monkeypatch.setattr("espcn.export.find_spec", lambda name: None)
     done = call("upscale.py", str(photos), "--engine", "openvino")
-    failed(done, "`engine` (=openvino) needs onnx, which is not installed: `pip install onnx`")
+    failed(
+        done,
+        "`engine` (=openvino) needs onnx and openvino, not installed: `pip install onnx openvino`",
+    )
 
 
 def test_folder_without_pictures_is_named(call: Call, tmp_path: Path) -> None:
