@@ -8,6 +8,7 @@ python train.py --help
 import shlex
 import sys
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import hydra
@@ -15,11 +16,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from espcn import runs
+from espcn import ranks, runs
 from espcn.interrupts import interrupts
+from espcn.sweep import gather_rest
 
 runs.register_resolvers()
 STOPPED = 130  # the shell's code for a command that Ctrl-C ended
+REQUEUE = "SIGUSR1"  # what SLURM is asked to send before a job's time is up
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
@@ -27,12 +30,15 @@ def main(config: DictConfig) -> None:
     """Carry out one run; a sweep calls this once a job."""
     job = HydraConfig.get()
     directory = Path(job.runtime.output_dir)
-    if config.resume is not None and job.mode == RunMode.MULTIRUN:
+    sweeping = job.mode == RunMode.MULTIRUN
+    if config.resume is not None and sweeping:
         sys.exit("Error: `resume` must be one run, without -m; a sweep goes on by hydra.sweep.dir=")
     try:
+        if sweeping:
+            ranks.check_alone(config.trainer)
         settings = runs.settle(config, directory, job.overrides.task)
     except ValueError as error:
-        if not any(directory.iterdir()):
+        with suppress(OSError):  # where others are in it, or have been quicker
             directory.rmdir()  # Hydra has made it, for a run that there is not
         sys.exit(f"Error: {error}")
     from espcn.training import train  # torch and Lightning: only when there is work to do
@@ -42,19 +48,29 @@ def main(config: DictConfig) -> None:
     said = [o for o in job.overrides.task if not o.startswith(("resume=", "data_dir="))]
     again = ["resume=DIR"] if config.resume is not None else []
     command = shlex.join(["python", "train.py", *again, *said]) if said or not again else None
-    result, sweeping = train(settings, directory, command), job.mode == RunMode.MULTIRUN
-    if result["status"] == "interrupted":
+    result = train(settings, directory, command)
+    if result["status"] == "interrupted" and ranks.rank() == 0:
         go_on = f"-m ... hydra.sweep.dir={job.sweep.dir}" if sweeping else f"resume={directory}"
-        print(f"\nStopped. Go on with: python train.py {go_on}", file=sys.stderr)
+        requeued = REQUEUE in result["error"] and ranks.requeue()
+        how = "SLURM starts the job again" if requeued else f"Go on with: python train.py {go_on}"
+        print(f"\nStopped. {how}", file=sys.stderr)
     # A sweep goes on with its other jobs, and sets the exit code when it has gathered them all.
     if not sweeping and result["status"] != "completed":
         sys.exit(STOPPED if result["status"] == "interrupted" else 1)
 
 
 if __name__ == "__main__":
+    signals: list[str] = []
     try:
-        with interrupts([]):
+        with interrupts(signals):
             main()
-    except KeyboardInterrupt:  # before there was a run to stop
-        print("\nStopped before the run began", file=sys.stderr)
+    except KeyboardInterrupt:  # before there was a run to stop, or while others carry out the jobs
+        swept = gather_rest()
+        go_on = f". Go on with: python train.py -m ... hydra.sweep.dir={swept}"
+        print(f"\nStopped{go_on if swept else ' before the run began'}", file=sys.stderr)
+        if REQUEUE in signals and ranks.rank() == 0:
+            ranks.requeue()
         sys.exit(STOPPED)
+    except SystemExit:
+        gather_rest()  # of a sweep whose launcher gave up
+        raise

@@ -215,15 +215,34 @@ class PatchData(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         """Give the batches of an epoch: pairs of uint8 tensors, as `Patches` holds them."""
         assert self.train_patches is not None
-        order = EpochOrder(len(self.train_patches), self.batch_size, self.augment, self.seed)
+        order = EpochOrder(
+            len(self.train_patches),
+            self.batch_size,
+            self.augment,
+            self.seed,
+            self._share(self.train_patches),
+        )
         return DataLoader(Batches(self.train_patches, self.r), sampler=order, batch_size=None)
 
     def val_dataloader(self) -> DataLoader | list:
         """Give the held-out patches in large batches, in their order; nothing if there are none."""
         if not len(self.val_patches):
             return []
-        order = [(index, 0) for index in torch.arange(len(self.val_patches)).split(64)]
+        number, count = self._share(self.val_patches)
+        mine = torch.arange(len(self.val_patches))[number::count]
+        order = [(index, 0) for index in mine.split(64)]
         return DataLoader(Batches(self.val_patches, self.r), sampler=order, batch_size=None)
+
+    def _share(self, patches: Patches | Chosen) -> tuple[int, int]:
+        """Give the number of this process and the count of all, who share the patches."""
+        if self.trainer is None:
+            return 0, 1
+        if len(patches) < self.trainer.world_size:
+            raise ValueError(
+                f"{len(patches)} patches must be shared by {self.trainer.world_size} processes, "
+                "which leaves some without any: take fewer processes or more images"
+            )
+        return self.trainer.global_rank, self.trainer.world_size
 
 
 class Batches(Dataset):
@@ -242,12 +261,21 @@ class EpochOrder(Sampler):
     """The order of an epoch: a batch's indices and its orientation, from the seed and the epoch.
 
     The last patches that fill no batch are left out until they come earlier in another epoch; a
-    small batch would weigh as much as a whole one.
+    small batch would weigh as much as a whole one. `share` is the number of this process and the
+    count of all: each takes its part of the same batches, of which `batch_size` is the whole.
     """
 
-    def __init__(self, count: int, batch_size: int, augment: bool, seed: int) -> None:
-        self.count, self.batch_size = count, min(batch_size, count)
-        self.augment, self.seed, self.epoch = augment, seed, 0
+    def __init__(
+        self,
+        count: int,
+        batch_size: int,
+        augment: bool,
+        seed: int,
+        share: tuple[int, int] = (0, 1),
+    ) -> None:
+        # The parts must be equal, or their mean would not be the whole's.
+        self.count, self.batch_size = count, min(batch_size, count - count % share[1])
+        self.augment, self.seed, self.share, self.epoch = augment, seed, share, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Take note of the epoch, from 0; Lightning calls this before each."""
@@ -265,4 +293,6 @@ class EpochOrder(Sampler):
         if not self.augment:
             symmetries.zero_()
         batches = order[: len(self) * self.batch_size].split(self.batch_size)
-        yield from zip(batches, symmetries.tolist(), strict=True)
+        number, count = self.share
+        for batch, symmetry in zip(batches, symmetries.tolist(), strict=True):
+            yield batch[number::count], symmetry

@@ -46,7 +46,8 @@ class History(Callback):
             "seconds": round(time.monotonic() - self.started, 3),
         }
         self.rows.append(row)
-        write_csv(self.path, self.rows)
+        if trainer.is_global_zero:
+            write_csv(self.path, self.rows)
 
     def state_dict(self) -> dict[str, Any]:
         """Give the rows and the data's fingerprint, for the checkpoint."""
@@ -82,6 +83,7 @@ class TrainingProgress(Callback):
             desc="Training",
             total=None if total == float("inf") else int(total),
             initial=trainer.global_step,
+            disable=not trainer.is_global_zero,
             unit="step",
             dynamic_ncols=True,
             mininterval=0.5 if sys.stderr.isatty() else 15,

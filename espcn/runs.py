@@ -12,6 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from espcn.files import write_text
+from espcn.ranks import new_directory, rank
 
 CONFIG, RESULT, COMMAND = "config.yaml", "result.json", "command.txt"
 LENGTHS = ("max_epochs", "max_time", "patience")  # what a resumed run may be given anew
@@ -123,7 +124,7 @@ def settle(config: DictConfig, directory: Path, overrides: Sequence[str]) -> dic
             f"the directory {directory} must be a new one or that of a run with the same settings, "
             "but holds another run: take another, or go on with that run by resume=DIR"
         )
-    if stored is None:
+    if stored is None and rank() == 0:
         store_config(settings, directory)
     return settings
 
@@ -142,4 +143,6 @@ def _changes(settings: dict[str, Any], overrides: Sequence[str]) -> dict[str, An
 def register_resolvers() -> None:
     """Make known to OmegaConf what conf/train.yaml calls to name directories."""
     OmegaConf.register_new_resolver("settings_hash", settings_hash, replace=True)
+    # Kept: it is asked for often, by a sweep's jobs too, and a second later would be another.
+    OmegaConf.register_new_resolver("new_directory", new_directory, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("first", lambda a, b: b if a is None else a, replace=True)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
+from torchmetrics import MeanMetric
 
 from espcn import checks
 from espcn.model import ESPCN
@@ -68,6 +69,8 @@ class SuperResolution(pl.LightningModule):
         self.lr, self.lr_end, self.last_layer_lr = lr, lr_end, last_layer_lr
         self.loss, self.schedule = loss, schedule
         self.mu, self.plateau_patience = mu, plateau_patience
+        # Lightning's own mean over processes rounds their share of the patches to a whole number.
+        self.train_loss, self.val_loss = MeanMetric(), MeanMetric()
         self.save_hyperparameters(settings or {})
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
@@ -89,7 +92,9 @@ class SuperResolution(pl.LightningModule):
         return self.network.preshuffled(low), target
 
     def _log(self, name: str, value: Tensor, count: int) -> None:
-        self.log(name, value, on_step=False, on_epoch=True, batch_size=count)
+        mean: MeanMetric = getattr(self, name)
+        mean.update(value.detach(), count)
+        self.log(name, mean, on_step=False, on_epoch=True)
 
     def configure_optimizers(self) -> Any:
         """Make the optimiser, in whose second group the last layer stands, and the scheduler."""
@@ -139,8 +144,8 @@ class SuperResolution(pl.LightningModule):
         """
         scheduler = self.lr_schedulers()
         rate = self.optimizers().param_groups[0]["lr"]  # type: ignore[union-attr]
-        self.log("lr", rate)
-        self.log("epochs", float(self.current_epoch + 1))
+        self.log("lr", rate, sync_dist=True)
+        self.log("epochs", float(self.current_epoch + 1), sync_dist=True)
         if not math.isfinite(self.trainer.callback_metrics["train_loss"]):
             self.trainer.should_stop = True
         if isinstance(scheduler, ReduceLROnPlateau):

@@ -2,6 +2,7 @@
 
 import logging
 import platform
+import signal
 import warnings
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
+from lightning_fabric.plugins.environments import SLURMEnvironment
 from pytorch_lightning.callbacks import (
     Callback,
     EarlyStopping,
@@ -23,6 +25,8 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from espcn import checks
 from espcn.files import whole_file
 from espcn.history import History, TrainingProgress
+from espcn.interrupts import STOPS
+from espcn.ranks import launch
 from espcn.task import moving_average
 
 PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed")
@@ -67,6 +71,24 @@ class Checkpoint(ModelCheckpoint):
         super().load_state_dict(moved(state_dict))
 
 
+class OwnSignals(Callback):
+    """Gives a run's own handlers of signals back to it, where Lightning has put others.
+
+    Lightning's ask all processes at once whether to stop, and hang if one of them is in the middle
+    of a step. They also requeue a SLURM job with a checkpoint from the middle of an epoch, from
+    which a run does not go on as if it had never stopped.
+    """
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Note the handlers before Lightning replaces them."""
+        self.handlers = {number: signal.getsignal(number) for number in STOPS}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put them back."""
+        for number, handler in self.handlers.items():
+            signal.signal(number, handler)
+
+
 def is_judged(settings: dict[str, Any]) -> bool:
     """Say whether a run holds anything out to be judged on."""
     return settings["data"]["val_fraction"] > 0 or settings["data"]["folds"] is not None
@@ -80,25 +102,24 @@ def make_trainer(settings: dict[str, Any], directory: Path, history: History) ->
     if s["averaging"] == 1:
         raise ValueError("`averaging` (=1) must be below 1, else nothing new counts: take 0.999")
     checks.choice("trainer.precision", s["trainer"]["precision"], PRECISIONS)
-    if s["trainer"]["devices"] != 1:
-        raise ValueError(f"`trainer.devices` (={s['trainer']['devices']}) must be 1 so far")
     checks.whole("patience", s["patience"], 1, "the paper stops after 100 epochs")
     checks.number("stop_delta", s["stop_delta"], "the notebook's is 1e-8")
-    callbacks: list[Callback] = [history, TrainingProgress()]
+    options, plugins = _processes(s["trainer"])
+    callbacks: list[Callback] = [history, TrainingProgress(), OwnSignals()]
     if s["averaging"]:
         callbacks.append(WeightAveraging(avg_fn=moving_average(s["averaging"])))
     if is_judged(s):
-        options = {"min_delta": s["stop_delta"], "patience": s["patience"]}
-        callbacks.append(Patience("val_loss", check_on_train_epoch_end=True, **options))
+        stopping = {"min_delta": s["stop_delta"], "patience": s["patience"]}
+        callbacks.append(Patience("val_loss", check_on_train_epoch_end=True, **stopping))
     if s["max_time"] is not None:
         callbacks.append(Timer(_duration(s["max_time"]), interval="epoch", verbose=False))
     with warnings.catch_warnings():
         quieten_lightning()
-        return _lightning(
-            **s["trainer"],
+        trainer = _lightning(
+            **options,
             max_epochs=s["max_epochs"],
             callbacks=[*callbacks, *_checkpoints(s, directory)],
-            plugins=[WholeFileIO()],
+            plugins=[WholeFileIO(), *plugins],
             logger=TensorBoardLogger(directory, name="tensorboard", version=""),
             default_root_dir=directory,
             deterministic=True,
@@ -106,13 +127,44 @@ def make_trainer(settings: dict[str, Any], directory: Path, history: History) ->
             enable_progress_bar=False,
             enable_model_summary=False,
             log_every_n_steps=1,
+            use_distributed_sampler=False,  # the data know best how processes share them
         )
+    if s["batch_size"] % trainer.world_size:
+        raise ValueError(
+            f"`batch_size` (={s['batch_size']}) must be a multiple of the {trainer.world_size} "
+            "processes, which share each batch: make it one"
+        )
+    return trainer
+
+
+def _processes(settings: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
+    """Give what Lightning is told of the processes, as torchrun or srun have started them."""
+    options = {k: v for k, v in settings.items() if k != "name"}
+    # Those that Lightning spawns or forks could not give their results back.
+    checks.choice("trainer.strategy", options.get("strategy", "auto"), ("auto", "ddp"))
+    launched = launch()
+    if launched is None:
+        return options, []
+    count = launched.nodes * launched.per_node
+    if count > 1 and options.get("strategy") != "ddp":
+        raise ValueError(
+            f"{launched.by} has started {count} processes, which train together only with "
+            "trainer=ddp: add that, or start one process"
+        )
+    given = options["devices"]
+    if given not in ("auto", -1, launched.per_node):
+        raise ValueError(
+            f"`trainer.devices` (={given}) must be the number of processes on each machine, of "
+            f"which {launched.by} has started {launched.per_node}: leave it out"
+        )
+    options |= {"devices": launched.per_node, "num_nodes": launched.nodes}
+    return options, [SLURMEnvironment(auto_requeue=False)] if launched.by == "srun" else []
 
 
 def _lightning(**options: Any) -> pl.Trainer:
     try:
         return pl.Trainer(**options)
-    except (MisconfigurationException, TypeError, ValueError) as error:
+    except (MisconfigurationException, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
             f"`trainer` must be what Lightning's Trainer takes and this machine has: {error}"
         ) from error
@@ -164,12 +216,17 @@ def device_name(trainer: pl.Trainer) -> str:
 
 def quieten_lightning() -> None:
     """Leave out what does not help here: tips, and hints on workers, which batches do not need."""
-    for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.rank_zero"):
+    for name in (
+        "pytorch_lightning.utilities.rank_zero",
+        "lightning_fabric.utilities.rank_zero",
+        "lightning_fabric.utilities.distributed",
+    ):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
         ".*does not have many workers.*",
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*LeafSpec.* is deprecated.*",
         "Total length of `list` across ranks is zero.*",
+        ".*The `srun` command is available.*",
     ):
         warnings.filterwarnings("ignore", message)

@@ -24,6 +24,7 @@ from espcn.files import write_json
 from espcn.history import History
 from espcn.interrupts import interrupts
 from espcn.model import ESPCN
+from espcn.ranks import rank
 from espcn.runs import RESULT, flatten, note_command, read_result, store_config
 from espcn.task import SuperResolution
 from espcn.trainer import device_name, is_judged, make_trainer, quieten_lightning
@@ -46,7 +47,7 @@ def train(settings: dict[str, Any], directory: Path, command: str | None = None)
     done = read_result(directory)
     same = done is not None and all(done.get(k) == v for k, v in flatten(settings).items())
     if done is not None and same and done["status"] == "completed":
-        print(f"Finished already: {directory}")
+        _tell(f"Finished already: {directory}")
         return done
     if _interrupted:
         return {"status": "interrupted", "error": "the sweep was stopped before this job began"}
@@ -57,16 +58,19 @@ def train(settings: dict[str, Any], directory: Path, command: str | None = None)
         with interrupts(signals):
             run.carry_out()
         result["status"] = "completed"
-    except (KeyboardInterrupt, SystemExit):  # Lightning makes the one into the other
-        _interrupted = True
-        result |= {"status": "interrupted", "error": f"stopped by {', '.join(signals)}"}
-    except Exception as error:
-        result["error"] = f"{error}" or type(error).__name__
-        expected = isinstance(error, ValueError | OSError)
-        if not expected or os.environ.get("HYDRA_FULL_ERROR") == "1":
-            traceback.print_exc()
-        print(f"Error: {result['error']}", file=sys.stderr)
-    if run.began or done is None:  # else the figures that lie there still hold
+    except BaseException as error:
+        # Lightning makes Ctrl-C into SystemExit; where another process was stopped first, this one
+        # may see no more than that it is gone.
+        if signals or not isinstance(error, Exception):
+            _interrupted = True
+            result |= {"status": "interrupted", "error": f"stopped by {', '.join(signals)}"}
+        else:
+            result["error"] = f"{error}" or type(error).__name__
+            expected = isinstance(error, ValueError | OSError)
+            if not expected or os.environ.get("HYDRA_FULL_ERROR") == "1":
+                traceback.print_exc()
+            print(f"Error: {result['error']}", file=sys.stderr)
+    if rank() == 0 and (run.began or done is None):  # else the figures that lie there still hold
         run.record()
     return result
 
@@ -115,14 +119,15 @@ class Run:
         data, task, trainer = self.build()
         self.result |= {
             "device": device_name(trainer),
+            "processes": trainer.world_size,
             "threads": torch.get_num_threads(),
             "versions": report.versions(),
         }
         with self._timed("prepare_s"):
-            print(data.prepare())
+            _tell(data.prepare())
             test_sets, missing = load_test(s["sets"], s["data_dir"])
         for line in missing:
-            print(line)
+            _tell(line)
         self.result |= {
             "dataset": data.images.name,
             "fingerprint": data.images.fingerprint,
@@ -132,14 +137,17 @@ class Run:
             "val_patches": len(data.val_patches),
         }
         self.history.fingerprint = data.images.fingerprint
-        store_config(s, self.directory)
-        self.result["command"] = note_command(self.directory, self.command)
+        if rank() == 0:
+            store_config(s, self.directory)
+            self.result["command"] = note_command(self.directory, self.command)
         self.began = True
         last = self.directory / "last.ckpt"
         with self._timed("train_s"), warnings.catch_warnings():
             quieten_lightning()
             trainer.fit(task, data, ckpt_path=last if last.is_file() else None, weights_only=True)
         self._check_finite()
+        if rank() > 0:
+            return
         with self._timed("evaluate_s"):
             self._score(data, test_sets, trainer.strategy.root_device)
 
@@ -245,3 +253,9 @@ class Run:
             yield
         finally:
             self.timings[name] = round(time.monotonic() - start, 3)
+
+
+def _tell(line: str) -> None:
+    """Print once, however many processes there are."""
+    if rank() == 0:
+        print(line)

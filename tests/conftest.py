@@ -18,7 +18,8 @@ Call = Callable[..., Done]
 
 ROOT = Path(__file__).parent.parent
 # One thread: tests are small, and the same figures come out on any number of cores.
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("SLURM_")}
+ENVIRONMENT |= {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
 
 
 def run(*arguments: str, timeout: float = 120, **environment: str) -> Done:

@@ -251,7 +251,7 @@ def test_notebook_experiment_runs_on_color_in_double_precision(
         ({"max_time": 0}, "`max_time` (=0) must be seconds or DD:HH:MM:SS"),
         ({"max_time": 1e15}, "`max_time` (=1000000000000000) must be seconds or DD:HH:MM:SS"),
         ({"+optim.foo": 1}, "`optim` must have options that it knows"),
-        ({"trainer.devices": 2}, "`trainer.devices` (=2) must be 1"),
+        ({"trainer.strategy": "fsdp"}, "`trainer.strategy` (=fsdp) must be one of auto, ddp"),
         ({"trainer.accelerator": "abacus"}, "`trainer` must be what Lightning's Trainer takes"),
         ({"trainer.precision": 7}, "`trainer.precision` (=7) must be one of 32-true, 64-true"),
         ({"optim._target_": "no.such"}, "`optim` must name an optimiser that is there"),
