@@ -22,11 +22,21 @@ from espcn.runs import CONFIG, flatten, read_config, read_result
 REPEATS = ("data.fold", "seed")  # swept not to be compared, but to tell a difference from chance
 
 
+_begun: Path | None = None  # the directory of a sweep that is not gathered yet
+
+
 class GatherSweep(Callback):
     """Hydra's callback that gathers a sweep once its last job has ended."""
 
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Note where the sweep is, for `gather_rest`."""
+        global _begun
+        _begun = Path(config.hydra.sweep.dir)
+
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Write and print the table; leave with exit code 1 if a job has not completed."""
+        global _begun
+        _begun = None
         try:
             rows = gather(Path(config.hydra.sweep.dir))
         except Exception as error:  # which Hydra would turn into a warning, and leave with 0
@@ -35,6 +45,16 @@ class GatherSweep(Callback):
         if not rows or any(row["status"] != "completed" for row in rows):
             # Hydra turns exceptions here into warnings; this one is none to it.
             raise SystemExit(1)
+
+
+def gather_rest() -> Path | None:
+    """Gather the sweep whose launcher gave up, on Ctrl-C or when a job was killed; say which.
+
+    Hydra does not call `on_multirun_end` then.
+    """
+    if _begun is not None and any(_begun.glob(f"*/{CONFIG}")):
+        gather(_begun)
+    return _begun
 
 
 def gather(directory: Path) -> list[dict[str, Any]]:

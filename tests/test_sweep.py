@@ -49,6 +49,43 @@ def test_failed_jobs_are_rows_with_their_error_and_the_others_keep_theirs(
     assert (directory / "sweep_blur.png").stat().st_size > 1000
 
 
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+def test_other_launchers_give_the_same_table(
+    swept: tuple[Path, str, int], pictures: Path, tmp_path: Path, launcher: str
+) -> None:
+    jobs = sweep(pictures, tmp_path, "blur=0.3,-1", "optim=adam")
+    done = run(*jobs, f"hydra/launcher={launcher}")
+    assert done.returncode == 1, done.stderr
+    got = rows(tmp_path)
+    assert [row["status"] for row in got] == ["completed", "failed"]
+    names = got[0].keys() - {name for name in got[0] if name.endswith("_s")} - {"checkpoint"}
+    expected = {row["run"]: row for row in rows(swept[0])}
+    for row in got:
+        assert {k: row[k] for k in names} == {k: expected[row["run"]][k] for k in names}
+    assert "2 jobs" in done.stdout
+
+
+def test_sweep_whose_launcher_gives_up_is_gathered_all_the_same(
+    pictures: Path, tmp_path: Path
+) -> None:
+    jobs = sweep(pictures, tmp_path, "blur=0,0.3", "max_epochs=1000", "hydra/launcher=joblib")
+    with subprocess.Popen(
+        [sys.executable, *jobs], cwd=ROOT, env=ENVIRONMENT, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        deadline = time.monotonic() + 100
+        while len(list(tmp_path.glob("*/last.ckpt"))) < 2:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal
+        printed, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "2 jobs" in printed
+    assert [row["status"] for row in rows(tmp_path)] == ["interrupted"] * 2
+    assert f"Go on with: python train.py -m ... hydra.sweep.dir={tmp_path}" in errors
+
+
 def test_table_is_sorted_by_the_validation_images(swept: tuple[Path, str, int]) -> None:
     scores = [float(row["val_psnr"]) for row in rows(swept[0])[:4]]
     assert scores == sorted(scores, reverse=True)
