@@ -63,6 +63,15 @@ def rank() -> int:
     return launched.rank if launched else int(os.environ.get("LOCAL_RANK", 0))
 
 
+def own_cores() -> int | None:
+    """Give how many cores SLURM has given this process; None where that is not said.
+
+    A node that does not bind its processes shows all its cores to each.
+    """
+    count = os.environ.get("SLURM_CPUS_PER_TASK")
+    return int(count) if count and "OMP_NUM_THREADS" not in os.environ else None
+
+
 def check_alone(trainer: Mapping[str, Any]) -> None:
     """Raise a ValueError unless a sweep's job is one process: more would each begin the sweep."""
     launched = launch()

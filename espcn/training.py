@@ -24,7 +24,7 @@ from espcn.files import write_json
 from espcn.history import History
 from espcn.interrupts import interrupts
 from espcn.model import ESPCN
-from espcn.ranks import rank
+from espcn.ranks import own_cores, rank
 from espcn.runs import RESULT, flatten, note_command, read_result, store_config
 from espcn.task import SuperResolution
 from espcn.trainer import device_name, is_judged, make_trainer, quieten_lightning
@@ -99,6 +99,7 @@ class Run:
         s = self.settings
         checks.whole("seed", s["seed"], 0, "any such number will do, say 0")
         checks.names("sets", s["sets"], "say [Set5,Set14]")
+        torch.set_num_threads(own_cores() or torch.get_num_threads())
         pl.seed_everything(s["seed"], verbose=False)
         network = ESPCN(**{name: s[name] for name in NETWORK_SETTINGS})
         data, task = self._data(network), self._task(network)

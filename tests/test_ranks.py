@@ -215,6 +215,16 @@ def test_directory_in_a_slurm_job_is_found_again(monkeypatch: pytest.MonkeyPatch
     assert not ranks.requeue()
 
 
+def test_slurm_says_how_many_cores_a_process_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "3")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # a person's own word comes first
+    assert ranks.own_cores() is None
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert ranks.own_cores() == 3
+    monkeypatch.delenv("SLURM_CPUS_PER_TASK")
+    assert ranks.own_cores() is None
+
+
 LAUNCHED = {
     "TORCHELASTIC_RUN_ID": "x", "RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0",
     "LOCAL_WORLD_SIZE": "2",
