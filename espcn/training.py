@@ -121,7 +121,6 @@ class Run:
         self.result |= {
             "device": device_name(trainer),
             "processes": trainer.world_size,
-            "threads": torch.get_num_threads(),
             "versions": report.versions(),
         }
         with self._timed("prepare_s"):
@@ -166,6 +165,7 @@ class Run:
             self.result["checkpoint"] = str(saved) if saved.is_file() else None
             # A resumed run's training counts in all its parts.
             self.timings["train_s"] = self.history.rows[-1]["seconds"]
+        self.result["threads"] = torch.get_num_threads()  # Lightning gives each process its share
         self.result |= self.timings | {"duration_s": round(sum(self.timings.values()), 3)}
         self.directory.mkdir(parents=True, exist_ok=True)
         write_json(self.directory / RESULT, self.result)
