@@ -9,6 +9,7 @@ from pathlib import Path
 from espcn.formats import CONTAINERS, FORMATS
 from espcn.pictures import SUFFIXES
 
+LONGEST = 255  # bytes of a file's name
 _OWN = re.compile(r"(.+)_x\d+")
 
 
@@ -69,13 +70,18 @@ def plan(
             made.problems.append(f"{target} must be a {'video' if job.is_video else 'picture'} too")
         elif real == source.resolve():
             made.problems.append(f"{source} would be written over itself: give another name to -o")
+        elif len(os.fsencode(target.name)) > LONGEST:
+            made.problems.append(
+                f"{source} would get a name of over {LONGEST} bytes, {target.name}: give it "
+                "a shorter one"
+            )
         elif real in taken:
             made.problems.append(f"{source} would become {target}, as {taken[real]} does")
         else:
             taken[real] = source
             jobs.append(job)
     for job in jobs[shard[0] :: shard[1]]:
-        is_done = job.target.exists() and not overwrite
+        is_done = os.path.exists(job.target) and not overwrite
         (made.done if is_done else made.jobs).append(job)
     return made
 

@@ -1,25 +1,52 @@
 """Files that are whole or not there: written beside their final name, then renamed."""
 
 import csv
+import hashlib
 import json
 import math
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+LONGEST = 240  # bytes of a name: file systems take 255, and a name to write under needs some more
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give a name to write under; the file appears at `path` only when the block ends well."""
-    part = path.with_name(f".{path.name}.part")
+    """Give a name to write under; the file appears at `path` only when the block ends well.
+
+    An OSError that names no file, as a full disk's does, is given the name of this one.
+    """
+    name = path.name
+    if len(os.fsencode(name)) > LONGEST:
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()
+    part = path.with_name(f".{name}.part")
     try:
         yield part
         os.replace(part, path)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno and not error.filename:
+            error.filename = str(path)
         raise
+
+
+def check_folder(folder: Path, setting: str, given: object) -> None:
+    """Make a folder where there is none; a ValueError if nothing can be written there.
+
+    The error says that `setting` was `given`.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"`{setting}` (={given}) must be a folder that can be written to: {error.strerror}"
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -29,8 +56,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file; what is not finite becomes null, since JSON has no NaN."""
-    write_text(path, json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n")
+    r"""Write a JSON file; what is not finite becomes null, since JSON has no NaN.
+
+    A file's name need not be UTF-8: what of it is none becomes `\udcff`, which JSON reads back.
+    """
+    text = json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n"
+    write_text(path, text.encode(errors="backslashreplace").decode())
 
 
 def write_csv(path: Path, rows: list[dict[str, Any]], digits: int | None = None) -> None:

@@ -4,9 +4,9 @@ Plain arguments and not Hydra's: file names hold spaces, commas and quotes, and 
 """
 
 import argparse
+import io
 import os
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from espcn import __version__, checks
 from espcn.archive import Job, Plan, is_writable, plan
+from espcn.files import check_folder
 from espcn.formats import QUALITY
 from espcn.interrupts import interrupts
 
@@ -56,6 +57,8 @@ class Outcome:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the arguments, enlarge the files, set the exit code: 1 if anything went wrong."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # a file's name need not be UTF-8
     given = _parser().parse_args(arguments)
     try:
         with interrupts([]):
@@ -185,14 +188,7 @@ def _check_output(output: str | None) -> None:
     folder = Path(output)
     if is_writable(folder) and not folder.is_dir():
         folder = folder.parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise ValueError(
-            f"`-o` (={output}) must be a folder that can be written to: {error.strerror}"
-        ) from error
+    check_folder(folder, "-o", output)
 
 
 def _count(jobs: list[Job]) -> str:

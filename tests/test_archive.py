@@ -49,6 +49,16 @@ def test_output_mirrors_the_tree_and_is_no_input(folder: Path) -> None:
     assert len(targets(folder, str(folder / "big"))) == 4
 
 
+def test_name_that_gets_too_long_is_told_and_the_others_are_done(folder: Path) -> None:
+    for name in ("n" * 251 + ".jpg", "½" * 124 + ".jpg", "n" * 248 + ".jpg"):
+        (folder / name).touch()
+    (folder / "big").mkdir()
+    made = plan([str(folder)], 3, str(folder / "big"))
+    assert len(made.jobs) == 5 + 1 + 1
+    (said,) = made.problems
+    assert f"{'n' * 251}.jpg would get a name of over 255 bytes" in said
+
+
 def test_what_is_done_and_our_own_files_are_left_out(folder: Path) -> None:
     (folder / "a_x3.jpg").touch()
     (folder / "b_x2.png").touch()

@@ -1,13 +1,15 @@
 """What was written is read back by json, csv or Path, never by the module that is tested."""
 
 import csv
+import errno
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
 
-from espcn.files import whole_file, write_csv, write_json, write_text
+from espcn.files import check_folder, whole_file, write_csv, write_json, write_text
 
 
 def test_file_appears_when_the_block_ends(tmp_path: Path) -> None:
@@ -52,6 +54,36 @@ def test_error_leaves_the_old_file_untouched(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("name", ["n" * 255, "½" * 127, os.fsdecode(b"\xff" * 255)])
+def test_file_has_any_name_that_a_file_system_takes(tmp_path: Path, name: str) -> None:
+    write_text(tmp_path / name, "whole")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_long_names_are_written_side_by_side(tmp_path: Path) -> None:
+    one, other = (tmp_path / ("n" * 254 + end) for end in "ab")
+    with whole_file(one) as part, whole_file(other) as another:
+        part.write_text("one")
+        another.write_text("other")
+    assert (one.read_text(), other.read_text()) == ("one", "other")
+
+
+def test_full_disk_is_told_of_the_file(tmp_path: Path) -> None:
+    path, words = tmp_path / "result.txt", r"No space left on device: '.*result.txt'"
+    with pytest.raises(OSError, match=words), whole_file(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(OSError, match="^in words of its own$"), whole_file(tmp_path / "a"):
+        raise OSError("in words of its own")
+
+
+def test_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    check_folder(tmp_path / "new" / "folder", "-o", "folder")
+    (tmp_path / "file").touch()
+    words = r"`-o` \(=folder\) must be a folder that can be written to: Not a directory"
+    with pytest.raises(ValueError, match=words):
+        check_folder(tmp_path / "file" / "folder", "-o", "folder")
+
+
 def test_old_file_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "result.txt"
     write_text(path, "a longer old text")
@@ -85,6 +117,14 @@ def test_json_has_null_for_what_is_not_finite(tmp_path: Path) -> None:
     }
     assert "½" in path.read_text(encoding="utf-8")
     assert math.isnan(content["psnr"])  # the caller's own stays
+
+
+def test_json_keeps_names_that_are_not_utf_8(tmp_path: Path) -> None:
+    name = os.fsdecode(b"\xff\xe9 \xc2\xbd.png")
+    write_json(tmp_path / "meta.json", {"bad": name})
+    text = (tmp_path / "meta.json").read_text(encoding="utf-8")
+    assert json.loads(text) == {"bad": name}
+    assert "½" in text
 
 
 def test_csv_has_the_columns_of_all_rows_in_order_of_appearance(tmp_path: Path) -> None:
