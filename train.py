@@ -37,7 +37,7 @@ def main(config: DictConfig) -> None:
         if sweeping:
             ranks.check_alone(config.trainer)
         settings = runs.settle(config, directory, job.overrides.task)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         with suppress(OSError):  # where others are in it, or have been quicker
             directory.rmdir()  # Hydra has made it, for a run that there is not
         sys.exit(f"Error: {error}")

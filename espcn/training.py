@@ -71,7 +71,11 @@ def train(settings: dict[str, Any], directory: Path, command: str | None = None)
                 traceback.print_exc()
             print(f"Error: {result['error']}", file=sys.stderr)
     if rank() == 0 and (run.began or done is None):  # else the figures that lie there still hold
-        run.record()
+        try:
+            run.record()
+        except OSError as error:
+            result |= {"status": "failed", "error": str(error)}
+            print(f"Error: {error}", file=sys.stderr)
     return result
 
 
