@@ -53,30 +53,14 @@ def load_network(path: str | Path) -> tuple[ESPCN, dict[str, Any]]:
         network = ESPCN(**options)
         network.load_state_dict(weights)
     except Exception as error:  # a file from a stranger can fail in any way
-        # What PyTorch says of a refused pickle is the advice to run it.
-        if isinstance(error, pickle.UnpicklingError):
-            reason = "it holds more than plain values"
-        elif isinstance(error, KeyError):
-            reason = f"it does not say {error}"
-        else:
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ValueError(
             f"`ckpt` (={path}) must be a checkpoint that train.py wrote, or weights made from one, "
-            f"but could not be read as such: {reason}"
+            f"but could not be read as such: {reason(error)}"
         ) from error
     return network.eval(), options | {"blur": blur, "downsample": downsample}
 
 
-def _read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Give the settings and the network's weights of a Lightning checkpoint."""
-    _check_archive(path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of old formats, which are refused in any case
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    return content["hyper_parameters"], _network_weights(content["state_dict"])
-
-
-def _check_archive(path: Path) -> None:
+def check_archive(path: Path) -> None:
     """Raise an error if a checkpoint would unpack to more than it is, or call more than it needs.
 
     Its pickle may call what makes tensors and dictionaries: in all else there is nothing of ours.
@@ -93,6 +77,25 @@ def _check_archive(path: Path) -> None:
                 storage = name.startswith("torch ") and name.endswith("Storage")
                 if code.name == "GLOBAL" and not storage and name not in _CALLED:
                     raise pickle.UnpicklingError(name)
+
+
+def reason(error: Exception) -> str:
+    """Say in a line why a checkpoint could not be read."""
+    # What PyTorch says of a refused pickle is the advice to run it.
+    if isinstance(error, pickle.UnpicklingError):
+        return "it holds more than plain values"
+    if isinstance(error, KeyError):
+        return f"it does not say {error}"
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Give the settings and the network's weights of a Lightning checkpoint."""
+    check_archive(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of old formats, which are refused in any case
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    return content["hyper_parameters"], _network_weights(content["state_dict"])
 
 
 def _read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Lightning's Trainer with what a run needs around it: stopping, averaging, checkpoints, logs."""
 
+import io
 import logging
 import platform
 import signal
@@ -23,6 +24,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from espcn import checks
+from espcn.checkpoint import check_archive, reason
 from espcn.files import whole_file
 from espcn.history import History, TrainingProgress
 from espcn.interrupts import STOPS
@@ -36,7 +38,8 @@ class WholeFileIO(TorchCheckpointIO):
     """Lightning's way of saving, under the final name only once the file is whole.
 
     Lightning itself moves it there from the system's temporary folder, which, on another disk, is a
-    copy that can be cut short.
+    copy that can be cut short. A run's directory may come from a stranger: what is loaded is looked
+    at first.
     """
 
     def save_checkpoint(
@@ -44,8 +47,23 @@ class WholeFileIO(TorchCheckpointIO):
     ) -> None:
         """Write `checkpoint` to `path`."""
         Path(path).parent.mkdir(parents=True, exist_ok=True)
+        content = io.BytesIO()
+        torch.save(checkpoint, content)  # which, of a file, would not say that the disk is full
         with whole_file(Path(path)) as part:
-            torch.save(checkpoint, part)
+            part.write_bytes(content.getbuffer())
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any = "cpu", weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Give the checkpoint at `path`; a ValueError if it is none of ours."""
+        try:
+            check_archive(Path(path))
+            return super().load_checkpoint(path, map_location, weights_only=True)
+        except Exception as error:  # a file from a stranger can fail in any way
+            raise ValueError(
+                f"{path} must be a checkpoint that train.py wrote, but could not be read as such: "
+                f"{reason(error)}. Without it, the run begins anew"
+            ) from error
 
 
 class Patience(EarlyStopping):
