@@ -29,6 +29,7 @@ from espcn.pictures import read_picture
 VERSION = 1  # of what is written: another one is another cache
 CHUNK = 16  # images that a process takes at a time
 ALONE = 4 * CHUNK  # so many images are done sooner than other processes are started
+PROCESSES = 4  # at most: each takes 300 MB, PyTorch's own, and all together less than 1.5 GB
 META, DONE = "meta.json", "done.u1"
 
 
@@ -80,9 +81,18 @@ class Store:
 
 
 def cache_folder(folder: str | None) -> Path:
-    """Give the folder for prepared patches: `folder`, $ESPCN_CACHE or ~/.cache/espcn."""
-    named = folder or os.environ.get("ESPCN_CACHE")
-    return Path(str(named)).expanduser() if named else Path.home() / ".cache" / "espcn"
+    """Give the folder for prepared patches: `folder`, $ESPCN_CACHE or ~/.cache/espcn.
+
+    Raises a ValueError where a home directory is asked for and there is none.
+    """
+    named = folder or os.environ.get("ESPCN_CACHE") or "~/.cache/espcn"
+    try:
+        return Path(str(named)).expanduser()
+    except RuntimeError as error:  # in a container, say, whose user has none
+        raise ValueError(
+            f"`data.cache` (={named}) must be a folder, but there is no home directory: say "
+            "data.cache=DIR"
+        ) from error
 
 
 def prepare(
@@ -115,7 +125,7 @@ def prepare(
     except OSError as error:
         raise OSError(
             f"`data.cache` (={folder}) must have room for {layout.bytes / 1e9:.2f} GB of patches "
-            f"and be writable: {error.strerror or error}"
+            f"and be writable: {error.strerror or error}. Else say data.cache=DIR"
         ) from error
     if len(bad) > len(paths) / 10:
         reasons = "; ".join(list(bad.values())[:3])
@@ -191,13 +201,19 @@ def _all(work: list[Any], images: int) -> Iterator[tuple[list[int], dict[int, st
         return
     # Not forked: PyTorch's threads don't survive that.
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(os.cpu_count(), spawn, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(_processes(), spawn, initializer=_one_thread) as pool:
         try:
             for part in as_completed([pool.submit(_cut_some, one) for one in work]):
                 yield part.result()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _processes() -> int:
+    """Give how many there should be: no more than the processors that this one may use."""
+    allowed = getattr(os, "sched_getaffinity", None)  # only Linux tells
+    return min(PROCESSES, len(allowed(0)) if allowed else os.cpu_count() or 1)
 
 
 def _one_thread() -> None:
@@ -224,5 +240,6 @@ def _cut_some(work: Any) -> tuple[list[int], dict[int, str]]:
 
 def _reserve(path: Path, size: int) -> None:
     with path.open("ab") as file:
-        if size:
+        file.truncate(size)
+        if size and hasattr(os, "posix_fallocate"):  # macOS has none, and takes the room later
             os.posix_fallocate(file.fileno(), 0, size)
