@@ -22,6 +22,7 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from espcn.color import to_channels
+from espcn.datasets import read_unchanged
 from espcn.files import write_json
 from espcn.patches import Patches, cut, patches_in, rescale
 from espcn.pictures import read_picture
@@ -105,9 +106,10 @@ def prepare(
     """Give the patches of picture files, prepared in `folder` now or before.
 
     `sizes` are the pictures' heights and widths, `digests` their SHA-256. Raises a ValueError if
-    more than a tenth of the files can't be read, an OSError if `folder` can't hold the patches.
+    more than a tenth of the files can't be read or one isn't what it was, an OSError if `folder`
+    can't hold the patches. What lies there and isn't whole is prepared anew.
     """
-    settings = {"version": VERSION, **asdict(recipe)}
+    settings = {"version": VERSION, **asdict(recipe), "scales": list(recipe.scales)}
     name = hashlib.sha256(json.dumps([settings, *digests]).encode()).hexdigest()[:24]
     counts = np.array([recipe.counts(*size) for size in sizes], np.int64)
     ends = counts.cumsum().reshape(counts.shape)
@@ -116,12 +118,12 @@ def prepare(
     try:
         layout.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f"{name}.lock"):
-            if not (layout.folder / META).is_file():
+            meta = settings | {"images": len(paths), "patches": layout.count}
+            bad = layout.bad(meta)
+            if bad is None:
                 layout.reserve(len(paths))
-                bad = _fill(paths, first, layout)
-                meta = {"images": len(paths), "patches": layout.count, "bad": bad}
-                write_json(layout.folder / META, settings | meta)
-            bad = json.loads((layout.folder / META).read_text())["bad"]
+                bad = _fill(paths, digests, first, layout)
+                write_json(layout.folder / META, meta | {"bad": bad})
     except OSError as error:
         raise OSError(
             f"`data.cache` (={folder}) must have room for {layout.bytes / 1e9:.2f} GB of patches "
@@ -137,7 +139,7 @@ def prepare(
     owner = np.repeat(np.arange(len(paths)), counts.sum(1))
     low, target = (torch.from_numpy(array) for array in layout.arrays("c"))
     store = Patches(low, target, torch.from_numpy(owner))
-    return Store(store, first, tuple(int(index) for index in bad))
+    return Store(store, first, tuple(sorted(bad)))
 
 
 @dataclass(frozen=True)
@@ -159,14 +161,38 @@ class _Layout:
         }  # fmt: skip
 
     @property
+    def sizes(self) -> dict[str, int]:
+        return {name: int(np.prod(shape)) for name, shape in self.shapes.items()}
+
+    @property
     def bytes(self) -> int:
-        return sum(int(np.prod(shape)) for shape in self.shapes.values())
+        return sum(self.sizes.values())
+
+    def bad(self, meta: dict[str, Any]) -> dict[int, str] | None:
+        """Give the images that could not be read, and why; None if not all is there and whole."""
+        try:
+            found = json.loads((self.folder / META).read_text(encoding="utf-8"))
+            bad = {int(index): str(reason) for index, reason in found.pop("bad").items()}
+        except (OSError, ValueError, LookupError, AttributeError, TypeError):
+            return None
+        return bad if found == meta and self._has(self.sizes) else None
 
     def reserve(self, images: int) -> None:
-        """Take the room at once: a disk too small is known before the work, not after it."""
-        for name, size in {k: int(np.prod(s)) for k, s in self.shapes.items()}.items():
+        """Take the room at once: a disk too small is known before the work, not after it.
+
+        What was done before is forgotten if it isn't what a preparation that was stopped leaves.
+        """
+        sizes = self.sizes | {DONE: images}
+        if (self.folder / META).exists() or not self._has(sizes):
+            (self.folder / DONE).unlink(missing_ok=True)
+            (self.folder / META).unlink(missing_ok=True)
+        for name, size in sizes.items():
             _reserve(self.folder / name, size)
-        _reserve(self.folder / DONE, images)
+
+    def _has(self, sizes: dict[str, int]) -> bool:
+        """Say whether the files are there, each of its size."""
+        paths = {self.folder / name: size for name, size in sizes.items()}
+        return all(path.is_file() and path.stat().st_size == n for path, n in paths.items())
 
     def arrays(self, mode: Any) -> list[np.ndarray]:
         """Give both arrays, memory-mapped."""
@@ -178,12 +204,14 @@ class _Layout:
         ]
 
 
-def _fill(paths: Sequence[Path], first: np.ndarray, layout: _Layout) -> dict[int, str]:
+def _fill(
+    paths: Sequence[Path], digests: Sequence[str], first: np.ndarray, layout: _Layout
+) -> dict[int, str]:
     """Cut what has not been cut yet; give the reason for each image that can't be read."""
     done = np.memmap(layout.folder / DONE, np.uint8, "r+")
     rest = np.flatnonzero(done != 1).tolist()  # the unreadable (2) are tried again
     parts = [rest[at : at + CHUNK] for at in range(0, len(rest), CHUNK)]
-    work = [(part, [paths[i] for i in part], first[part, 0], layout) for part in parts]
+    work = [(part, [(paths[i], digests[i], first[i, 0]) for i in part], layout) for part in parts]
     bad: dict[int, str] = {}
     with tqdm(total=len(paths), initial=len(paths) - len(rest), unit="image", delay=1) as bar:
         for part, reasons in _all(work, len(rest)):
@@ -222,13 +250,14 @@ def _one_thread() -> None:
 
 def _cut_some(work: Any) -> tuple[list[int], dict[int, str]]:
     """Cut some images into their places; give their indices, and what was wrong with which."""
-    images, paths, starts, layout = work
+    images, files, layout = work
     low, target = layout.arrays("r+")
     bad = {}
-    for index, path, start in zip(images, paths, starts, strict=True):
+    for index, (path, digest, start) in zip(images, files, strict=True):
+        content = read_unchanged(path, digest)
         try:
-            pixels = read_picture(path.read_bytes())
-        except (OSError, ValueError) as error:
+            pixels = read_picture(content)
+        except ValueError as error:
             bad[index] = f"{path}: {str(error).removeprefix('the file is ')}"
             continue
         for patches in layout.recipe.cut(pixels):

@@ -89,8 +89,8 @@ class Files(Sequence[np.ndarray]):
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            return [read_picture(path) for path in self.paths[index]]
-        return read_picture(self.paths[index])
+            return [self[i] for i in range(*index.indices(len(self)))]
+        return read_picture(read_unchanged(self.paths[index], self.digests[index]))
 
     def among(self, chosen: Sequence[int]) -> "Files":
         """Give some of them."""
@@ -99,6 +99,22 @@ class Files(Sequence[np.ndarray]):
             [self.sizes[i] for i in chosen],
             [self.digests[i] for i in chosen],
         )
+
+
+def read_unchanged(path: Path, digest: str) -> bytes:
+    """Give a file's content; a ValueError if it is no longer the one with this SHA-256."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        change = f"can no longer be read ({error.strerror})"
+    else:
+        if hashlib.sha256(content).hexdigest() == digest:
+            return content
+        change = "is another one now"
+    raise ValueError(
+        f"`data` must stay as it is while a run uses it, but {path} {change} (its SHA-256 was "
+        f"{digest[:16]}): give the picture back, or start anew"
+    )
 
 
 class Unavailable(OSError):

@@ -1,11 +1,14 @@
 """Patches kept on disk: those that memory would hold, prepared once, whatever happens."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -184,6 +187,69 @@ def test_killed_preparation_goes_on(
         assert one.read_bytes() == other.read_bytes()
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda cache: (cache / "meta.json").write_text("no JSON"),
+        lambda cache: (cache / "meta.json").write_text("[1]"),
+        lambda cache: (cache / "meta.json").write_text('{"bad": {}}'),
+        lambda cache: change(cache / "meta.json", version=0),
+        lambda cache: change(cache / "meta.json", patches=7),
+        lambda cache: os.truncate(cache / "low.u1", 1000),
+        lambda cache: os.truncate(cache / "target.u1", 10**8),
+        lambda cache: (cache / "target.u1").unlink(),
+        lambda cache: ((cache / "meta.json").unlink(), os.truncate(cache / "low.u1", 9)),
+        lambda cache: ((cache / "meta.json").unlink(), os.truncate(cache / "done.u1", 9)),
+    ],
+)
+def test_cache_that_is_not_whole_is_prepared_anew(
+    damage: Callable[[Path], object], pictures: Path, tmp_path: Path
+) -> None:
+    made(pictures, tmp_path)
+    (where,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    whole = {path.name: path.read_bytes() for path in where.iterdir()}
+    damage(where)
+    made(pictures, tmp_path)
+    assert {path.name: path.read_bytes() for path in where.iterdir()} == whole
+
+
+def change(path: Path, **values: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+@pytest.mark.parametrize("change", ["replaced", "removed"])
+def test_picture_that_changes_on_the_way_is_refused(
+    change: str, pictures: Path, tmp_path: Path
+) -> None:
+    own = shutil.copytree(pictures, tmp_path / "own")
+    given = files(own)
+    changed, before = own / "color3.png", (own / "color3.png").read_bytes()
+    changed.unlink()
+    if change == "replaced":
+        shutil.copy(pictures / "color4.png", changed)
+    words = "`data` must stay as it is while a run uses it, but .*color3.png (is another|can no)"
+    with pytest.raises(ValueError, match=words):
+        prepare(given.paths, given.sizes, given.digests, RECIPE, tmp_path / "cache")
+    with pytest.raises(ValueError, match=words):
+        given[2:5]
+    changed.write_bytes(before)
+    assert len(given[2:5]) == 3
+    store = prepare(given.paths, given.sizes, given.digests, RECIPE, tmp_path / "cache")
+    assert torch.equal(store.patches.low, made(pictures, tmp_path / "other").patches.low)
+
+
+def test_file_names_that_are_not_utf_8_are_left_out_by_name(pictures: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    for number in range(11):
+        shutil.copy(pictures / "color0.png", os.fsencode(own / f"{number}") + b"\xe9.png")
+    cut_off = Path(os.fsdecode(os.fsencode(own / "4") + b"\xe9.png"))
+    cut_off.write_bytes(cut_off.read_bytes()[:3000])
+    for _ in range(2):
+        with pytest.warns(UserWarning, match=r"left out: .*4\udce9.png: damaged"):
+            assert made(own, tmp_path / "cache").bad == (4,)
+
+
 def test_two_that_want_the_same_prepare_it_once(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,6 +302,34 @@ def test_disk_that_is_full_or_read_only_is_named(
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(OSError, match="must have room for .*: No space left on device"):
         made(pictures, tmp_path / "cache")
+
+
+def test_room_is_taken_without_what_only_linux_has(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_it = made(pictures, tmp_path / "a")
+    monkeypatch.delattr(os, "posix_fallocate")
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert torch.equal(with_it.patches.target, made(pictures, tmp_path / "b").patches.target)
+    assert 1 <= cache._processes() <= 4
+
+
+def test_no_more_processes_than_memory_and_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    for processors, processes in ((1, 1), (3, 3), (128, 4)):
+        monkeypatch.setattr(
+            os, "sched_getaffinity", lambda _, n=processors: set(range(n)), raising=False
+        )
+        assert cache._processes() == processes
+
+
+def test_cache_without_a_home_directory_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    monkeypatch.delenv("ESPCN_CACHE")
+    with pytest.raises(ValueError, match=r"no home directory: say data.cache=DIR"):
+        cache.cache_folder(None)
 
 
 def test_cache_is_where_it_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
