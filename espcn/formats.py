@@ -97,6 +97,8 @@ def save_picture(
             reason = str(error).strip().splitlines()[-1].strip()
             if shutil.disk_usage(path.parent).free < FULL:  # which libvips seldom says
                 reason = "No space left on device"
+            elif not os.access(path.parent, os.W_OK):
+                reason = "Permission denied"
             raise OSError(f"{path} could not be written: {reason}") from error
 
 
