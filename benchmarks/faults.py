@@ -254,8 +254,9 @@ def _read(path: Path) -> None:
     elif kind == ".yaml":
         assert OmegaConf.load(path), "empty"
     elif kind in (".csv", ".txt", ".md"):
-        assert path.read_text().endswith("\n"), "ends within a line"
-        rows = list(csv.reader(path.open(newline=""))) if kind == ".csv" else []
+        text = path.read_text()
+        assert text.endswith("\n"), "ends within a line"
+        rows = list(csv.reader(text.splitlines())) if kind == ".csv" else []
         assert len({len(row) for row in rows}) <= 1, "rows of different lengths"
     elif kind == ".json":
         content = json.loads(path.read_text())
