@@ -9,6 +9,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -229,7 +230,7 @@ def _all(work: list[Any], images: int) -> Iterator[tuple[list[int], dict[int, st
         return
     # Not forked: PyTorch's threads don't survive that.
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(_processes(), spawn, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(_processes(), spawn, initializer=_begin) as pool:
         try:
             for part in as_completed([pool.submit(_cut_some, one) for one in work]):
                 yield part.result()
@@ -244,8 +245,17 @@ def _processes() -> int:
     return min(PROCESSES, len(allowed(0)) if allowed else os.cpu_count() or 1)
 
 
-def _one_thread() -> None:
+def _begin() -> None:
     torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End when the process that wants the work was killed: nobody else would end this one."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _cut_some(work: Any) -> tuple[list[int], dict[int, str]]:
