@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +156,7 @@ def kill_and_go_on(work: Work, case: Case) -> None:
     work.goes_on(case.folder)
 
 
-def fill_disk(work: Work, case: Case, kind: str) -> None:
+def fill_disk(work: Work, kind: str, case: Case) -> None:
     """Give some work less room than its files of a kind take; then give it more."""
     sizes = [path.stat().st_size for path in work.alone[0].rglob(kind)]
     with small_disk(case.folder, case.share, sizes) as (disk, within, widen):
@@ -441,29 +441,14 @@ VIDEO = Work(
 # The faults
 
 
-@fault("kill -9: training", "weights and optimiser, bit for bit")
-def _(case: Case) -> None:
-    kill_and_go_on(TRAINING, case)
-
-
-@fault("kill -9: preparing a cache", "the same bytes")
-def _(case: Case) -> None:
-    kill_and_go_on(PREPARING, case)
-
-
-@fault("kill -9: sweep", "the same table, all jobs done")
-def _(case: Case) -> None:
-    kill_and_go_on(SWEEP, case)
-
-
-@fault("kill -9: pictures", "the same files, byte for byte")
-def _(case: Case) -> None:
-    kill_and_go_on(PICTURES, case)
-
-
-@fault("kill -9: video", "the same file, byte for byte")
-def _(case: Case) -> None:
-    kill_and_go_on(VIDEO, case)
+for name, work, same_as in (
+    ("training", TRAINING, "weights and optimiser, bit for bit"),
+    ("preparing a cache", PREPARING, "the same bytes"),
+    ("sweep", SWEEP, "the same table, all jobs done"),
+    ("pictures", PICTURES, "the same files, byte for byte"),
+    ("video", VIDEO, "the same file, byte for byte"),
+):
+    fault(f"kill -9: {name}", same_as)(partial(kill_and_go_on, work))
 
 
 @fault("SIGTERM: training", f"ends within {GRACE} s, goes on to the same bits", tries=5)
@@ -489,24 +474,15 @@ def _(case: Case) -> None:
     TRAINING.goes_on(case.folder, [sys.executable, "train.py", f"resume={directory}"])
 
 
-@fault("full disk: checkpoint", "a line says so; with room it goes on", tries=3)
-def _(case: Case) -> None:
-    fill_disk(TRAINING, case, "*.ckpt")
-
-
-@fault("full disk: preparing a cache", "a line says so; with room it goes on", tries=3)
-def _(case: Case) -> None:
-    fill_disk(PREPARING, case, "*.u1")
-
-
-@fault("full disk: pictures", "a line says so; with room it goes on", tries=3)
-def _(case: Case) -> None:
-    fill_disk(PICTURES, case, "out/*")
-
-
-@fault("full disk: video", "a line says so; with room it goes on", tries=3)
-def _(case: Case) -> None:
-    fill_disk(VIDEO, case, "out/*")
+for name, work, kind in (
+    ("checkpoint", TRAINING, "*.ckpt"),
+    ("preparing a cache", PREPARING, "*.u1"),
+    ("pictures", PICTURES, "out/*"),
+    ("video", VIDEO, "out/*"),
+):
+    fault(f"full disk: {name}", "a line says so; with room it goes on", 3)(
+        partial(fill_disk, work, kind)
+    )
 
 
 @fault("data that change under a run", "a line names the fingerprint; given back, it goes on", 4)

@@ -31,7 +31,7 @@ from espcn.pictures import read_picture
 VERSION = 1  # of what is written: another one is another cache
 CHUNK = 16  # images that a process takes at a time
 ALONE = 4 * CHUNK  # so many images are done sooner than other processes are started
-PROCESSES = 4  # at most: each takes 300 MB, PyTorch's own, and all together less than 1.5 GB
+PROCESSES = 4  # at most: each takes 260 MB, mostly PyTorch's, and all with this one 1 GB
 META, DONE = "meta.json", "done.u1"
 
 
