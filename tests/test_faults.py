@@ -3,7 +3,6 @@
 Single faults stand with what they befall, in test_train.py, test_cache.py and test_upscale.py.
 """
 
-import csv
 import importlib.util
 import json
 import os
@@ -12,10 +11,11 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
-from conftest import ENVIRONMENT, ROOT, Call, run
+from conftest import ENVIRONMENT, ROOT, Call
 from test_sweep import rows, sweep
 from test_train import same, tiny, weights
 from test_upscale import failed
@@ -40,20 +40,17 @@ def faults(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     return module
 
 
-def test_benchmark_says_what_it_tried_and_what_held(tmp_path: Path) -> None:
-    arguments = ("--only", "kill -9: pictures", "--times", "1", "--output", str(tmp_path))
-    done = run("benchmarks/faults.py", *arguments)
-    assert done.returncode == 0, done.stdout + done.stderr
-    with (tmp_path / "faults.csv").open(newline="") as file:
-        table = list(csv.DictReader(file))
-    names = ["kill -9: pictures", "all"]
-    assert [(row["fault"], row["tried"], row["held"]) for row in table] == list(
-        zip(names, "11", "11", strict=True)
+def test_killed_upscaling_started_again_gives_the_same_files(
+    faults: ModuleType, pictures: Path
+) -> None:
+    work = faults.Work(
+        lambda folder: faults.upscale(pictures, "-r", "2", "-o", folder / "out"),
+        faults.enlarged,
+        lambda folder: list(folder.glob("out/.*")),
     )
-    assert "kill -9: pictures          1       1  the same files, byte for byte" in done.stdout
-    done = run("benchmarks/faults.py", "--only", "flood")
-    assert done.returncode == 2
-    assert "--only (=flood) must be part of one of: kill -9: training; " in done.stderr
+    kill = faults.Fault("a kill", "", 1, lambda case: faults.kill_and_go_on(work, case))
+    assert faults.attempt(kill, 0, 2) is None
+    assert len(work.alone[2]) == 8
 
 
 @pytest.mark.parametrize(
@@ -81,12 +78,12 @@ def test_what_does_not_hold_is_told(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
 ) -> None:
-    def attempt(case: object) -> None:
-        faults.hold(case.number, "the first is lost")  # type: ignore[attr-defined]
+    def attempt(case: Any) -> None:
+        faults.hold(case.number, "the first is lost")
 
-    monkeypatch.setattr(faults, "FAULTS", [faults.Fault("a storm", "nothing", 5, attempt)])
-    monkeypatch.setattr(faults, "scratch", lambda: Path(tmp_path / "scratch"))
     (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(faults, "scratch", lambda: tmp_path / "scratch")
+    monkeypatch.setattr(faults, "FAULTS", [faults.Fault("a storm", "nothing", 5, attempt)])
     monkeypatch.setattr(sys, "argv", ["faults.py", "--times", "6", "--output", str(tmp_path)])
     with pytest.raises(SystemExit) as left:
         faults.main()
@@ -94,6 +91,12 @@ def test_what_does_not_hold_is_told(
     said = capsys.readouterr()
     assert "a storm, try 0: the first is lost" in said.err
     assert "a storm        3       2  nothing" in said.out
+    written = (tmp_path / "faults.csv").read_text().splitlines()
+    assert written == ["fault,tried,held,what holds", "a storm,3,2,nothing", "all,3,2,"]
+    monkeypatch.setattr(sys, "argv", ["faults.py", "--only", "flood"])
+    with pytest.raises(SystemExit):
+        faults.main()
+    assert "--only (=flood) must be part of one of: a storm" in capsys.readouterr().err
 
 
 def test_files_that_are_not_whole_are_found(
