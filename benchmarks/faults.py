@@ -451,27 +451,64 @@ for name, work, same_as in (
     fault(f"kill -9: {name}", same_as)(partial(kill_and_go_on, work))
 
 
-@fault("SIGTERM: training", f"ends within {GRACE} s, goes on to the same bits", tries=5)
-def _(case: Case) -> None:
-    directory = case.folder / "run"
+def stop_in_order(
+    case: Case, command: list[str], table: str, number: signal.Signals, **options: Any
+) -> Path:
+    """Send a signal to a run whose epochs stand in `table`; it must end by itself, all saved."""
     alone, _, _ = TRAINING.alone
     epoch = float((alone / "run/epochs.csv").read_text().split(",")[-1]) / EPOCHS  # seconds
     before = 1 + int(case.share * (EPOCHS - 1))  # so many epochs are done
-    with started(TRAINING.command(case.folder)) as process:
-        wait_until(lambda: epochs(directory) >= before, process)
+
+    def done() -> int:
+        return max((epochs(path.parent) for path in case.folder.glob(table)), default=0)
+
+    with started(command, **options) as process:
+        wait_until(lambda: done() >= before, process)
         try:
             process.wait(0.8 * epoch * case.chance.random())
         except subprocess.TimeoutExpired:
-            process.terminate()
+            process.send_signal(number)
         process.wait(GRACE)
     hold(process.returncode == 130, f"ended with code {process.returncode}")
+    (directory,) = (path.parent for path in case.folder.glob(table))
     result = json.loads((directory / "result.json").read_text())
-    hold((result["status"], result["error"]) == ("interrupted", "stopped by SIGTERM"), str(result))
+    stopped = ("interrupted", f"stopped by {number.name}")
+    hold((result["status"], result["error"]) == stopped, str(result))
     # The signal may fall between an epoch's row and its checkpoint.
     saved = torch.load(directory / "last.ckpt", weights_only=True)["epoch"] + 1
-    hold(epochs(directory) - saved in (0, 1), f"{saved} of {epochs(directory)} epochs are saved")
+    hold(done() - saved in (0, 1), f"{saved} of {done()} epochs are saved")
     hold(not broken(case.folder), f"broken by the signal: {broken(case.folder)}")
+    return directory
+
+
+@fault("SIGTERM: training", f"ends within {GRACE} s, goes on to the same bits", tries=5)
+def _(case: Case) -> None:
+    command = TRAINING.command(case.folder)
+    directory = stop_in_order(case, command, "run/epochs.csv", signal.SIGTERM)
     TRAINING.goes_on(case.folder, [sys.executable, "train.py", f"resume={directory}"])
+
+
+@fault("SIGUSR1: a SLURM job", "requeues, goes on in its directory to the same bits", tries=5)
+def _(case: Case) -> None:
+    scontrol, asked = case.folder / "bin/scontrol", case.folder / "asked.txt"
+    scontrol.parent.mkdir()
+    scontrol.write_text(f'#!/bin/sh\necho "$@" >> {asked}\n')
+    scontrol.chmod(0o755)
+    job = {"SLURM_JOB_ID": "4711", "SLURM_JOB_NAME": "train", "SLURM_NTASKS": "1"}
+    environment = ENVIRONMENT | job | {"PATH": f"{scontrol.parent}:{os.environ['PATH']}"}
+    # Without a directory of its own: the job finds it by its number.
+    settings = [one for one in TRAINING.command(case.folder)[2:] if "hydra.run.dir" not in one]
+    command = [sys.executable, str(ROOT / "train.py"), *settings]
+    own: dict[str, Any] = {"cwd": case.folder, "env": environment}
+    table = "outputs/slurm/*/epochs.csv"
+    directory = stop_in_order(case, command, table, signal.SIGUSR1, **own)
+    hold(asked.read_text() == "requeue 4711\n", f"asked SLURM to {asked.read_text()}")
+    done = run(command, **own)
+    hold(done.returncode == 0, f"did not go on: {done.stderr[-500:]}")
+    hold(list(directory.parent.iterdir()) == [directory], "took another directory")
+    shutil.move(directory, case.folder / "run")
+    hold(not broken(case.folder), f"broken in the end: {broken(case.folder)}")
+    hold(same(states(case.folder), TRAINING.alone[2]), "the outcome is another one")
 
 
 for name, work, kind in (
