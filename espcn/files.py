@@ -26,6 +26,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{name}.part")
     try:
         yield part
+        with part.open("rb") as file:
+            os.fsync(file.fileno())  # or a loss of power could leave the name without the content
         os.replace(part, path)
     except BaseException as error:
         part.unlink(missing_ok=True)
