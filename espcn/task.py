@@ -70,8 +70,15 @@ class SuperResolution(pl.LightningModule):
         self.loss, self.schedule = loss, schedule
         self.mu, self.plateau_patience = mu, plateau_patience
         # Lightning's own mean over processes rounds their share of the patches to a whole number.
-        self.train_loss, self.val_loss = MeanMetric(), MeanMetric()
+        # What is not a number stays that, and ends the run; "disable" would forget the weights.
+        self.train_loss = MeanMetric(nan_strategy=math.nan)
+        self.val_loss = MeanMetric(nan_strategy=math.nan)
         self.save_hyperparameters(settings or {})
+
+    def on_fit_start(self) -> None:
+        """Add losses up in the precision in which they are computed."""
+        for mean in (self.train_loss, self.val_loss):
+            mean.set_dtype(self.dtype)  # type: ignore[arg-type]
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Give the loss of a batch of uint8 patches and targets."""

@@ -17,6 +17,7 @@ from espcn.trainer import quieten_lightning
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
     pytest.mark.filterwarnings("ignore:.*LeafSpec.*"),
+    pytest.mark.filterwarnings("ignore:.*`srun` command.*"),  # where there is a SLURM
 ]
 
 
@@ -83,7 +84,7 @@ def test_root_is_taken_of_each_patch_and_the_mean_squared_error_is_logged(
     loss = made.training_step((low, target), 0)
     assert errors[0] < 1e-9
     assert loss.item() == pytest.approx(errors.sqrt().mean().item(), abs=1e-3)
-    assert logged["train_loss"].item() == pytest.approx(errors.mean().item(), rel=1e-4)
+    assert logged["train_loss"].compute().item() == pytest.approx(errors.mean().item(), rel=1e-4)
     loss.backward()
     gradient = made.network.conv3.bias.grad
     assert gradient is not None
@@ -152,3 +153,26 @@ def test_moving_average_warms_up_to_its_decay() -> None:
 def test_bad_settings_are_named_with_the_rule(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         task(**options)
+
+
+@pytest.mark.parametrize("loss", ["train_loss", "val_loss"])
+def test_one_loss_that_is_not_finite_makes_the_mean_so(loss: str, pictures: Path) -> None:
+    class Once(pl.Callback):
+        """Makes one loss of an epoch not a number."""
+
+        def on_train_epoch_start(self, *_: Any) -> None:
+            getattr(made, loss).update(math.nan, 1)
+
+    made = task()
+    trainer = fit(made, pictures, 1, Once())
+    assert math.isnan(trainer.callback_metrics[loss])
+
+
+def test_mean_has_the_precision_of_the_weights() -> None:
+    made = task().double()
+    made.on_fit_start()
+    third = torch.tensor(1 / 3, dtype=torch.float64)
+    made.train_loss.update(third, 2)
+    assert torch.equal(made.train_loss.compute(), third)
+    made.train_loss.update(third + 3, 1)  # weighed by the number of patches
+    assert made.train_loss.compute().item() == pytest.approx(4 / 3, rel=1e-15)
