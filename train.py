@@ -5,6 +5,7 @@ python train.py -m blur=0.1,0.25,0.5
 python train.py --help
 """
 
+import os
 import shlex
 import sys
 import warnings
@@ -17,12 +18,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from espcn import ranks, runs
-from espcn.interrupts import interrupts
+from espcn.interrupts import REQUEUES, interrupts
 from espcn.sweep import gather_rest
 
 runs.register_resolvers()
 STOPPED = 130  # the shell's code for a command that Ctrl-C ended
-REQUEUE = "SIGUSR1"  # what SLURM is asked to send before a job's time is up
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
@@ -51,9 +51,13 @@ def main(config: DictConfig) -> None:
     result = train(settings, directory, command)
     if result["status"] == "interrupted" and ranks.rank() == 0:
         go_on = f"-m ... hydra.sweep.dir={job.sweep.dir}" if sweeping else f"resume={directory}"
-        requeued = REQUEUE in result["error"] and ranks.requeue()
-        how = "SLURM starts the job again" if requeued else f"Go on with: python train.py {go_on}"
-        print(f"\nStopped. {how}", file=sys.stderr)
+        how = f"Go on with: {'...' if ranks.launch() else 'python train.py'} {go_on}"
+        requeued = result.get("requeued", False)
+        print(f"\nStopped. {'SLURM starts the job again' if requeued else how}", file=sys.stderr)
+        if requeued and sweeping:
+            # Not returning: who launched the job would take it for done.
+            sys.stdout.flush()
+            os._exit(STOPPED)
     # A sweep goes on with its other jobs, and sets the exit code when it has gathered them all.
     if not sweeping and result["status"] != "completed":
         sys.exit(STOPPED if result["status"] == "interrupted" else 1)
@@ -68,7 +72,7 @@ if __name__ == "__main__":
         swept = gather_rest()
         go_on = f". Go on with: python train.py -m ... hydra.sweep.dir={swept}"
         print(f"\nStopped{go_on if swept else ' before the run began'}", file=sys.stderr)
-        if REQUEUE in signals and ranks.rank() == 0:
+        if ranks.rank() == 0 and not set(REQUEUES).isdisjoint(signals):
             ranks.requeue()
         sys.exit(STOPPED)
     except SystemExit:

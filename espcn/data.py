@@ -237,12 +237,13 @@ class PatchData(pl.LightningDataModule):
         """Give the number of this process and the count of all, who share the patches."""
         if self.trainer is None:
             return 0, 1
-        if len(patches) < self.trainer.world_size:
+        number, count = self.trainer.global_rank, self.trainer.world_size
+        if len(patches) < count:
             raise ValueError(
-                f"{len(patches)} patches must be shared by {self.trainer.world_size} processes, "
-                "which leaves some without any: take fewer processes or more images"
+                f"{len(patches)} patches must be shared by {count} processes, which leaves some "
+                "without any: take fewer processes or more images"
             )
-        return self.trainer.global_rank, self.trainer.world_size
+        return number, count
 
 
 class Batches(Dataset):
@@ -273,8 +274,12 @@ class EpochOrder(Sampler):
         seed: int,
         share: tuple[int, int] = (0, 1),
     ) -> None:
-        # The parts must be equal, or their mean would not be the whole's.
-        self.count, self.batch_size = count, min(batch_size, count - count % share[1])
+        self.count, self.batch_size = count, min(batch_size, count)
+        if self.batch_size % share[1]:  # the mean of unequal parts is not that of the whole
+            raise ValueError(
+                f"`batch_size` (={self.batch_size}, of {count} patches) must be a multiple of the "
+                f"{share[1]} processes, which share each batch: make it one"
+            )
         self.augment, self.seed, self.share, self.epoch = augment, seed, share, 0
 
     def set_epoch(self, epoch: int) -> None:

@@ -25,6 +25,7 @@ class History(Callback):
         self.path = directory / "epochs.csv"
         self.rows: list[dict[str, Any]] = []
         self.fingerprint: str | None = None  # of the data, which must not change under a run
+        self.goes_on = False  # whether there is a checkpoint to go on from
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock from where the last part of the run stopped."""

@@ -1,12 +1,13 @@
-"""Ctrl-C, SIGTERM and SIGUSR1: one way to be stopped, and its name for the record."""
+"""Ctrl-C and its like: one way to be stopped, and its name for the record."""
 
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-# The last is what SLURM can be asked to send some time before a job's end.
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+# What SLURM, or submitit, can be asked to send some time before a job's end; Windows has neither.
+REQUEUES = [name for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
+STOPS = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", *REQUEUES)]
 
 
 @contextmanager
@@ -28,3 +29,9 @@ def interrupts(signals: list[str]) -> Iterator[None]:
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
+
+
+def ignore_interrupts() -> None:
+    """Let nothing more stop a run, within `interrupts`: what it has is being written down."""
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)

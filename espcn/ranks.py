@@ -4,23 +4,31 @@ Reads what torchrun, SLURM's srun and Lightning leave in the environment; needs 
 torchrun's other processes for the directory.
 """
 
+import hashlib
+import json
 import os
-import signal
 import subprocess
+import sys
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-INTERACTIVE = ("bash", "interactive")  # names of SLURM jobs that Lightning takes for a shell
+SHELLS = ("bash", "interactive")  # names of SLURM jobs in which Lightning too sees a shell
+TIMEOUT = timedelta(seconds=60)
 
 
 class Launch(NamedTuple):
-    """How a launcher started this process: by which, its number of all of them, and their count."""
+    """How a launcher started this process: by which, its number of all, machines, and on each."""
 
     by: str
     rank: int
     nodes: int
     per_node: int
+
+    @property
+    def processes(self) -> int:
+        """The number of all."""
+        return self.nodes * self.per_node
 
 
 def launch() -> Launch | None:
@@ -32,28 +40,28 @@ def launch() -> Launch | None:
     if "TORCHELASTIC_RUN_ID" in env:
         size, per_node = int(env["WORLD_SIZE"]), int(env["LOCAL_WORLD_SIZE"])
         return Launch("torchrun", int(env["RANK"]), size // per_node, per_node)
-    size = int(env.get("SLURM_NTASKS", 1))
-    if "SLURM_STEP_ID" not in env:
-        if size > 1 and slurm_job() is not None:
-            raise ValueError(
-                f"SLURM has {size} tasks for this job, but one process was started: write srun "
-                "before python, or ask for one task"
-            )
-        return None
+    size, by_srun = int(env.get("SLURM_NTASKS", 1)), "SLURM_STEP_ID" in env
     if slurm_job() is None:
-        if size > 1:
+        if size > 1 and by_srun:
             raise ValueError(
                 f"srun has started {size} processes in a job whose name is that of a shell: start "
                 "it with --job-name=train"
             )
         return None
-    nodes = int(env.get("SLURM_NNODES", 1))
-    if size % nodes:
+    if size == 1:
+        return Launch("srun", 0, 1, 1) if by_srun else None
+    if not by_srun:
         raise ValueError(
-            f"srun must start as many processes on each of {nodes} machines, but starts {size} in "
-            "all: say --ntasks-per-node"
+            f"SLURM has {size} tasks for this job, but one process was started: write srun before "
+            "python, or ask for one task"
         )
-    return Launch("srun", int(env["SLURM_PROCID"]), nodes, size // nodes)
+    if "SLURM_NTASKS_PER_NODE" not in env:
+        raise ValueError(
+            f"srun has started {size} processes, and must know how many on each machine: say "
+            "--ntasks-per-node instead of --ntasks"
+        )
+    per_node = int(env["SLURM_NTASKS_PER_NODE"])
+    return Launch("srun", int(env["SLURM_PROCID"]), size // per_node, per_node)
 
 
 def rank() -> int:
@@ -63,20 +71,11 @@ def rank() -> int:
     return launched.rank if launched else int(os.environ.get("LOCAL_RANK", 0))
 
 
-def own_cores() -> int | None:
-    """Give how many cores SLURM has given this process; None where that is not said.
-
-    A node that does not bind its processes shows all its cores to each.
-    """
-    count = os.environ.get("SLURM_CPUS_PER_TASK")
-    return int(count) if count and "OMP_NUM_THREADS" not in os.environ else None
-
-
 def check_alone(trainer: Mapping[str, Any]) -> None:
     """Raise a ValueError unless a sweep's job is one process: more would each begin the sweep."""
     launched = launch()
-    if launched and launched.nodes * launched.per_node > 1:
-        what = f"{launched.by} has started {launched.nodes * launched.per_node}"
+    if launched and launched.processes > 1:
+        what = f"{launched.by} has started {launched.processes}"
     elif trainer["devices"] != 1 or trainer["strategy"] != "auto":
         what = f"`trainer` asks for more (devices={trainer['devices']})"
     else:
@@ -89,25 +88,29 @@ def check_alone(trainer: Mapping[str, Any]) -> None:
 
 def slurm_job() -> str | None:
     """Give the number of the SLURM job that this is part of, which stays when it is requeued."""
-    return None if os.environ.get("SLURM_JOB_NAME") in INTERACTIVE else os.getenv("SLURM_JOB_ID")
+    return None if os.environ.get("SLURM_JOB_NAME") in SHELLS else os.environ.get("SLURM_JOB_ID")
 
 
-def new_directory(parent: str, settings: str = "") -> str:
-    """Name the directory of a new run: by the time, the same for all its processes.
+def run_directory(parent: str, resumed: str | None = None) -> str:
+    """Name a run's directory: the resumed one's, or a new one by the time.
 
-    In a SLURM job by the job, and by `settings`, a name for those of a run, so that the job finds
-    it again when it is requeued. Under torchrun the process that asks first decides, and when
-    torchrun starts its processes again they are told the same.
+    The same for all processes of a run. In a SLURM job it is named by the job and by the command,
+    so that the job finds it again when it is requeued. Under torchrun the process that asks first
+    decides.
     """
+    if resumed is not None:
+        return resumed
     job = slurm_job()
     if job is not None:
-        return f"{parent}/slurm/{job}{settings and f'-{settings}'}"
+        command = hashlib.sha256(json.dumps(sys.argv[1:]).encode()).hexdigest()[:8]
+        return f"{parent}/slurm/{job}-{command}"
     name = f"{parent}/{datetime.now():%Y-%m-%d/%H-%M-%S}"
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return name
     from torch.distributed import TCPStore  # torchrun's own, which outlives its processes
 
-    store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    store = TCPStore(address, port, is_master=False, timeout=TIMEOUT)
     return store.compare_set("espcn/directory", "", name).decode()
 
 
@@ -116,7 +119,6 @@ def requeue() -> bool:
     job = slurm_job()
     if job is None:
         return False
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # with which SLURM ends the job at once
     try:
         return subprocess.run(["scontrol", "requeue", job], check=False).returncode == 0
     except FileNotFoundError:

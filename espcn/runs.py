@@ -12,9 +12,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from espcn.files import write_text
-from espcn.ranks import new_directory, rank
+from espcn.ranks import rank, run_directory
 
 CONFIG, RESULT, COMMAND = "config.yaml", "result.json", "command.txt"
+LOCK = ".lock"  # held by the process that is at work in the directory
 LENGTHS = ("max_epochs", "max_time", "patience")  # what a resumed run may be given anew
 
 
@@ -144,5 +145,5 @@ def register_resolvers() -> None:
     """Make known to OmegaConf what conf/train.yaml calls to name directories."""
     OmegaConf.register_new_resolver("settings_hash", settings_hash, replace=True)
     # Kept: it is asked for often, by a sweep's jobs too, and a second later would be another.
-    OmegaConf.register_new_resolver("new_directory", new_directory, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("run_directory", run_directory, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("first", lambda a, b: b if a is None else a, replace=True)

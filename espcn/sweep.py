@@ -23,6 +23,7 @@ REPEATS = ("data.fold", "seed")  # swept not to be compared, but to tell a diffe
 
 
 _begun: Path | None = None  # the directory of a sweep that is not gathered yet
+_queued = False  # whether its jobs are SLURM's, which go on when this process has ended
 
 
 class GatherSweep(Callback):
@@ -30,8 +31,9 @@ class GatherSweep(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Note where the sweep is, for `gather_rest`."""
-        global _begun
+        global _begun, _queued
         _begun = Path(config.hydra.sweep.dir)
+        _queued = "submitit" in config.hydra.launcher._target_
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Write and print the table; leave with exit code 1 if a job has not completed."""
@@ -54,6 +56,12 @@ def gather_rest() -> Path | None:
     """
     if _begun is not None and any(_begun.glob(f"*/{CONFIG}")):
         gather(_begun)
+    if _begun is not None and _queued:
+        print(
+            "The jobs that SLURM has of this sweep go on. Let them, and then gather them by "
+            f"python -m espcn.sweep {_begun}, or end them by scancel",
+            file=sys.stderr,
+        )
     return _begun
 
 

@@ -3,7 +3,6 @@
 import io
 import logging
 import platform
-import signal
 import warnings
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
-from lightning_fabric.plugins.environments import SLURMEnvironment
 from pytorch_lightning.callbacks import (
     Callback,
     EarlyStopping,
@@ -20,15 +18,15 @@ from pytorch_lightning.callbacks import (
     Timer,
     WeightAveraging,
 )
+from pytorch_lightning.callbacks import Checkpoint as BaseCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from espcn import checks
 from espcn.checkpoint import check_archive, reason
+from espcn.distributed import OneRun, OwnSignals, processes, use_own_cores
 from espcn.files import whole_file
 from espcn.history import History, TrainingProgress
-from espcn.interrupts import STOPS
-from espcn.ranks import launch
 from espcn.task import moving_average
 
 PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed")
@@ -89,22 +87,18 @@ class Checkpoint(ModelCheckpoint):
         super().load_state_dict(moved(state_dict))
 
 
-class OwnSignals(Callback):
-    """Gives a run's own handlers of signals back to it, where Lightning has put others.
+class LastEpoch(BaseCheckpoint):
+    """Writes last.ckpt after every epoch.
 
-    Lightning's ask all processes at once whether to stop, and hang if one of them is in the middle
-    of a step. They also requeue a SLURM job with a checkpoint from the middle of an epoch, from
-    which a run does not go on as if it had never stopped.
+    ModelCheckpoint's `save_last` does so only after those that were better than all before.
     """
 
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Note the handlers before Lightning replaces them."""
-        self.handlers = {number: signal.getsignal(number) for number in STOPS}
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "last.ckpt"
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Put them back."""
-        for number, handler in self.handlers.items():
-            signal.signal(number, handler)
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write it, when all other callbacks have done with the epoch."""
+        trainer.save_checkpoint(self.path)
 
 
 def is_judged(settings: dict[str, Any]) -> bool:
@@ -122,8 +116,9 @@ def make_trainer(settings: dict[str, Any], directory: Path, history: History) ->
     checks.choice("trainer.precision", s["trainer"]["precision"], PRECISIONS)
     checks.whole("patience", s["patience"], 1, "the paper stops after 100 epochs")
     checks.number("stop_delta", s["stop_delta"], "the notebook's is 1e-8")
-    options, plugins = _processes(s["trainer"])
-    callbacks: list[Callback] = [history, TrainingProgress(), OwnSignals()]
+    options, environment = processes(s["trainer"])
+    # The first weights are taken before they are averaged.
+    callbacks: list[Callback] = [OneRun(history), history, TrainingProgress(), OwnSignals()]
     if s["averaging"]:
         callbacks.append(WeightAveraging(avg_fn=moving_average(s["averaging"])))
     if is_judged(s):
@@ -137,7 +132,7 @@ def make_trainer(settings: dict[str, Any], directory: Path, history: History) ->
             **options,
             max_epochs=s["max_epochs"],
             callbacks=[*callbacks, *_checkpoints(s, directory)],
-            plugins=[WholeFileIO(), *plugins],
+            plugins=[WholeFileIO(), environment],
             logger=TensorBoardLogger(directory, name="tensorboard", version=""),
             default_root_dir=directory,
             deterministic=True,
@@ -152,37 +147,14 @@ def make_trainer(settings: dict[str, Any], directory: Path, history: History) ->
             f"`batch_size` (={s['batch_size']}) must be a multiple of the {trainer.world_size} "
             "processes, which share each batch: make it one"
         )
+    use_own_cores(trainer)
     return trainer
-
-
-def _processes(settings: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
-    """Give what Lightning is told of the processes, as torchrun or srun have started them."""
-    options = {k: v for k, v in settings.items() if k != "name"}
-    # Those that Lightning spawns or forks could not give their results back.
-    checks.choice("trainer.strategy", options.get("strategy", "auto"), ("auto", "ddp"))
-    launched = launch()
-    if launched is None:
-        return options, []
-    count = launched.nodes * launched.per_node
-    if count > 1 and options.get("strategy") != "ddp":
-        raise ValueError(
-            f"{launched.by} has started {count} processes, which train together only with "
-            "trainer=ddp: add that, or start one process"
-        )
-    given = options["devices"]
-    if given not in ("auto", -1, launched.per_node):
-        raise ValueError(
-            f"`trainer.devices` (={given}) must be the number of processes on each machine, of "
-            f"which {launched.by} has started {launched.per_node}: leave it out"
-        )
-    options |= {"devices": launched.per_node, "num_nodes": launched.nodes}
-    return options, [SLURMEnvironment(auto_requeue=False)] if launched.by == "srun" else []
 
 
 def _lightning(**options: Any) -> pl.Trainer:
     try:
         return pl.Trainer(**options)
-    except (MisconfigurationException, RuntimeError, TypeError, ValueError) as error:
+    except (MisconfigurationException, TypeError, ValueError) as error:
         raise ValueError(
             f"`trainer` must be what Lightning's Trainer takes and this machine has: {error}"
         ) from error
@@ -197,13 +169,13 @@ def _checkpoints(settings: dict[str, Any], directory: Path) -> list[Callback]:
         "auto_insert_metric_name": False,
     }
     monitor = "val_loss" if is_judged(settings) else None
-    best = Checkpoint(filename="best", monitor=monitor, save_last=True, **common)
+    best, last = Checkpoint(filename="best", monitor=monitor, **common), LastEpoch(directory)
     every = settings["snapshot_every"]
     if every is None:
-        return [best]
+        return [best, last]
     checks.whole("snapshot_every", every, 1, "the notebook's is 100")
     name = "snapshots/epoch{epochs:.0f}"  # the task's count, from 1; Lightning's own is from 0
-    return [Checkpoint(filename=name, save_top_k=-1, every_n_epochs=every, **common), best]
+    return [Checkpoint(filename=name, save_top_k=-1, every_n_epochs=every, **common), best, last]
 
 
 def _duration(max_time: Any) -> timedelta:

@@ -14,18 +14,20 @@ from typing import Any
 import hydra
 import pytorch_lightning as pl
 import torch
+from filelock import FileLock, Timeout
 
 from espcn import checks, plots, report
 from espcn.checkpoint import NETWORK_SETTINGS, load_network
 from espcn.data import PatchData
 from espcn.datasets import ImageSet, load_test
+from espcn.distributed import is_loss_of_another
 from espcn.evaluation import Score, set_psnr
 from espcn.files import write_json
 from espcn.history import History
-from espcn.interrupts import interrupts
+from espcn.interrupts import REQUEUES, ignore_interrupts, interrupts
 from espcn.model import ESPCN
-from espcn.ranks import own_cores, rank
-from espcn.runs import RESULT, flatten, note_command, read_result, store_config
+from espcn.ranks import rank, requeue
+from espcn.runs import LOCK, RESULT, flatten, note_command, read_result, store_config
 from espcn.task import SuperResolution
 from espcn.trainer import device_name, is_judged, make_trainer, quieten_lightning
 
@@ -41,8 +43,21 @@ def train(settings: dict[str, Any], directory: Path, command: str | None = None)
 
     A run that is finished is left alone; one that was stopped goes on from its last.ckpt. Never
     raises for what goes wrong inside the run: the result's `status` is then failed or interrupted,
-    its `error` says why, and a message has been printed.
+    its `error` says why, and a message has been printed. `requeued` says whether SLURM starts the
+    job again. A directory in which another process is at work is left to that.
     """
+    if rank() > 0:
+        return _train(settings, directory, command)
+    try:
+        with FileLock(directory / LOCK, blocking=False):
+            return _train(settings, directory, command)
+    except Timeout:
+        error = f"another process is at work in {directory}: wait for it, or stop it first"
+        print(f"Error: {error}", file=sys.stderr)
+        return {"status": "failed", "error": error} | flatten(settings)
+
+
+def _train(settings: dict[str, Any], directory: Path, command: str | None) -> dict[str, Any]:
     global _interrupted
     done = read_result(directory)
     same = done is not None and all(done.get(k) == v for k, v in flatten(settings).items())
@@ -54,29 +69,41 @@ def train(settings: dict[str, Any], directory: Path, command: str | None = None)
     result: dict[str, Any] = {"status": "failed", "error": None} | flatten(settings)
     run = Run(settings, directory, result, command)
     signals: list[str] = []
-    try:
-        with interrupts(signals):
-            run.carry_out()
-        result["status"] = "completed"
-    except BaseException as error:
-        # Lightning makes Ctrl-C into SystemExit; where another process was stopped first, this one
-        # may see no more than that it is gone.
-        if signals or not isinstance(error, Exception):
-            _interrupted = True
-            result |= {"status": "interrupted", "error": f"stopped by {', '.join(signals)}"}
-        else:
-            result["error"] = f"{error}" or type(error).__name__
-            expected = isinstance(error, ValueError | OSError)
-            if not expected or os.environ.get("HYDRA_FULL_ERROR") == "1":
-                traceback.print_exc()
-            print(f"Error: {result['error']}", file=sys.stderr)
-    if rank() == 0 and (run.began or done is None):  # else the figures that lie there still hold
+    with interrupts(signals):
         try:
-            run.record()
-        except OSError as error:
-            result |= {"status": "failed", "error": str(error)}
-            print(f"Error: {error}", file=sys.stderr)
+            run.carry_out()
+            result["status"] = "completed"
+        except BaseException as error:
+            # Lightning makes Ctrl-C into SystemExit; where another process was stopped first, this
+            # one may see no more than that it is gone.
+            if signals or not isinstance(error, Exception):
+                ignore_interrupts()
+                _interrupted = True
+                by = ", ".join(signals) or type(error).__name__
+                result |= {"status": "interrupted", "error": f"stopped by {by}"}
+                if rank() == 0 and not set(REQUEUES).isdisjoint(signals):
+                    result["requeued"] = requeue()
+            else:
+                result["error"] = _say(error)
+        ignore_interrupts()  # what is known is written down
+        if rank() == 0 and (run.began or done is None):  # else the figures there still hold
+            try:
+                run.record()
+            except OSError as error:
+                result |= {"status": "failed", "error": _say(error)}
     return result
+
+
+def _say(error: Exception) -> str:
+    """Print what went wrong, and where, if it is a fault of ours; give it in words."""
+    words = f"{error}" or type(error).__name__
+    expected = isinstance(error, ValueError | OSError)
+    if is_loss_of_another(error):
+        words, expected = "another process of this run has ended: see what it said", True
+    if not expected or os.environ.get("HYDRA_FULL_ERROR") == "1":
+        traceback.print_exc()
+    print(f"Error{f' in process {rank()}' if rank() else ''}: {words}", file=sys.stderr)
+    return words
 
 
 class Run:
@@ -103,7 +130,6 @@ class Run:
         s = self.settings
         checks.whole("seed", s["seed"], 0, "any such number will do, say 0")
         checks.names("sets", s["sets"], "say [Set5,Set14]")
-        torch.set_num_threads(own_cores() or torch.get_num_threads())
         pl.seed_everything(s["seed"], verbose=False)
         network = ESPCN(**{name: s[name] for name in NETWORK_SETTINGS})
         data, task = self._data(network), self._task(network)
@@ -146,9 +172,11 @@ class Run:
             self.result["command"] = note_command(self.directory, self.command)
         self.began = True
         last = self.directory / "last.ckpt"
+        self.history.goes_on = last.is_file()
         with self._timed("train_s"), warnings.catch_warnings():
             quieten_lightning()
-            trainer.fit(task, data, ckpt_path=last if last.is_file() else None, weights_only=True)
+            begin = last if self.history.goes_on else None
+            trainer.fit(task, data, ckpt_path=begin, weights_only=True)
         self._check_finite()
         if rank() > 0:
             return

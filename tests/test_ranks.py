@@ -2,20 +2,26 @@
 
 import csv
 import os
+import shutil
 import signal
 import stat
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from conftest import ENVIRONMENT, ROOT, Call, run
 from test_train import result, same, tiny, weights
 
 from espcn import ranks
-from espcn.data import EpochOrder
+from espcn.checkpoint import load_network
+from espcn.data import EpochOrder, PatchData
+from espcn.distributed import use_own_cores
 
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
 TRAIN = str(ROOT / "train.py")
@@ -78,22 +84,56 @@ def test_lightning_starts_the_processes_of_this_machine(
     assert done.stdout.count("Data: ") == done.stdout.count("Trained on ") == 1
 
 
-def test_torchrun_goes_on_in_the_same_directory_after_a_process_was_killed(
-    pictures: Path, tmp_path: Path
-) -> None:
-    long = settings(pictures, trainer="ddp", max_epochs=60)
+def test_run_that_loses_a_process_says_so_and_goes_on_later(pictures: Path, tmp_path: Path) -> None:
+    own = settings(pictures, trainer="ddp", max_epochs=20)
     with subprocess.Popen(
-        [sys.executable, *TORCHRUN, "--max-restarts=1", TRAIN, *long],
+        [sys.executable, *TORCHRUN, TRAIN, *own],
         cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     ) as process:  # fmt: skip
         directory = wait_for_epochs(tmp_path, process, 3)
         children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True)
         os.kill(int(children.stdout.split()[-1]), signal.SIGKILL)
-        printed, _ = process.communicate(timeout=200)
-    assert process.returncode == 0, printed
-    assert list(tmp_path.glob("outputs/*/*")) == [directory]
-    assert result(directory)["status"] == "completed"
-    assert [int(row["epoch"]) for row in rows(directory)] == list(range(1, 61))
+        printed, _ = process.communicate(timeout=100)
+    assert process.returncode == 1, printed
+    assert "Error: another process of this run has ended" in printed
+    assert result(directory)["status"] == "failed"
+    again = [sys.executable, *TORCHRUN, TRAIN, f"resume={directory}"]
+    done = subprocess.run(
+        again, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 0, done.stderr
+    assert [int(row["epoch"]) for row in rows(directory)] == list(range(1, 21))
+
+
+@pytest.mark.parametrize("what", ["images", "threads"])
+def test_processes_that_differ_are_refused_or_kept_together(
+    what: str, pictures: Path, tmp_path: Path
+) -> None:
+    """Give the second process another picture, or another number of threads."""
+    other = tmp_path / "other"
+    shutil.copytree(pictures, other)
+    (other / "grey1.png").write_bytes((other / "grey0.png").read_bytes())
+    second = {"images": f'set -- "$@" data.path={other}', "threads": "export OMP_NUM_THREADS=2"}
+    script = f'[ $LOCAL_RANK = 1 ] && {second[what]}; exec {sys.executable} {TRAIN} "$@"'
+    own = settings(pictures, trainer="ddp", optim="soap", averaging=0, max_epochs=4)
+    done = subprocess.run(
+        [sys.executable, *TORCHRUN, "--no-python", "bash", "-c", script, "-", *own],
+        cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    (directory,) = tmp_path.glob("outputs/*/*")
+    if what == "images":
+        assert done.returncode == 1
+        assert "`data` must be the same images for all processes" in result(directory)["error"]
+        return
+    assert done.returncode == 0, done.stderr
+    # Each has measured its half of the held-out patches: by the same network, or this would differ.
+    network, _ = load_network(directory / "last.ckpt")
+    data = PatchData("folder", str(pictures), patch=8, stride=9, val_fraction=0.4)
+    data.prepare()
+    ((low, target),) = data.val_dataloader()
+    with torch.no_grad():
+        loss = F.mse_loss(network.preshuffled(low / 255), target / 255)
+    assert float(rows(directory)[-1]["val_loss"]) == pytest.approx(loss.item(), rel=1e-5)
 
 
 def wait_for_epochs(where: Path, process: subprocess.Popen, count: int) -> Path:
@@ -130,6 +170,8 @@ def test_slurm_job_is_requeued_and_goes_on_in_its_own_directory(
     ) as process:
         directory = wait_for_epochs(tmp_path, process, 2)
         os.kill(process.pid, signal.SIGUSR1)
+        time.sleep(0.05)  # SLURM's answer when another process of the job has ended already
+        os.kill(process.pid, signal.SIGTERM)
         _, printed = process.communicate(timeout=60)
     assert process.returncode == 130, printed
     assert "Stopped. SLURM starts the job again" in printed
@@ -157,8 +199,11 @@ def test_slurm_job_is_requeued_and_goes_on_in_its_own_directory(
         ),
         (
             {"SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "t", "SLURM_STEP_ID": "0", "SLURM_PROCID": "5",
-             "SLURM_NTASKS": "8", "SLURM_NNODES": "2"},
+             "SLURM_NTASKS": "8", "SLURM_NTASKS_PER_NODE": "4"},
             ("srun", 5, 2, 4),
+        ),
+        (
+            {"SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "t", "SLURM_STEP_ID": "0"}, ("srun", 0, 1, 1),
         ),
         ({"SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "t", "SLURM_NTASKS": "1"}, None),
         ({"SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "interactive", "SLURM_NTASKS": "2"}, None),
@@ -172,6 +217,14 @@ def test_launcher_is_known_by_its_environment(
         monkeypatch.setenv(name, value)
     assert ranks.launch() == launched
     assert ranks.rank() == (launched[1] if launched else 0)
+
+
+def test_one_task_of_slurm_can_start_more_processes(pictures: Path, tmp_path: Path) -> None:
+    job = {"SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "t", "SLURM_NTASKS": "1", "SLURM_PROCID": "0"}
+    two = settings(pictures, trainer="ddp", max_epochs=1, **{"trainer.devices": 2})
+    done = run("train.py", *two, f"hydra.run.dir={tmp_path}", **job)
+    assert done.returncode == 0, done.stderr
+    assert result(tmp_path)["processes"] == 2
 
 
 def clear(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,7 +242,7 @@ def clear(monkeypatch: pytest.MonkeyPatch) -> None:
             "start it with --job-name",
         ),
         (
-            {"SLURM_JOB_NAME": "t", "SLURM_NTASKS": "3", "SLURM_STEP_ID": "0", "SLURM_NNODES": "2"},
+            {"SLURM_JOB_NAME": "t", "SLURM_NTASKS": "3", "SLURM_STEP_ID": "0"},
             "say --ntasks-per-node",
         ),
     ],
@@ -206,23 +259,38 @@ def test_slurm_job_whose_processes_are_not_known_is_refused(
 
 def test_directory_in_a_slurm_job_is_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
     clear(monkeypatch)
-    assert ranks.new_directory("outputs", "abc").startswith("outputs/20")
+    monkeypatch.setattr(sys, "argv", ["train.py", "r=2"])
+    assert ranks.run_directory("outputs").startswith("outputs/20")
     monkeypatch.setenv("SLURM_JOB_ID", "12")
-    assert ranks.new_directory("outputs", "abc") == "outputs/slurm/12-abc"
-    assert ranks.new_directory("outputs/multirun") == "outputs/multirun/slurm/12"
+    directory = ranks.run_directory("outputs")
+    assert directory.startswith("outputs/slurm/12-")
+    assert ranks.run_directory("outputs") == directory
+    assert ranks.run_directory("outputs", "old") == "old"
+    monkeypatch.setattr(sys, "argv", ["train.py", "r=4"])  # a job may carry out several commands
+    assert ranks.run_directory("outputs") != directory
     monkeypatch.setenv("SLURM_JOB_NAME", "bash")
-    assert ranks.new_directory("outputs", "abc").startswith("outputs/20")
+    assert ranks.run_directory("outputs").startswith("outputs/20")
     assert not ranks.requeue()
 
 
-def test_slurm_says_how_many_cores_a_process_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "3")
+def test_process_takes_the_cores_that_slurm_has_given_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    clear(monkeypatch)
+    monkeypatch.setattr(torch, "set_num_threads", (given := []).append)
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "6")
     monkeypatch.setenv("OMP_NUM_THREADS", "2")  # a person's own word comes first
-    assert ranks.own_cores() is None
+    trainer: Any = SimpleNamespace(world_size=2)
+    use_own_cores(trainer)
+    assert given == []
     monkeypatch.delenv("OMP_NUM_THREADS")
-    assert ranks.own_cores() == 3
-    monkeypatch.delenv("SLURM_CPUS_PER_TASK")
-    assert ranks.own_cores() is None
+    use_own_cores(trainer)  # Lightning starts the other one, which shares them
+    assert (given, os.environ["OMP_NUM_THREADS"]) == ([3], "3")
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    for name in ("SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_PROCID"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("SLURM_NTASKS", "2")
+    monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "2")
+    use_own_cores(trainer)
+    assert given == [3, 6]
 
 
 LAUNCHED = {
@@ -238,6 +306,7 @@ LAUNCHED = {
         (["-m", "trainer.devices=2", "blur=0,1"], {}, "asks for more (devices=2)"),
         (["-m", "blur=0,1"], LAUNCHED, "torchrun has started 2"),
         ([], LAUNCHED, "torchrun has started 2 processes, which train together only with"),
+        (["+trainer.num_nodes=2"], {}, "`trainer.num_nodes` (=2) is for torchrun or srun to say"),
         (["trainer=ddp", "trainer.devices=3"], LAUNCHED, "of which torchrun has started 2"),
         (["trainer=ddp", "batch_size=9"], LAUNCHED, "`batch_size` (=9) must be a multiple of the"),
     ],
@@ -264,18 +333,22 @@ def test_processes_that_do_not_fit_are_refused(
     assert not list(tmp_path.glob("sweep/*/"))  # no job has begun
 
 
-@pytest.mark.parametrize(("count", "batch_size", "processes"), [(37, 8, 2), (5, 16, 2), (24, 6, 3)])
+@pytest.mark.parametrize(("count", "batch_size", "processes"), [(37, 8, 2), (6, 16, 2), (24, 6, 3)])
 def test_processes_share_the_batches_of_one(count: int, batch_size: int, processes: int) -> None:
-    whole = list(EpochOrder(count - (count % processes if count < batch_size else 0), batch_size,
-                            augment=True, seed=3))  # fmt: skip
+    whole = list(EpochOrder(count, batch_size, augment=True, seed=3))
     shares = [
         list(EpochOrder(count, batch_size, True, 3, (number, processes)))
         for number in range(processes)
     ]
-    assert {len(share) for share in shares} == {len(shares[0])}
-    for step, parts in enumerate(zip(*shares, strict=True)):
-        indices = [part[0] for part in parts]
-        assert len({len(part) for part in indices}) == 1
-        assert len({part[1] for part in parts}) == 1
-        if count >= batch_size:
-            assert torch.equal(torch.cat(indices).sort().values, whole[step][0].sort().values)
+    for step, (batch, symmetry) in enumerate(whole):
+        parts = [share[step] for share in shares]
+        assert {len(indices) for indices, _ in parts} == {len(batch) // processes}
+        assert {turned for _, turned in parts} == {symmetry}
+        together = torch.cat([indices for indices, _ in parts])
+        assert torch.equal(together.sort().values, batch.sort().values)
+    assert {len(share) for share in shares} == {len(whole)}
+
+
+def test_batch_that_cannot_be_shared_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"`batch_size` \(=5, of 5 patches\) must be a multiple"):
+        EpochOrder(5, 16, True, 0, (0, 2))

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import ENVIRONMENT, ROOT, Call, run
+from filelock import FileLock
 from omegaconf import OmegaConf
 
 SETS = "sets=[skimage-test]"
@@ -61,7 +62,7 @@ def test_run_leaves_all_that_it_promises(finished: Path) -> None:
     names = {path.name for path in finished.iterdir()}
     assert names == {
         "best.ckpt", "last.ckpt", "config.yaml", "epochs.csv", "losses.png", "result.json",
-        "command.txt", "snapshots", "tensorboard",
+        "command.txt", "snapshots", "tensorboard", ".lock",
     }  # fmt: skip
     assert len(list((finished / "snapshots").iterdir())) == 2  # of 8 epochs, every third
     assert OmegaConf.load(finished / "config.yaml").max_epochs == 8
@@ -188,6 +189,15 @@ def test_resume_takes_a_new_patience(call: Call, pictures: Path, tmp_path: Path)
     assert result(directory)["epochs"] == 6
 
 
+def test_run_that_another_process_is_at_work_on_is_left_to_that(call: Call, finished: Path) -> None:
+    before = (finished / "result.json").read_bytes()
+    with FileLock(finished / ".lock"):
+        done = call("train.py", f"resume={finished}", "max_epochs=9")
+    assert done.returncode == 1
+    assert f"Error: another process is at work in {finished}" in done.stderr
+    assert (finished / "result.json").read_bytes() == before
+
+
 def test_run_refuses_to_go_on_with_other_pictures(
     call: Call, pictures: Path, tmp_path: Path
 ) -> None:
@@ -198,6 +208,16 @@ def test_run_refuses_to_go_on_with_other_pictures(
     done = call("train.py", f"resume={directory}", "max_epochs=5")
     assert done.returncode == 1
     assert "`data` must be the images that the run began with" in done.stderr
+
+
+def test_last_checkpoint_is_the_last_epochs_though_nothing_improves(
+    call: Call, pictures: Path, tmp_path: Path
+) -> None:
+    still = {"optim": "sgd", "lr": 1e-12, "lr_end": 1e-12, "averaging": 0}
+    done = call("train.py", *tiny(pictures, **still), f"hydra.run.dir={tmp_path / 'run'}")
+    assert done.returncode == 0, done.stderr
+    assert result(tmp_path / "run")["best_epoch"] == 1
+    assert torch.load(tmp_path / "run/last.ckpt", weights_only=True)["epoch"] == 2  # from 0
 
 
 def test_double_precision_goes_with_averaging(call: Call, pictures: Path, tmp_path: Path) -> None:
