@@ -126,7 +126,7 @@ def draw_scale(rows: list[dict[str, Any]], path: Path) -> None:
     panels = {
         label: [(row["images"], row[name]) for row in rows] for label, name in measures.items()
     }
-    title = "A set ten times as large (dashed: in proportion)"
+    title = "Larger training sets (dashed: in proportion)"
     plot_growth(panels, "images", path, title)
 
 

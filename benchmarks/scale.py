@@ -36,7 +36,7 @@ from espcn.report import table
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 SCALES = [1.0, 0.9, 0.8, 0.7, 0.6]
-IN_MEMORY = 1000  # images at most
+IN_MEMORY = 10_000  # images at most: 2 GB
 STEPS, TURNS = 200, 5
 PREPARE = """
 import json, sys, time
@@ -124,6 +124,7 @@ def main() -> None:
             make_set(folder, count)
             figures = prepare(folder, cache)
             os.environ["ESPCN_CACHE"] = str(cache)
+            os.sync()  # or the rest of the writing would slow the reading
             disk = PatchData("folder", str(folder), scales=SCALES)
             disk.prepare()
             ways = {"disk": disk}
