@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from test_train import tiny
 
 from espcn.runs import settings_hash
-from espcn.sweep import GatherSweep, gather
+from espcn.sweep import GatherSweep, gather, gather_rest
 
 
 def rows(directory: Path) -> list[dict[str, str]]:
@@ -217,6 +217,22 @@ def test_sweep_that_cannot_be_gathered_is_an_error(
         GatherSweep().on_multirun_end(config)
     assert left.value.code == 1
     assert "could not be gathered" in capsys.readouterr().err
+
+
+def test_stopped_sweep_says_that_the_jobs_of_slurm_go_on(
+    swept: tuple[Path, str, int], capsys: pytest.CaptureFixture
+) -> None:
+    launcher = {"_target_": "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher"}
+    where = {"dir": str(swept[0])}
+    config = OmegaConf.create({"hydra": {"sweep": where, "launcher": launcher}})
+    GatherSweep().on_multirun_start(config)
+    assert gather_rest() == swept[0]
+    said = capsys.readouterr()
+    assert "6 jobs" in said.out
+    assert "The jobs that SLURM has of this sweep go on" in said.err
+    with pytest.raises(SystemExit):
+        GatherSweep().on_multirun_end(config)
+    assert gather_rest() is None
 
 
 def test_gathering_nothing_is_an_error(tmp_path: Path) -> None:
