@@ -119,6 +119,8 @@ def requeue() -> bool:
     job = slurm_job()
     if job is None:
         return False
+    if "SLURM_ARRAY_JOB_ID" in os.environ:  # the number alone can stand for all of the array
+        job = "{SLURM_ARRAY_JOB_ID}_{SLURM_ARRAY_TASK_ID}".format_map(os.environ)
     try:
         return subprocess.run(["scontrol", "requeue", job], check=False).returncode == 0
     except FileNotFoundError:

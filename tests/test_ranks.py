@@ -189,6 +189,20 @@ def test_slurm_job_is_requeued_and_goes_on_in_its_own_directory(
     assert same(weights(directory), weights(tmp_path / "alone"))
 
 
+def test_one_of_a_job_array_is_requeued_alone(
+    monkeypatch: pytest.MonkeyPatch, scontrol: Path
+) -> None:
+    clear(monkeypatch)
+    monkeypatch.setenv("PATH", f"{scontrol.parent / 'bin'}:{os.environ['PATH']}")
+    assert not ranks.requeue()
+    monkeypatch.setenv("SLURM_JOB_ID", "27")
+    assert ranks.requeue()
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "27")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "1")
+    assert ranks.requeue()
+    assert scontrol.read_text() == "requeue 27\nrequeue 27_1\n"
+
+
 @pytest.mark.parametrize(
     ("environment", "launched"),
     [
