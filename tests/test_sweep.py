@@ -228,7 +228,7 @@ def test_stopped_sweep_says_that_the_jobs_of_slurm_go_on(
     GatherSweep().on_multirun_start(config)
     assert gather_rest() == swept[0]
     said = capsys.readouterr()
-    assert "6 jobs" in said.out
+    assert "jobs, the best first" in said.out
     assert "The jobs that SLURM has of this sweep go on" in said.err
     with pytest.raises(SystemExit):
         GatherSweep().on_multirun_end(config)
