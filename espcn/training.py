@@ -7,7 +7,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +48,17 @@ def train(settings: dict[str, Any], directory: Path, command: str | None = None)
     """
     if rank() > 0:
         return _train(settings, directory, command)
+    lock = FileLock(directory / LOCK)
     try:
-        with FileLock(directory / LOCK, blocking=False):
-            return _train(settings, directory, command)
+        with suppress(NotImplementedError):  # a cluster's file system may have no locks
+            lock.acquire(blocking=False)
+        return _train(settings, directory, command)
     except Timeout:
         error = f"another process is at work in {directory}: wait for it, or stop it first"
         print(f"Error: {error}", file=sys.stderr)
         return {"status": "failed", "error": error} | flatten(settings)
+    finally:
+        lock.release()
 
 
 def _train(settings: dict[str, Any], directory: Path, command: str | None) -> dict[str, Any]:
