@@ -198,6 +198,16 @@ def test_run_that_another_process_is_at_work_on_is_left_to_that(call: Call, fini
     assert (finished / "result.json").read_bytes() == before
 
 
+def test_run_does_without_a_lock_where_the_file_system_has_none(
+    call: Call, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def acquire(*_: object, **__: object) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr("espcn.training.FileLock.acquire", acquire)
+    assert "Finished already" in call("train.py", f"resume={finished}").stdout
+
+
 def test_run_refuses_to_go_on_with_other_pictures(
     call: Call, pictures: Path, tmp_path: Path
 ) -> None:
