@@ -124,7 +124,9 @@ def test_processes_that_differ_are_refused_or_kept_together(
     (directory,) = tmp_path.glob("outputs/*/*")
     if what == "images":
         assert done.returncode == 1
-        assert "`data` must be the same images for all processes" in result(directory)["error"]
+        # All find out; the quicker one's end may stop the other before it has said so.
+        assert "`data` must be the same images for all processes" in done.stderr
+        assert result(directory)["status"] in ("failed", "interrupted")
         return
     assert done.returncode == 0, done.stderr
     # Each has measured its half of the held-out patches: by the same network, or this would differ.
