@@ -210,6 +210,7 @@ def quieten_lightning() -> None:
         "pytorch_lightning.utilities.rank_zero",
         "lightning_fabric.utilities.rank_zero",
         "lightning_fabric.utilities.distributed",
+        "pytorch_lightning.trainer.connectors.checkpoint_connector",
     ):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (

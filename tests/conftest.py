@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
@@ -37,6 +38,7 @@ def run(*arguments: str, timeout: float = 120, **environment: str) -> Done:
 @pytest.fixture
 def call(capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Call:
     """Give `run` without the seconds that a new process takes to import torch and Lightning."""
+    torch.set_num_threads(1)
 
     def script(name: str, *arguments: str) -> Done:
         monkeypatch.chdir(ROOT)

@@ -71,6 +71,7 @@ def test_two_processes_under_torchrun_train_as_one_and_write_into_one_directory(
     assert result(directory)["val_psnr"] == pytest.approx(result(alone)["val_psnr"], abs=1e-3)
     assert done.stdout.count("Data: ") == done.stdout.count("Trained on ") == 1
     assert done.stderr.count("Training:   0%") == 1
+    assert "weights_only" not in done.stdout  # Lightning's thoughts on every checkpoint
 
 
 def test_lightning_starts_the_processes_of_this_machine(
@@ -111,17 +112,18 @@ def test_processes_that_differ_are_refused_or_kept_together(
     what: str, pictures: Path, tmp_path: Path
 ) -> None:
     """Give the second process another picture, or another number of threads."""
-    other = tmp_path / "other"
-    shutil.copytree(pictures, other)
-    (other / "grey1.png").write_bytes((other / "grey0.png").read_bytes())
-    second = {"images": f'set -- "$@" data.path={other}', "threads": "export OMP_NUM_THREADS=2"}
+    for name in ("first", "second"):  # where each finds its pictures under the same name
+        shutil.copytree(pictures, tmp_path / name / "pictures")
+    (tmp_path / "second/pictures/grey1.png").write_bytes((pictures / "grey0.png").read_bytes())
+    second = {"images": f"cd {tmp_path / 'second'}", "threads": "export OMP_NUM_THREADS=2"}
     script = f'[ $LOCAL_RANK = 1 ] && {second[what]}; exec {sys.executable} {TRAIN} "$@"'
-    own = settings(pictures, trainer="ddp", optim="soap", averaging=0, max_epochs=4)
+    own = settings(Path("pictures"), trainer="ddp", optim="soap", averaging=0, max_epochs=4)
+    directory = tmp_path / "run"
     done = subprocess.run(
-        [sys.executable, *TORCHRUN, "--no-python", "bash", "-c", script, "-", *own],
-        cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=100,
+        [sys.executable, *TORCHRUN, "--no-python", "bash", "-c", script, "-", *own,
+         f"hydra.run.dir={directory}"],
+        cwd=tmp_path / "first", env=ENVIRONMENT, capture_output=True, text=True, timeout=100,
     )  # fmt: skip
-    (directory,) = tmp_path.glob("outputs/*/*")
     if what == "images":
         assert done.returncode == 1
         # All find out; the quicker one's end may stop the other before it has said so.
