@@ -285,8 +285,14 @@ def _image_set(name: str, files: Mapping[str, File], source: str) -> ImageSet:
 
 
 def _list_pictures(top: Path) -> Iterator[str]:
+    def refuse(error: OSError) -> None:
+        raise ValueError(
+            f"`data.path` (={top}) must be readable, but {error.filename} can't be looked into: "
+            f"{error.strerror}"
+        ) from error
+
     seen = set()  # a link may lead back up
-    for folder, folders, files in os.walk(top, followlinks=True):
+    for folder, folders, files in os.walk(top, followlinks=True, onerror=refuse):
         real = os.path.realpath(folder)
         if real in seen:
             folders.clear()

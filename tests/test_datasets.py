@@ -409,6 +409,17 @@ def test_folder_without_pictures_is_told(tmp_path: Path) -> None:
         load_folder(tmp_path)
 
 
+def test_folder_that_cannot_be_looked_into_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: str) -> None:  # what root is never told
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(ValueError, match=f"{tmp_path} can't be looked into: Permission denied"):
+        load_folder(tmp_path)
+
+
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "_unreachable", {"raw.githubusercontent.com"})
