@@ -13,20 +13,25 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from espcn import runs
+from espcn.runs.directory import register_resolvers
+from espcn.runs.identity import plain_settings
 
-runs.register_resolvers()
+register_resolvers()
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")
 def main(config: DictConfig) -> None:
     """Evaluate one network."""
-    settings = runs.plain(config)
-    from espcn.evaluation import evaluate  # torch: only when there is work to do
+    settings = plain_settings(config)
+    from espcn.evaluation.evaluate import evaluate  # torch: only when there is work to do
+    from espcn.imaging.degradation import Degradation
 
     directory = Path(HydraConfig.get().runtime.output_dir)
     try:
-        evaluate(**settings, directory=directory)
+        degradation = Degradation.from_settings(settings)
+        for name in (*Degradation.names(), "output"):  # `output` is the directory
+            del settings[name]
+        evaluate(**settings, degradation=degradation, directory=directory)
     except (ValueError, OSError) as error:
         if not any(directory.iterdir()):
             directory.rmdir()  # Hydra has made it, for an evaluation that there is not

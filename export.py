@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", metavar="FILE", help="what to write (espcn_xR.onnx)")
     parser.add_argument("--ckpt", metavar="FILE", help="a checkpoint, or weights, of your own")
     given = parser.parse_args()
-    from espcn.export import export  # torch: only when there is work to do
+    from espcn.export.onnx import export  # torch: only when there is work to do
 
     try:
         print(f"Written to {export(given.r, given.ckpt, given.output)}")

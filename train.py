@@ -17,11 +17,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from espcn import ranks, runs
 from espcn.interrupts import REQUEUES, interrupts
-from espcn.sweep import gather_rest
+from espcn.runs.directory import register_resolvers, settings_of
+from espcn.runs.hydra_callbacks import gather_rest
+from espcn.runs.launch import check_alone, launch, rank, requeue
 
-runs.register_resolvers()
+register_resolvers()
 STOPPED = 130  # the shell's code for a command that Ctrl-C ended
 
 
@@ -35,13 +36,13 @@ def main(config: DictConfig) -> None:
         sys.exit("Error: `resume` must be one run, without -m; a sweep goes on by hydra.sweep.dir=")
     try:
         if sweeping:
-            ranks.check_alone(config.trainer)
-        settings = runs.settle(config, directory, job.overrides.task)
+            check_alone(config.trainer)
+        settings = settings_of(config, directory, job.overrides.task)
     except (ValueError, OSError) as error:
         with suppress(OSError):  # where others are in it, or have been quicker
             directory.rmdir()  # Hydra has made it, for a run that there is not
         sys.exit(f"Error: {error}")
-    from espcn.training import train  # torch and Lightning: only when there is work to do
+    from espcn.training.train import train  # torch and Lightning: only when there is work to do
 
     warnings.formatwarning = lambda message, *_, **__: f"Warning: {message}\n"
     # What makes the run again anywhere: without where its images lie, or where it is written to.
@@ -49,9 +50,9 @@ def main(config: DictConfig) -> None:
     again = ["resume=DIR"] if config.resume is not None else []
     command = shlex.join(["python", "train.py", *again, *said]) if said or not again else None
     result = train(settings, directory, command)
-    if result["status"] == "interrupted" and ranks.rank() == 0:
+    if result["status"] == "interrupted" and rank() == 0:
         go_on = f"-m ... hydra.sweep.dir={job.sweep.dir}" if sweeping else f"resume={directory}"
-        how = f"Go on with: {'...' if ranks.launch() else 'python train.py'} {go_on}"
+        how = f"Go on with: {'...' if launch() else 'python train.py'} {go_on}"
         requeued = result.get("requeued", False)
         print(f"\nStopped. {'SLURM starts the job again' if requeued else how}", file=sys.stderr)
         if requeued and sweeping:
@@ -72,8 +73,8 @@ if __name__ == "__main__":
         swept = gather_rest()
         go_on = f". Go on with: python train.py -m ... hydra.sweep.dir={swept}"
         print(f"\nStopped{go_on if swept else ' before the run began'}", file=sys.stderr)
-        if ranks.rank() == 0 and not set(REQUEUES).isdisjoint(signals):
-            ranks.requeue()
+        if rank() == 0 and not set(REQUEUES).isdisjoint(signals):
+            requeue()
         sys.exit(STOPPED)
     except SystemExit:
         gather_rest()  # of a sweep whose launcher gave up

@@ -5,7 +5,7 @@ python upscale.py pictures/ -r 2 -o big/
 python upscale.py --help
 """
 
-from espcn.upscale import main
+from espcn.upscaling.cli import main
 
 if __name__ == "__main__":
     main()

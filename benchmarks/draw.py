@@ -9,14 +9,10 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from espcn.plots import (
-    plot_comparison,
-    plot_growth,
-    plot_speeds,
-    plot_times,
-    plot_waterfall,
-)
-from espcn.report import PAPER
+from plots import plot_growth, plot_speeds, plot_times, plot_waterfall
+
+from espcn.report.plots import plot_comparison
+from espcn.report.tables import PAPER
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 VAL, VAL_MATCHED = "PSNR on held-out images (dB)", "the same, degraded as in training (dB)"

@@ -24,16 +24,18 @@ from draw import draw_speeds
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from espcn.color import to_channels
-from espcn.datasets import ImageSet, load_set
-from espcn.degrade import crop_to_multiple, degrade
-from espcn.engine import ENGINES, PRECISIONS
-from espcn.export import export
-from espcn.files import write_csv
-from espcn.metrics import crop_border, psnr, quantize
-from espcn.report import table
-from espcn.upscaler import Upscaler
-from espcn.weights import load
+from espcn.data.datasets import load_set
+from espcn.data.image_set import ImageSet
+from espcn.export.onnx import export
+from espcn.imaging.color import to_channels
+from espcn.imaging.degradation import BENCHMARK, crop_to_multiple
+from espcn.imaging.metrics import crop_border, psnr, quantize
+from espcn.io.atomic import write_csv
+from espcn.network.backends import BACKENDS
+from espcn.network.engine import PRECISIONS
+from espcn.network.weights import load
+from espcn.report.tables import table
+from espcn.upscaling.upscaler import Upscaler
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 WIDTH, HEIGHT = 1920, 1080
@@ -61,7 +63,7 @@ class Port(nn.Module):
 def port(r: int) -> Way:
     """Give the port, with our weights."""
     model = Port(r).eval()
-    model.load_state_dict(load(r)[0].fold().state_dict())
+    model.load_state_dict(load(r).network.folded().state_dict())
 
     def run(plane: np.ndarray) -> np.ndarray:
         with torch.no_grad():
@@ -104,12 +106,12 @@ def ours(r: int, engine: str, precision: str) -> Way:
     return run
 
 
-def set_psnr(way: Way, images: ImageSet, r: int) -> float:
+def score_mean(way: Way, images: ImageSet, r: int) -> float:
     """Give the mean PSNR over a set by the protocol, in dB."""
     figures = []
     for pixels in images.images:
         original = crop_to_multiple(to_channels(pixels, 1), r)
-        large = torch.from_numpy(way(degrade(original, r)[0].numpy()))
+        large = torch.from_numpy(way(BENCHMARK(original, r)[0].numpy()))
         levels = quantize((large * 255 if large.is_floating_point() else large).double())
         figures.append(psnr(crop_border(levels, r), crop_border(original[0].double(), r)))
     return statistics.mean(figures)
@@ -124,7 +126,7 @@ def matrix_rate(dtype: torch.dtype) -> float:
 
 def operations(r: int) -> int:
     """Give how many multiplications and additions a frame takes."""
-    weights = sum(p.numel() for n, p in load(r)[0].named_parameters() if n.endswith("weight"))
+    weights = sum(p.numel() for n, p in load(r).network.named_parameters() if n.endswith("weight"))
     return 2 * weights * (WIDTH // r) * (HEIGHT // r)
 
 
@@ -147,7 +149,7 @@ def main() -> None:
                 ("ONNX Runtime, our file", "float32"): onnx_runtime(r, path),
                 ("OpenCV dnn, our file", "float32"): opencv(r, path),
             }
-            for engine in ENGINES:
+            for engine in BACKENDS:
                 for precision in PRECISIONS:
                     try:
                         ways[f"espcn, {engine}", precision] = ours(r, engine, precision)
@@ -168,7 +170,7 @@ def main() -> None:
                 "ms a frame": 1000 * seconds, "frames/s": 1 / seconds,
                 "times the port": slow / seconds,
                 "% of matrix rate": 100 * operations(r) / seconds / rates[precision],
-                "Set5 (dB)": set_psnr(ways[name, precision], images, r),
+                "Set5 (dB)": score_mean(ways[name, precision], images, r),
             }
             for (name, precision), seconds in sorted(median.items(), key=lambda one: -one[1])
         ]  # fmt: skip

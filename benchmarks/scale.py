@@ -26,13 +26,13 @@ from draw import draw_scale
 from PIL import Image
 from tqdm import tqdm
 
-from espcn.cache import cache_folder
-from espcn.data import PatchData
-from espcn.datasets import load_set
-from espcn.files import write_csv
-from espcn.model import ESPCN
-from espcn.optim import SOAP
-from espcn.report import table
+from espcn.data.cache import cache_folder
+from espcn.data.datamodule import PatchData
+from espcn.data.datasets import load_set
+from espcn.io.atomic import write_csv
+from espcn.network.model import ESPCN
+from espcn.report.tables import table
+from espcn.training.soap import SOAP
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 SCALES = [1.0, 0.9, 0.8, 0.7, 0.6]
@@ -40,7 +40,7 @@ IN_MEMORY = 10_000  # images at most: 2 GB
 STEPS, TURNS = 200, 5
 PREPARE = """
 import json, sys, time
-from espcn.data import PatchData
+from espcn.data.datamodule import PatchData
 if __name__ == "__main__":
     started = time.perf_counter()
     data = PatchData("folder", sys.argv[1], scales=json.loads(sys.argv[2]))

@@ -11,12 +11,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from espcn.checkpoint import load_network
-from espcn.datasets import load_set
-from espcn.evaluation import mean_score, score_set
-from espcn.files import write_csv
-from espcn.report import table
-from espcn.weights import factors, shipped
+from espcn.data.datasets import load_set
+from espcn.evaluation.protocol import mean_score, score_set
+from espcn.io.atomic import write_csv
+from espcn.network.weights import factors, load
+from espcn.report.tables import table
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 SETS = ("Set5", "Set14", "BSD300", "BSD500")
@@ -30,7 +29,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     for r in factors():
-        network, _ = load_network(shipped(r))
+        network = load(r).network
         for name in SETS:
             images = load_set(name)
             scored = score_set(network, images, with_ssim=True)

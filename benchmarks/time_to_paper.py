@@ -23,16 +23,20 @@ from hydra import compose, initialize_config_dir
 from pytorch_lightning.callbacks import Callback
 from tqdm import tqdm
 
-from espcn import report, runs
-from espcn.datasets import ImageSet, load_set
-from espcn.evaluation import set_psnr
-from espcn.files import write_csv
-from espcn.task import SuperResolution
-from espcn.trainer import device_name, quieten_lightning
-from espcn.training import Run
+from espcn.data.datasets import load_set
+from espcn.data.image_set import ImageSet
+from espcn.evaluation.protocol import score_mean
+from espcn.io.atomic import write_csv
+from espcn.network.device import device_name
+from espcn.report.tables import PAPER, table
+from espcn.runs.directory import register_resolvers
+from espcn.runs.identity import plain_settings
+from espcn.training.lightning_module import SuperResolution
+from espcn.training.train import Run
+from espcn.training.trainer import quieten_lightning
 
 ROOT = Path(__file__).resolve().parent.parent
-GOAL = {name: report.PAPER[3]["ESPCN (91)"][name] for name in ("Set5", "Set14")}
+GOAL = {name: PAPER[3]["ESPCN (91)"][name] for name in ("Set5", "Set14")}
 OPTIMISERS = ("sgd", "adam", "adamw", "soap")
 
 
@@ -50,7 +54,7 @@ class Scores(Callback):
         """Score what the validation has just seen: the average of the weights."""
         seconds = time.monotonic() - self.started
         assert isinstance(pl_module, SuperResolution)
-        psnr = {one.name: set_psnr(pl_module.network, one, 0.0, "bicubic") for one in self.sets}
+        psnr = {one.name: score_mean(pl_module.network, one) for one in self.sets}
         row = {name: score.psnr for name, score in psnr.items()}
         self.rows.append({"step": trainer.global_step, "seconds": round(seconds, 2)} | row)
         there = all(row[name] >= goal for name, goal in GOAL.items())
@@ -73,11 +77,11 @@ def train(optim: str, rate: float, limit: float, sets: list[ImageSet]) -> list[d
     """Train with one optimiser; give a row for each epoch."""
     overrides = [f"optim={optim}", "data=t91", f"lr={rate}", "max_epochs=10000"]
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        settings = runs.plain(compose("train", overrides))
+        settings = plain_settings(compose("train", overrides))
     scores = Scores(sets, limit)
     with tempfile.TemporaryDirectory() as directory:
         data, task, trainer = Run(settings, Path(directory), {}).build()
-        print(f"\n{optim}, lr={rate:g}, {device_name(trainer)}, "
+        print(f"\n{optim}, lr={rate:g}, {device_name(trainer.strategy.root_device)}, "
               f"{torch.get_num_threads()} threads: {data.prepare()}")  # fmt: skip
         # Before the average of the weights gives its place back to the weights themselves.
         trainer.callbacks.insert(0, scores)  # type: ignore[attr-defined]
@@ -93,7 +97,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "results", help="folder (results)")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    runs.register_resolvers()
+    register_resolvers()
     sets = [load_set(name) for name in GOAL]
     rows: list[dict[str, Any]] = []
     lines = []
@@ -106,7 +110,7 @@ def main() -> None:
             line |= {f"{name} {goal}, s": min(when, default=None), f"{name} last": own[-1][name]}
         lines.append(line | {"trained, s": own[-1]["seconds"]})
     write_csv(options.output / "time_to_paper.csv", rows, digits=6)
-    print("\n" + report.table(lines, settings=("lr",)))
+    print("\n" + table(lines, settings=("lr",)))
     draw_times(rows, options.output / "time_to_paper.png")
     print(f"\nWritten to {options.output}: time_to_paper.csv and time_to_paper.png")
 

@@ -20,12 +20,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from espcn.data import PatchData
-from espcn.datasets import load_set
-from espcn.model import ESPCN
-from espcn.optim import SOAP
-from espcn.patches import Patches
-from espcn.report import table
+from espcn.data.datamodule import PatchData
+from espcn.data.datasets import load_set
+from espcn.data.patches import Patches
+from espcn.network.model import ESPCN
+from espcn.report.tables import table
+from espcn.training.soap import SOAP
 
 R, PATCH, STRIDE = 3, 17, 14
 STEPS = 60  # per way and turn

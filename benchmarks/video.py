@@ -19,12 +19,12 @@ from typing import Any
 
 import av
 
-from espcn.encoding import Encoding
-from espcn.files import write_csv
-from espcn.frame import enlarge_frame
-from espcn.report import table
-from espcn.upscaler import Upscaler
-from espcn.video import upscale_video
+from espcn.io.atomic import write_csv
+from espcn.report.tables import table
+from espcn.upscaling.encoding import Encoding
+from espcn.upscaling.frames import upscale_frame
+from espcn.upscaling.upscaler import Upscaler
+from espcn.upscaling.video import upscale_video
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 CLIP = Path("../shared/video/bigbuckbunny.mp4")
@@ -53,7 +53,7 @@ def read(clip: Path) -> list[av.VideoFrame]:
 
 def enlarge(upscaler: Upscaler, frames: list[av.VideoFrame]) -> list[av.VideoFrame]:
     """Enlarge all frames: luma by the network, chroma bicubic."""
-    return [enlarge_frame(upscaler, frame) for frame in frames]
+    return [upscale_frame(upscaler, frame) for frame in frames]
 
 
 def write(frames: list[av.VideoFrame], path: Path, preset: str) -> None:

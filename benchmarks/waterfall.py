@@ -14,9 +14,11 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 
-from espcn import report, runs
-from espcn.files import write_csv
-from espcn.training import train
+from espcn.io.atomic import write_csv
+from espcn.report.tables import table
+from espcn.runs.directory import register_resolvers
+from espcn.runs.identity import digest, plain_settings
+from espcn.training.train import train
 
 ROOT = Path(__file__).resolve().parent.parent
 STEPS: dict[str, list[str]] = {
@@ -52,7 +54,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "results", help="folder (results)")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    runs.register_resolvers()
+    register_resolvers()
     rows: list[dict[str, Any]] = []
     overrides = ["data=t91", f"max_time={options.seconds}"]
     for name, changes in STEPS.items():
@@ -61,13 +63,14 @@ def main() -> None:
         with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
             config = compose("train", overrides)
         print(f"\n{len(rows)}. {name}", flush=True)
-        result = train(runs.plain(config), options.runs / runs.settings_hash(_root_=config))
+        settings = plain_settings(config)
+        result = train(settings, options.runs / digest(settings))
         if result["status"] != "completed":
             raise SystemExit(f"{name}: {result['status']}: {result['error']}")
         row = {"step": name, "changes": " ".join(changes)} | result["psnr"]
         rows.append(row | {"epochs": result["epochs"], "train_s": result["train_s"]})
     write_csv(options.output / "waterfall.csv", rows, digits=6)
-    print("\n" + report.table([{k: v for k, v in row.items() if k != "changes"} for row in rows]))
+    print("\n" + table([{k: v for k, v in row.items() if k != "changes"} for row in rows]))
 
 
 if __name__ == "__main__":

@@ -13,14 +13,14 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
-from espcn.checkpoint import load_network
-from espcn.color import to_channels
-from espcn.datasets import ImageSet, load_set
-from espcn.degrade import crop_to_multiple, degrade
-from espcn.evaluation import Score, Upscaled, score_set
-from espcn.gallery import in_color
-from espcn.plots import plot_losses, save_figure
-from espcn.weights import shipped
+from espcn.data.datasets import load_set
+from espcn.data.image_set import ImageSet
+from espcn.evaluation.gallery import in_color
+from espcn.evaluation.protocol import Reconstruction, Score, score_set
+from espcn.imaging.color import to_channels
+from espcn.imaging.degradation import BENCHMARK, crop_to_multiple
+from espcn.network.weights import load
+from espcn.report.plots import plot_losses, save_figure
 
 HERE = Path(__file__).parent
 R, PATCH, HALO = 3, 17, 4
@@ -33,7 +33,7 @@ def main() -> None:
         sys.exit("usage: python docs/figures.py RUN_DIR    (the directory of a finished run)")
     run = Path(sys.argv[1])
     images = load_set("skimage-test")
-    network, _ = load_network(run)
+    network = load(ckpt=run).network
     draw_data(images.images[0])
     draw_network()
     with (run / "epochs.csv").open(newline="") as file:
@@ -51,7 +51,7 @@ def main() -> None:
 def draw_data(pixels: np.ndarray) -> None:
     """Show a photograph, its low-resolution picture, and one patch with its target."""
     high = crop_to_multiple(to_channels(pixels, 1), R)
-    low = degrade(high, R)
+    low = BENCHMARK(high, R)
     top, left = 22, 62  # an eye
     context = low[0, top - HALO : top + PATCH + HALO, left - HALO : left + PATCH + HALO]
     target = high[0, top * R : (top + PATCH) * R, left * R : (left + PATCH) * R]
@@ -111,7 +111,7 @@ def draw_network() -> None:
     save_figure(figure, HERE / "network.png")
 
 
-def draw_metrics(score: Score, done: Upscaled) -> None:
+def draw_metrics(score: Score, done: Reconstruction) -> None:
     """Show one detail, the figures of the whole picture, and where the errors are."""
     figure = Figure(figsize=(11, 3.8))
     axes = figure.subplots(2, 4)
@@ -138,15 +138,14 @@ def draw_metrics(score: Score, done: Upscaled) -> None:
 
 def draw_before_after(images: ImageSet) -> None:
     """Show details of photographs at a third of their size, and what the shipped weights make."""
-    network, _ = load_network(shipped(R))
+    network = load(R).network
     details = {"astronaut.png": (20, 180), "chelsea.png": (50, 130), "coffee.png": (150, 260)}
     size = 126
     figure = Figure(figsize=(9.6, 9.9))
     axes = figure.subplots(3, 3, gridspec_kw={"wspace": 0.03, "hspace": 0.03})
-    done = {one.name: upscaled for one, upscaled in score_set(network, images)}
+    done = {one.name: made for one, made in score_set(network, images, in_color=True)}
     for row, (name, (top, left)) in zip(axes, details.items(), strict=True):
-        pixels = images.images[images.names.index(name)]
-        versions = in_color(pixels, done[name], R, 0.0, "bicubic")
+        versions = in_color(done[name])
         versions["low"] = versions["low"].repeat_interleave(R, -2).repeat_interleave(R, -1)
         for axis, kind in zip(row, ("low", "bicubic", "espcn"), strict=True):
             picture = versions[kind].double().round().clamp(0, 255).to(torch.uint8)

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import Any
 
 
-def whole(name: str, value: Any, least: int, remedy: str, most: int = 2**31 - 1) -> None:
+def integer(name: str, value: Any, least: int, remedy: str, most: int = 2**31 - 1) -> None:
     """Raise unless `value` is a whole number of at least `least` and at most `most`."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         few = f"must be a whole number of at least {least}"
@@ -19,7 +19,7 @@ def fraction(name: str, value: Any, remedy: str) -> None:
         raise ValueError(f"`{name}` (={value}) must be a fraction, 0 to 1: {remedy}")
 
 
-def names(name: str, value: Any, remedy: str) -> None:
+def name_list(name: str, value: Any, remedy: str) -> None:
     """Raise unless `value` is a list of names."""
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
         raise ValueError(f"`{name}` (={value}) must be a list of names: {remedy}")

@@ -1,11 +1,10 @@
-"""What the tests share: where the real sets are, a small set of pictures, running a command."""
+"""The fixtures that all tests share: commands in this process, a cache apart, small pictures."""
 
 import logging
 import os
 import runpy
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,25 +13,7 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
-Done = subprocess.CompletedProcess
-Call = Callable[..., Done]
-
-ROOT = Path(__file__).parent.parent
-# One thread: tests are small, and the same figures come out on any number of cores.
-ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("SLURM_")}
-ENVIRONMENT |= {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-
-
-def run(*arguments: str, timeout: float = 120, **environment: str) -> Done:
-    """Run a command of the project as a user would, from its root; give its output as text."""
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=ROOT,
-        env=ENVIRONMENT | environment,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
+from helpers import ENVIRONMENT, ROOT, Call, Done
 
 
 @pytest.fixture

@@ -17,17 +17,19 @@ def refused(message: str, check: Callable[..., None], *arguments: Any, **options
 
 @pytest.mark.parametrize("value", [3, 4, 10**9])
 def test_whole_number_is_taken(value: int) -> None:
-    checks.whole("patch", value, 3, "take 17")
+    checks.integer("patch", value, 3, "take 17")
 
 
 @pytest.mark.parametrize("value", [2, -1, 3.0, "3", None, True, math.nan])
 def test_what_is_not_whole_or_too_small_is_refused(value: Any) -> None:
     message = f"`patch` (={value}) must be a whole number of at least 3: take 17"
-    refused(message, checks.whole, "patch", value, 3, "take 17")
+    refused(message, checks.integer, "patch", value, 3, "take 17")
 
 
 def test_truth_is_no_number() -> None:
-    refused("`n` (=True) must be a whole number of at least 0: 0", checks.whole, "n", True, 0, "0")
+    refused(
+        "`n` (=True) must be a whole number of at least 0: 0", checks.integer, "n", True, 0, "0"
+    )
     refused("`n` (=True) must be a fraction, 0 to 1: 0", checks.fraction, "n", True, "0")
     refused("`n` (=False) must be a number of at least 0: 0", checks.number, "n", False, "0")
 
@@ -78,15 +80,15 @@ def test_what_is_not_among_the_choices_is_refused(value: Any) -> None:
 
 
 def test_names_are_a_list_of_strings() -> None:
-    checks.names("sets", ["Set5"], "say [Set5]")
+    checks.name_list("sets", ["Set5"], "say [Set5]")
     for value in ("Set5", None, [1], [["Set5"]]):
         with pytest.raises(ValueError, match=r"`sets` \(=.*\) must be a list of names: say"):
-            checks.names("sets", value, "say [Set5]")
+            checks.name_list("sets", value, "say [Set5]")
 
 
 def test_whole_numbers_have_a_bound_that_libraries_can_hold() -> None:
     with pytest.raises(ValueError, match=r"`seed` \(=99999999999\) must be at most 2147483647"):
-        checks.whole("seed", 99999999999, 0, "take 0")
+        checks.integer("seed", 99999999999, 0, "take 0")
 
 
 def test_choices_may_be_of_any_collection() -> None:

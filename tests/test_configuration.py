@@ -4,12 +4,14 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, run
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from espcn import runs
-from espcn.training import Run
+from espcn.imaging.degradation import Degradation
+from espcn.runs.directory import register_resolvers
+from espcn.runs.identity import plain_settings
+from espcn.training.train import Run
+from helpers import ROOT, run
 
 
 def test_help_and_misspelt_overrides_answer_without_torch() -> None:
@@ -25,14 +27,14 @@ def test_help_and_misspelt_overrides_answer_without_torch() -> None:
 
 
 def composed(experiment: str) -> DictConfig:
-    runs.register_resolvers()
+    register_resolvers()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         return compose("train", [f"experiment={experiment}"])
 
 
 @pytest.mark.parametrize("name", [path.stem for path in (ROOT / "conf/experiment").iterdir()])
 def test_every_experiment_is_composed_and_built(name: str, tmp_path: Path) -> None:
-    Run(runs.plain(composed(name)), tmp_path, {}).build()
+    Run(plain_settings(composed(name)), tmp_path, {}).build()
 
 
 @pytest.mark.parametrize(("r", "steps_an_epoch"), [(2, 1664), (3, 640), (4, 307)])
@@ -49,6 +51,18 @@ def test_help_names_every_setting() -> None:
     text = run("train.py", "--help").stdout
     settings = OmegaConf.load(ROOT / "conf/train.yaml")
     names = {str(name) for name in settings} - {"defaults", "hydra", "data", "trainer"}
+    names |= {str(name) for name in OmegaConf.load(ROOT / "conf/degradation.yaml")}
     names |= {f"data.{name}" for name in settings.data}
     missing = {name for name in names if not re.search(rf"(^|[ (]){re.escape(name)}\b", text, re.M)}
     assert not missing
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_degradation_is_a_flat_part_of_both_configurations(command: str) -> None:
+    register_resolvers()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        settings = plain_settings(compose(command, ["blur=0.5"]))
+    assert set(Degradation.names()) <= settings.keys()
+    assert Degradation.from_settings(settings).settings() == {"blur": 0.5}
+    text = run(f"{command}.py", "--help").stdout
+    assert all(f"{name}=" in text for name in Degradation.names())

@@ -15,21 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from espcn import upscaler as upscaling
-from espcn.bicubic import bicubic_filters
-from espcn.color import from_ycbcr, luma, to_channels, to_ycbcr
-from espcn.degrade import (
-    DOWNSAMPLE,
-    crop_to_multiple,
-    degrade,
-    gaussian_blur,
-    imresize,
-    pad_symmetric,
-)
-from espcn.metrics import crop_border, psnr, quantize, ssim
-from espcn.model import ESPCN
-from espcn.pictures import Rows, open_picture
-from espcn.shuffle import (
+from espcn.imaging.color import from_ycbcr, luma, to_channels, to_ycbcr
+from espcn.imaging.degradation import DOWNSAMPLE, Degradation, crop_to_multiple, gaussian_blur
+from espcn.imaging.metrics import crop_border, psnr, quantize, ssim
+from espcn.imaging.resize import bicubic_filters, imresize, pad_symmetric
+from espcn.imaging.shuffle import (
     flip,
     flip_preshuffled,
     paper_order,
@@ -38,8 +28,11 @@ from espcn.shuffle import (
     preshuffle,
     shuffle,
 )
-from espcn.upscaler import Upscaler
-from espcn.weights import load
+from espcn.io.reading import Rows, open_picture
+from espcn.network.model import ESPCN
+from espcn.network.weights import load
+from espcn.upscaling import upscaler as upscaling
+from espcn.upscaling.upscaler import Upscaler
 
 settings.register_profile(
     "espcn",
@@ -159,7 +152,7 @@ def test_constant_image_of_any_size_stays_constant(
 ) -> None:
     image = torch.full((r * height, r * width), level, dtype=torch.uint8)
     expected = np.full((height, width), level)
-    np.testing.assert_array_equal(degrade(image, r, blur, downsample), expected)
+    np.testing.assert_array_equal(Degradation(blur, downsample)(image, r), expected)
 
 
 @given(seed=seeds, r=factors, blur=blurs, downsample=modes, height=sides, width=sides, lead=leading)
@@ -167,7 +160,7 @@ def test_degraded_pictures_are_as_many_and_r_times_smaller(
     seed: int, r: int, blur: float, downsample: str, height: int, width: int, lead: list[int]
 ) -> None:
     image = noise(seed, *lead, r * height, r * width)
-    small = degrade(torch.from_numpy(image), r, blur, downsample)
+    small = Degradation(blur, downsample)(torch.from_numpy(image), r)
     assert small.dtype == torch.uint8
     assert small.shape == (*lead, height, width)
     np.testing.assert_array_equal(image, noise(seed, *image.shape))
@@ -187,7 +180,7 @@ def test_means_of_pixels_stay_within_their_range(
     seed: int, r: int, blur: float, downsample: str, height: int, width: int, low: int, high: int
 ) -> None:
     image = noise(seed, r * height, r * width).clip(low, high)
-    small = degrade(torch.from_numpy(image), r, blur, downsample)
+    small = Degradation(blur, downsample)(torch.from_numpy(image), r)
     assert image.min() <= small.min()
     assert small.max() <= image.max()
 
@@ -197,9 +190,9 @@ def test_turned_picture_is_degraded_to_the_turned_result(
     seed: int, r: int, blur: float, downsample: str, height: int, width: int
 ) -> None:
     image = torch.from_numpy(noise(seed, r * height, r * width))
-    small = degrade(image, r, blur, downsample)
+    small = Degradation(blur, downsample)(image, r)
     for symmetry in range(1, 8):
-        turned = degrade(flip(image, symmetry).contiguous(), r, blur, downsample).int()
+        turned = Degradation(blur, downsample)(flip(image, symmetry).contiguous(), r).int()
         # A tie may fall on either side.
         assert (turned - flip(small, symmetry).int()).abs().max() <= 1
 
@@ -210,7 +203,7 @@ def test_degradation_by_bicubic_is_the_formula_rounded(
 ) -> None:
     image = noise(seed, *lead, r * height, r * width)
     exact = resized(image.astype(float), height, width).clip(0, 255)
-    got = degrade(torch.from_numpy(image), r)
+    got = Degradation()(torch.from_numpy(image), r)
     np.testing.assert_allclose(got, exact, rtol=0, atol=0.5 + 1e-9)
 
 
@@ -221,7 +214,7 @@ def test_decimation_keeps_the_middle_of_each_cell(
     image = noise(seed, r * height, r * width)
     first, last = (r - 1) // 2, r // 2
     cells = image.reshape(height, r, width, r)[:, first : last + 1, :, first : last + 1]
-    got = degrade(torch.from_numpy(image), r, 0.0, "decimate")
+    got = Degradation(downsample="decimate")(torch.from_numpy(image), r)
     np.testing.assert_allclose(got, cells.mean((1, 3)), rtol=0, atol=0.5 + 1e-9)
 
 
@@ -618,7 +611,7 @@ def test_network_folded_to_any_center_and_gain_is_the_same_function(
     expected = network(low.double())
     folded = network
     for center, gain in zip(centers[1:], gains[1:], strict=True):
-        folded = folded.fold(center, gain)
+        folded = folded.folded(center, gain)
         assert (folded.center, folded.gain) == (center, gain)
         torch.testing.assert_close(folded(low.double()), expected, rtol=0, atol=1e-8)
 

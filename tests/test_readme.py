@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
 from PIL import Image
 
-from espcn.export import export
-from espcn.upscaler import Upscaler
+from espcn.export.onnx import export
+from espcn.upscaling.upscaler import Upscaler
+from helpers import ROOT
 
 
 def blocks() -> list[str]:

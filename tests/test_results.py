@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, run
 from PIL import Image
+
+from helpers import ROOT, run
 
 REPORT = ROOT / "RESULTS.md"
 COMPARISONS = runpy.run_path(str(ROOT / "benchmarks/draw.py"))["COMPARISONS"]

@@ -1,0 +1,99 @@
+"""Plots that only the benchmarks draw."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from espcn.report.plots import new_figure, save_figure
+
+
+def plot_times(
+    curves: dict[str, list[tuple[float, float]]], marks: dict[str, float], path: Path, title: str
+) -> None:
+    """Draw PSNR against seconds of training, a curve for each way, a dashed line for each mark."""
+    figure, axes = new_figure(7, 4.2)
+    for label, points in curves.items():
+        seconds, figures = zip(*points, strict=True)
+        axes.plot(seconds, figures, label=label, marker=".", linewidth=1.2)
+    for label, psnr in marks.items():
+        axes.axhline(psnr, color="grey", linestyle="--", linewidth=0.8)
+        axes.annotate(label, (1, psnr), xycoords=("axes fraction", "data"), va="bottom",
+                      ha="right", fontsize=8, color="grey")  # fmt: skip
+    axes.set(xlabel="seconds of training", ylabel="PSNR (dB, luma)", xscale="log", title=title)
+    times = [x for points in curves.values() for x, _ in points]
+    round_ones = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
+    ticks = [t for t in round_ones if min(times) / 1.5 < t < 1.5 * max(times)]
+    axes.set_xticks(ticks, [f"{t}" for t in ticks])
+    axes.minorticks_off()
+    axes.legend(loc="upper left", fontsize=8)
+    axes.grid(alpha=0.3)
+    save_figure(figure, path)
+
+
+def plot_speeds(
+    panels: dict[str, list[tuple[str, str, float, float]]], path: Path, title: str
+) -> None:
+    """Draw PSNR against frames a second: a panel for each task, a mark for each way to do it.
+
+    `panels` maps a task to its points `(way, precision, frames/s, dB)`; the mark says which
+    precision.
+    """
+    figure, axes = new_figure(5.2 * len(panels), 4.4, len(panels))
+    panel_axes = [axes] if len(panels) == 1 else list(axes)
+    marks = {"float32": "o", "bfloat16": "^", "int8": "s"}
+    ways = list(dict.fromkeys(way for points in panels.values() for way, *_ in points))
+    for axis, (task, points) in zip(panel_axes, panels.items(), strict=True):
+        for way, precision, rate, psnr in points:
+            label, color = f"{way}, {precision}", f"C{ways.index(way)}"
+            axis.scatter(rate, psnr, s=45, marker=marks[precision], color=color, label=label)
+        rates = [rate for *_, rate, _ in points]
+        ticks = [
+            t for t in (2, 5, 10, 20, 50, 100, 200, 500) if min(rates) < 2 * t < 4 * max(rates)
+        ]
+        axis.set(xscale="log", xlabel="frames a second", title=task)
+        axis.set_xticks(ticks, [f"{tick}" for tick in ticks])
+        axis.minorticks_off()
+        axis.grid(alpha=0.3)
+    panel_axes[0].set_ylabel("PSNR on Set5 (dB, luma)")
+    panel_axes[0].legend(fontsize=7, loc="center left")
+    figure.suptitle(title, fontsize=11)
+    save_figure(figure, path)
+
+
+def plot_growth(
+    panels: dict[str, list[tuple[float, float]]], size: str, path: Path, title: str
+) -> None:
+    """Draw how measures grow with a size: a panel for each, on logarithmic axes, and proportion."""
+    figure, axes = new_figure(4.2 * len(panels), 3.8, len(panels))
+    panel_axes = [axes] if len(panels) == 1 else list(axes)
+    for axis, (measure, points) in zip(panel_axes, panels.items(), strict=True):
+        sizes, figures = zip(*points, strict=True)
+        axis.plot(sizes, figures, marker="o")
+        in_proportion = [figures[0] * one / sizes[0] for one in sizes]
+        axis.plot(sizes, in_proportion, color="grey", linestyle="--", linewidth=0.8)
+        axis.set(xscale="log", yscale="log", xlabel=size, ylabel=measure)
+        axis.set_ylim(min(figures) / 3, max(*in_proportion, *figures) * 3)
+        axis.grid(alpha=0.3)
+    figure.suptitle(title, fontsize=11)
+    save_figure(figure, path)
+
+
+def plot_waterfall(
+    steps: Sequence[tuple[str, float]], marks: dict[str, float], path: Path, title: str
+) -> None:
+    """Draw how a figure grows from change to change, the first bar from below, with marks."""
+    figure, axes = new_figure(8, 0.42 * len(steps) + 1.4)
+    figures = [value for _, value in steps]
+    floor = min(figures) - 0.6
+    for index, (value, before) in enumerate(zip(figures, [floor, *figures], strict=False)):
+        color = "C0" if index == 0 else "C2" if value >= before else "C3"
+        axes.barh(index, value - before, left=before, color=color, height=0.65)
+        gain = "" if index == 0 else f"  ({value - before:+.2f})"
+        axes.text(max(value, before) + 0.04, index, f"{value:.2f}{gain}", va="center", fontsize=8)
+    for label, value in marks.items():
+        axes.axvline(value, color="grey", linestyle="--", linewidth=0.8)
+        axes.text(value - 0.04, -0.75, label, ha="right", va="bottom", fontsize=8, color="grey")
+    axes.set_yticks(range(len(steps)), [name for name, _ in steps], fontsize=8)
+    axes.set(xlim=(floor, max(*figures, *marks.values()) + 1), ylim=(len(steps) - 0.4, -1.5))
+    axes.set(xlabel="PSNR on Set5 (dB, luma)", title=title)
+    axes.grid(alpha=0.3, axis="x")
+    save_figure(figure, path)

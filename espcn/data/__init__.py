@@ -1,0 +1,1 @@
+"""Image sets, patches, and the LightningDataModule that serves them."""

@@ -1,0 +1,191 @@
+"""Patches of a large set, prepared once, in memory-mapped files.
+
+What T91 holds in memory, fifty thousand images can't. Their patches are cut by several processes
+into arrays of 8 bits on disk, under a name that stands for the files' content and the settings. A
+preparation that was killed goes on where it was, and two runs that want the same one do it once.
+"""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+from tqdm import tqdm
+
+from espcn.data.cache_layout import DONE, META, CacheLayout
+from espcn.data.image_set import LazyImages, read_unchanged
+from espcn.data.patches import Patches, Recipe, cut, rescale
+from espcn.imaging.color import to_channels
+from espcn.io.atomic import write_json
+from espcn.io.reading import read_picture
+
+VERSION = 2  # of what is written: another one is another cache
+CHUNK = 16  # images that a process takes at a time
+ALONE = 4 * CHUNK  # so many images are done sooner than other processes are started
+PROCESSES = 4  # at most: each takes 260 MB, mostly PyTorch's, and all with this one 1 GB
+
+
+@dataclass(frozen=True)
+class PreparedPatches:
+    """All patches of a set, image after image, and within an image scale after scale.
+
+    `first` is int64 `(images, scales + 1)`: where the patches of each begin, and the last one's
+    end. `bad` are the indices of images that could not be read, whose patches are nothing.
+    """
+
+    patches: Patches
+    first: np.ndarray
+    bad: tuple[int, ...]
+
+    def indices(self, images: Sequence[int], scale: int) -> torch.Tensor:
+        """Give where the patches of some images at the scale of this number are, in their order."""
+        ranges = [np.arange(*self.first[i, scale : scale + 2]) for i in images]
+        return torch.from_numpy(np.concatenate([np.empty(0, np.int64), *ranges]))
+
+
+def cache_folder(folder: str | None) -> Path:
+    """Give the folder for prepared patches: `folder`, $ESPCN_CACHE or ~/.cache/espcn.
+
+    Raises a ValueError where a home directory is asked for and there is none.
+    """
+    named = folder or os.environ.get("ESPCN_CACHE") or "~/.cache/espcn"
+    try:
+        return Path(str(named)).expanduser()
+    except RuntimeError as error:  # in a container, say, whose user has none
+        raise ValueError(
+            f"`data.cache` (={named}) must be a folder, but there is no home directory: say "
+            "data.cache=DIR"
+        ) from error
+
+
+def prepare(images: LazyImages, recipe: Recipe, folder: Path) -> PreparedPatches:
+    """Give the patches of picture files, prepared in `folder` now or before.
+
+    `sizes` are the pictures' heights and widths, `digests` their SHA-256. Raises a ValueError if
+    more than a tenth of the files can't be read or one isn't what it was, an OSError if `folder`
+    can't hold the patches. What lies there and isn't whole is prepared anew.
+    """
+    paths, sizes, digests = images.paths, images.sizes, images.digests
+    settings = {"version": VERSION, **asdict(recipe), "scales": list(recipe.scales)}
+    # Without its defaults: a setting that is added to the degradation leaves this cache valid.
+    settings["degradation"] = recipe.degradation.settings()
+    name = hashlib.sha256(json.dumps([settings, *digests]).encode()).hexdigest()[:24]
+    counts = np.array([_counts(recipe, *size) for size in sizes], np.int64)
+    ends = counts.cumsum().reshape(counts.shape)
+    first = np.concatenate([ends[:, :1] - counts[:, :1], ends], 1)
+    layout = CacheLayout(folder / name, int(counts.sum()), recipe)
+    try:
+        layout.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f"{name}.lock"):
+            meta = settings | {"images": len(paths), "patches": layout.count}
+            bad = layout.bad(meta)
+            if bad is None:
+                layout.reserve(len(paths))
+                bad = _fill(paths, digests, first, layout)
+                write_json(layout.folder / META, meta | {"bad": bad})
+    except OSError as error:
+        raise OSError(
+            f"`data.cache` (={folder}) must have room for {layout.bytes / 1e9:.2f} GB of patches "
+            f"and be writable: {error.strerror or error}. Else say data.cache=DIR"
+        ) from error
+    if len(bad) > len(paths) / 10:
+        reasons = "; ".join(list(bad.values())[:3])
+        raise ValueError(
+            f"{len(bad)} of {len(paths)} pictures can't be read, more than a tenth: {reasons}"
+        )
+    if bad:
+        warnings.warn(f"left out: {'; '.join(bad.values())}", stacklevel=2)
+    owner = np.repeat(np.arange(len(paths)), counts.sum(1))
+    low, target = (torch.from_numpy(array) for array in layout.arrays("c"))
+    patches = Patches(low, target, torch.from_numpy(owner))
+    return PreparedPatches(patches, first, tuple(sorted(bad)))
+
+
+def _counts(recipe: Recipe, height: int, width: int) -> list[int]:
+    """Return how many patches an image of this size makes, scale by scale."""
+    sizes = [[max(1, round(side * s)) for side in (height, width)] for s in recipe.scales]
+    return [recipe.count(h, w) for h, w in sizes]
+
+
+def _fill(
+    paths: Sequence[Path], digests: Sequence[str], first: np.ndarray, layout: CacheLayout
+) -> dict[int, str]:
+    """Cut what has not been cut yet; give the reason for each image that can't be read."""
+    done = np.memmap(layout.folder / DONE, np.uint8, "r+")
+    rest = np.flatnonzero(done != 1).tolist()  # the unreadable (2) are tried again
+    parts = [rest[at : at + CHUNK] for at in range(0, len(rest), CHUNK)]
+    work = [(part, [(paths[i], digests[i], first[i, 0]) for i in part], layout) for part in parts]
+    bad: dict[int, str] = {}
+    with tqdm(total=len(paths), initial=len(paths) - len(rest), unit="image", delay=1) as bar:
+        for part, reasons in _all(work, len(rest)):
+            done[part] = 1
+            done[list(reasons)] = 2
+            done.flush()
+            bad |= reasons
+            bar.update(len(part))
+    return bad
+
+
+def _all(work: list[Any], images: int) -> Iterator[tuple[list[int], dict[int, str]]]:
+    if images <= ALONE:
+        yield from map(_cut_some, work)
+        return
+    # Not forked: PyTorch's threads don't survive that.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(_processes(), spawn, initializer=_begin) as pool:
+        try:
+            for part in as_completed([pool.submit(_cut_some, one) for one in work]):
+                yield part.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _processes() -> int:
+    """Give how many there should be: no more than the processors that this one may use."""
+    allowed = getattr(os, "sched_getaffinity", None)  # only Linux tells
+    return min(PROCESSES, len(allowed(0)) if allowed else os.cpu_count() or 1)
+
+
+def _begin() -> None:
+    torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End when the process that wants the work was killed: nobody else would end this one."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _cut_some(work: Any) -> tuple[list[int], dict[int, str]]:
+    """Cut some images into their places; give their indices, and what was wrong with which."""
+    images, files, layout = work
+    low, target = layout.arrays("r+")
+    bad = {}
+    for index, (path, digest, start) in zip(images, files, strict=True):
+        content = read_unchanged(path, digest)
+        try:
+            pixels = read_picture(content)
+        except ValueError as error:
+            bad[index] = f"{path}: {str(error).removeprefix('the file is ')}"
+            continue
+        image = to_channels(pixels, layout.recipe.channels)
+        for scale in layout.recipe.scales:
+            patches = cut([rescale(image, scale)], layout.recipe)
+            low[start : start + len(patches)] = patches.low.numpy()
+            target[start : start + len(patches)] = patches.target.numpy()
+            start += len(patches)
+    return images, bad

@@ -1,0 +1,180 @@
+"""The LightningDataModule: preshuffled patches of a training set, and the images held out of it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader
+
+from espcn import checks
+from espcn.data.batches import Batches, EpochOrder
+from espcn.data.cache import cache_folder, prepare
+from espcn.data.datasets import load_training
+from espcn.data.image_set import LazyImages
+from espcn.data.patches import Patches, PatchSubset, Recipe, cut, join, rescale
+from espcn.data.split import Split
+from espcn.imaging.color import to_channels
+from espcn.imaging.degradation import BENCHMARK, Degradation
+
+MAX_VALIDATION_IMAGES = 100  # of a folder's: whole images take longer than patches
+
+AtScale = Callable[[float, Sequence[int], Any], Any]
+
+
+class PatchData(pl.LightningDataModule):
+    """Training and validation patches, cut and preshuffled once, held in memory or on disk.
+
+    `source` is auto, t91, skimage or folder (then `path`), looked for under `data_dir`. A folder's
+    patches are kept on disk under `cache`, see `espcn.cache`. `r`,
+    `channels`, `blur` and `downsample` are the degradation's and the network's; `halo` its context
+    in low-resolution pixels. `patch` and `stride` are in low-resolution pixels too. `scales` are
+    the sizes, as shares of its own, at which each training image is shown; it is judged at 1 alone.
+
+    `degrade` is `image`, or `patch` as in the notebook. `split` is `image`, so that overlapping
+    patches never sit on both sides, or `patch`, as in the notebook. `val_fraction` of the images
+    (patches) is held out; with `fold` (from 0) and `folds`, instead, the fold-th of so many equal
+    parts. `augment` shows each batch in a random one of the 8 orientations. The order and the
+    orientations follow from `seed` and the epoch alone, so that a resumed run sees the same.
+    """
+
+    def __init__(
+        self,
+        source: str = "auto",
+        path: str | None = None,
+        cache: str | None = None,
+        data_dir: str | None = None,
+        r: int = 3,
+        channels: int = 1,
+        degradation: Degradation = BENCHMARK,
+        halo: int = 4,
+        patch: int = 17,
+        stride: int = 14,
+        scales: Sequence[float] = (1.0,),
+        degrade: str = "image",
+        split: str = "image",
+        val_fraction: float = 0.1,
+        fold: int | None = None,
+        folds: int | None = None,
+        augment: bool = True,
+        batch_size: int = 16,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        checks.choice("data.degrade", degrade, ("image", "patch"))
+        self.recipe = Recipe(
+            r, channels, degradation, patch, stride, halo, degrade == "patch", scales
+        )
+        if not isinstance(augment, bool):
+            raise ValueError(f"`data.augment` (={augment}) must be true or false")
+        self.split = Split(split, val_fraction, fold, folds)
+        checks.integer("batch_size", batch_size, 1, "the number of patches a step looks at")
+        checks.integer("seed", seed, 0, "any such number will do, say 0")
+        self.source, self.path, self.cache, self.data_dir = source, path, cache, data_dir
+        self.augment, self.batch_size, self.seed = augment, batch_size, seed
+        self.train_patches: Patches | PatchSubset | None = None
+
+    def prepare(self) -> str:
+        """Read, degrade, cut and split; return a line for people on which data these are.
+
+        Sets `train_patches`, `val_patches` and `val_set`, the images that were held out, whole
+        (with `split=patch`, those of which a patch was: most are trained on too). Raises a
+        ValueError if no image has room for a patch.
+        """
+        self.images, line = load_training(self.source, self.data_dir, self.path)
+        images = self.images.images
+        whole: Any
+        at_scale: AtScale
+        whole, at_scale = (
+            self._on_disk(images) if isinstance(images, LazyImages) else self._in_memory(images)
+        )
+        recipe, used = self.recipe, len(whole.owner.unique())
+        size = recipe.patch * recipe.r
+        if not used:
+            raise ValueError(
+                f"`data.patch` (={recipe.patch}) at `r` (={recipe.r}) must fit into an image, "
+                f"but none of {len(images)} is {size} pixels high and wide: make it smaller"
+            )
+        if used < len(images):
+            line += f"; {len(images) - used} images smaller than {size}x{size} left out"
+        held_out = self.split.held_out(whole)
+        self.val_patches, kept = whole.subset(held_out), whole.subset(~held_out)
+        if not len(kept):
+            raise ValueError(
+                f"`data.val_fraction` (={self.split.val_fraction}) must leave something to train "
+                f"on: there are only {used} images"
+            )
+        held = self.val_patches.owner.unique().tolist()
+        if isinstance(images, LazyImages):
+            held = held[:MAX_VALIDATION_IMAGES]
+        self.val_set = self.images.subset(held, "validation")
+        shown = kept.owner.unique().tolist()
+        self.train_patches = join([at_scale(scale, shown, kept) for scale in self.recipe.scales])
+        return line
+
+    def setup(self, stage: str) -> None:
+        """Prepare, if nobody has yet: Lightning calls this before it fits."""
+        if self.train_patches is None:
+            self.prepare()
+
+    def _in_memory(self, images: Sequence[np.ndarray]) -> tuple[Patches, AtScale]:
+        """Cut the images at their own size; give too how to have some of them at another."""
+        tensors = [to_channels(image, self.recipe.channels) for image in images]
+
+        def at_scale(scale: float, shown: Sequence[int], kept: Any) -> Patches:
+            if scale == 1:
+                return kept
+            return cut([rescale(tensors[i], scale) for i in shown], self.recipe)
+
+        return cut(tensors, self.recipe), at_scale
+
+    def _on_disk(self, files: LazyImages) -> tuple[PatchSubset, AtScale]:
+        """Do the same for files, of which there may be very many."""
+        scales = tuple(dict.fromkeys([1.0, *self.recipe.scales]))
+        recipe = replace(self.recipe, scales=scales)
+        store = prepare(files, recipe, cache_folder(self.cache))
+        good = sorted(set(range(len(files))) - set(store.bad))
+
+        def at_scale(scale: float, shown: Sequence[int], kept: Any) -> PatchSubset:
+            if scale == 1:
+                return kept
+            return PatchSubset(store.patches, store.indices(shown, scales.index(scale)))
+
+        return PatchSubset(store.patches, store.indices(good, 0)), at_scale
+
+    def train_dataloader(self) -> DataLoader:
+        """Give the batches of an epoch: pairs of uint8 tensors, as `Patches` holds them."""
+        assert self.train_patches is not None
+        order = EpochOrder(
+            len(self.train_patches),
+            self.batch_size,
+            self.augment,
+            self.seed,
+            self._share(self.train_patches),
+        )
+        return DataLoader(
+            Batches(self.train_patches, self.recipe.r), sampler=order, batch_size=None
+        )
+
+    def val_dataloader(self) -> DataLoader | list:
+        """Give the held-out patches in large batches, in their order; nothing if there are none."""
+        if not len(self.val_patches):
+            return []
+        number, count = self._share(self.val_patches)
+        mine = torch.arange(len(self.val_patches))[number::count]
+        order = [(index, 0) for index in mine.split(64)]
+        return DataLoader(Batches(self.val_patches, self.recipe.r), sampler=order, batch_size=None)
+
+    def _share(self, patches: Patches | PatchSubset) -> tuple[int, int]:
+        """Give the number of this process and the count of all, who share the patches."""
+        if self.trainer is None:
+            return 0, 1
+        number, count = self.trainer.global_rank, self.trainer.world_size
+        if len(patches) < count:
+            raise ValueError(
+                f"{len(patches)} patches must be shared by {count} processes, which leaves some "
+                "without any: take fewer processes or more images"
+            )
+        return number, count

@@ -1,0 +1,132 @@
+"""The known image sets: found where they lie, downloaded, or stood in for.
+
+The paper trains on T91 and tests on Set5, Set14, BSD300 and BSD500 (section 3.1). None of them
+may be passed on, so each file is downloaded from a pinned commit and checked against the registry.
+Where that can't be done, the photographs inside the scikit-image package serve.
+"""
+
+import importlib.util
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from espcn.data.download import TIMEOUT, Timeout, download
+from espcn.data.image_set import ImageSet, image_set, load_folder, read_files
+from espcn.data.registry import (
+    EMBEDDED,
+    EMBEDDED_TEST,
+    EMBEDDED_TRAIN,
+    SETS,
+    checksums_by_name,
+    checksums_by_path,
+)
+
+
+class Unavailable(OSError):
+    """A known set is not at hand and can't be downloaded; the message says what to do."""
+
+
+def data_root(data_dir: str | None) -> Path:
+    """The folder that holds one folder for each set: `data_dir`, $ESPCN_DATA or `datasets`."""
+    # A name like 2020 comes as a number from the command line.
+    return Path(str(data_dir or os.environ.get("ESPCN_DATA") or "datasets")).expanduser()
+
+
+def load_set(name: str, data_dir: str | None = None, download: bool = True) -> ImageSet:
+    """The set `name`, one of SETS or of the two EMBEDDED ones, downloaded where need be.
+
+    Each file is read once and must have the SHA-256 of the registry. Raises Unavailable, or
+    ValueError for an unknown name.
+    """
+    if name in EMBEDDED:
+        return _load_embedded(name)
+    if name not in SETS:
+        known = ", ".join([*SETS, *EMBEDDED])
+        raise ValueError(f"`sets` must be among {known}, got {name!r}")
+    folder = data_root(data_dir).absolute() / name
+    registry = checksums_by_path(name)
+    files, reasons = read_files(folder, checksums_by_name(registry))
+    if reasons and download:
+        _download(name, folder, SETS[name].url, registry)
+        files, reasons = read_files(folder, checksums_by_name(registry))
+    if reasons:
+        raise _unavailable(name, folder, f"{len(reasons)} of its files are missing or changed")
+    return image_set(name, files, str(folder))
+
+
+def load_training(
+    source: str, data_dir: str | None = None, path: str | Path | None = None
+) -> tuple[ImageSet, str]:
+    """The images to learn from, and a line for people that says which they are and why.
+
+    `source`: "t91"; "skimage" for the photographs inside scikit-image; "auto" for T91 or, where it
+    can't be had, those; "folder" for the pictures in `path`.
+    """
+    if source not in ("auto", "t91", "skimage", "folder"):
+        raise ValueError(f"`data` (={source}) must be auto, t91, skimage or folder")
+    if source == "skimage":
+        images = load_set(EMBEDDED_TRAIN)
+        return images, f"Data: {len(images)} photographs from {images.source}"
+    if source == "folder":
+        if path is None:
+            raise ValueError("`data.path` must be given with data=folder: your pictures' folder")
+        images = load_folder(path, lazily=True)
+        return images, f"Data: {len(images)} pictures from {images.source}"
+    try:
+        images = load_set("T91", data_dir)
+        other = "" if source == "t91" else ", whole there (data=skimage for photographs instead)"
+        return images, f"Data: T91, {len(images)} images from {images.source}{other}"
+    except Unavailable as error:
+        if source == "t91":
+            raise
+        images = load_set(EMBEDDED_TRAIN)
+        return images, f"Data: {len(images)} photographs from {images.source}, because {error}"
+
+
+def load_test(names: list[str], data_dir: str | None = None) -> tuple[list[ImageSet], list[str]]:
+    """Those of the sets `names` that can be had, and a line for people on each that can't.
+
+    If names are given and none can be had, the test photographs inside scikit-image.
+    """
+    sets: list[ImageSet] = []
+    lines: list[str] = []
+    for name in names:
+        try:
+            sets.append(load_set(name, data_dir))
+        except Unavailable as error:
+            lines.append(f"Left out: {name}, likewise" if lines else f"Left out: {error}")
+    if names and not sets:
+        sets = [load_set(EMBEDDED_TEST)]
+        lines.append(f"In their place: {len(sets[0])} photographs from {sets[0].source}")
+    return sets, lines
+
+
+def _load_embedded(name: str) -> ImageSet:
+    spec = importlib.util.find_spec("skimage")  # finds the package without its slow import
+    folder = Path(spec.origin).parent / "data" if spec and spec.origin else Path("skimage/data")
+    files, reasons = read_files(folder, dict.fromkeys(EMBEDDED[name].split()))
+    if reasons:
+        raise Unavailable(f"{', '.join(reasons)} not found in {folder}: reinstall scikit-image")
+    return image_set(name, files, f"scikit-image ({folder})")
+
+
+def _download(
+    name: str, folder: Path, base_url: str, registry: Mapping[str, str], timeout: Timeout = TIMEOUT
+) -> None:
+    """Fetch the files of `registry` that `folder` lacks, or raise Unavailable."""
+
+    def missing() -> dict[str, str]:
+        _, reasons = read_files(folder, checksums_by_name(registry))
+        return {path: registry[path] for path in registry if os.path.basename(path) in reasons}
+
+    try:
+        download(name, folder, base_url, missing, timeout)
+    except (OSError, ValueError) as error:
+        raise _unavailable(name, folder, f"the download failed: {error}") from error
+
+
+def _unavailable(name: str, folder: Path, reason: str) -> Unavailable:
+    return Unavailable(
+        f"{name} is not whole in {folder} ({reason}): put its files there, set data_dir or "
+        f"ESPCN_DATA to the folder that holds {name}, or connect to the internet"
+    )

@@ -1,0 +1,189 @@
+"""Image sets: named pictures with their fingerprint, and how those of a folder are read."""
+
+import hashlib
+import os
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from espcn.io.reading import SUFFIXES, open_picture, read_picture
+
+_READERS = 4  # threads that decode
+
+File = tuple[str, Any]  # SHA-256, and the image or what was asked for of it
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Named images as `read_picture` gives them, with what they are and where they are from.
+
+    `names` are file names in natural order (t2 before t10), `fingerprint` tells two sets with
+    different files apart, `source` says to people where the images lie.
+    """
+
+    name: str
+    names: list[str]
+    images: Sequence[np.ndarray]
+    fingerprint: str
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def subset(self, chosen: Sequence[int], name: str) -> "ImageSet":
+        """Return some of the images, under a name of their own.
+
+        Args:
+            chosen: Their indices.
+            name: The name of the new set; its fingerprint stays that of the whole one.
+
+        Returns:
+            The images in the order of `chosen`; not read yet, where these are not.
+        """
+        images: Sequence[np.ndarray]
+        if isinstance(self.images, LazyImages):
+            images = self.images.subset(chosen)
+        else:
+            images = [self.images[i] for i in chosen]
+        return replace(self, name=name, names=[self.names[i] for i in chosen], images=images)
+
+
+class LazyImages(Sequence[np.ndarray]):
+    """Picture files, each read when it is asked for; `sizes` are (height, width)."""
+
+    def __init__(
+        self, paths: Sequence[Path], sizes: Sequence[tuple[int, int]], digests: Sequence[str]
+    ) -> None:
+        self.paths, self.sizes, self.digests = list(paths), list(sizes), list(digests)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        return read_picture(read_unchanged(self.paths[index], self.digests[index]))
+
+    def subset(self, chosen: Sequence[int]) -> "LazyImages":
+        """Give some of them."""
+        return LazyImages(
+            [self.paths[i] for i in chosen],
+            [self.sizes[i] for i in chosen],
+            [self.digests[i] for i in chosen],
+        )
+
+
+def read_unchanged(path: Path, digest: str) -> bytes:
+    """Give a file's content; a ValueError if it is no longer the one with this SHA-256."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        change = f"can no longer be read ({error.strerror})"
+    else:
+        if hashlib.sha256(content).hexdigest() == digest:
+            return content
+        change = "is another one now"
+    raise ValueError(
+        f"`data` must stay as it is while a run uses it, but {path} {change} (its SHA-256 was "
+        f"{digest[:16]}): give the picture back, or start anew"
+    )
+
+
+def load_folder(path: str | Path, lazily: bool = False) -> ImageSet:
+    """Every picture in a folder of the user's and in the folders below, hidden ones left out.
+
+    `lazily` looks at their sizes and content alone, and gives `LazyImages` as the images.
+    A picture that can't be read is left out with a warning; if more than a tenth of them can't,
+    that is a ValueError, as is a folder without pictures. Names are relative to `path`.
+    """
+    path = Path(str(path)).expanduser()
+    if not path.is_dir():
+        raise FileNotFoundError(
+            f"`data.path` (={path}) must be a folder with your pictures: there is no such folder"
+        )
+    names = dict.fromkeys(_list_pictures(path))
+    files, reasons = read_files(path, names, _size if lazily else read_picture)
+    total = len(files) + len(reasons)
+    if not total:
+        raise ValueError(
+            f"`data.path` (={path}) must hold pictures ({' '.join(sorted(SUFFIXES))}): it has none"
+        )
+    bad = [f"{name}: {reason}" for name, reason in reasons.items()]
+    words = f"{len(bad)} of {total} pictures in {path} can't be read"
+    if len(bad) > total / 10:
+        raise ValueError(f"{words}, more than a tenth: mend or remove them: {'; '.join(bad[:3])}")
+    if bad:
+        warnings.warn(f"{words} and are left out: {'; '.join(bad)}", stacklevel=2)
+    images = image_set(path.resolve().name, files, str(path.absolute()))
+    if not lazily:
+        return images
+    paths = [path.absolute() / name for name in images.names]
+    digests = [files[name][0] for name in images.names]
+    return replace(images, images=LazyImages(paths, images.images, digests))  # type: ignore[arg-type]
+
+
+def read_files(
+    folder: Path,
+    digests: Mapping[str, str | None],
+    decode: Callable[[bytes], Any] = read_picture,
+) -> tuple[dict[str, File], dict[str, str]]:
+    """The files that can be read and have the digest asked for; of the others, why not."""
+
+    def read(name: str) -> File | str:
+        try:
+            data = (folder / name).read_bytes()
+            digest = hashlib.sha256(data).hexdigest()
+            if digests[name] not in (None, digest):
+                return "differs from the registry"
+            return digest, decode(data)
+        except (OSError, ValueError) as error:
+            return str(error)
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        results = dict(zip(digests, pool.map(read, digests), strict=True))
+    files = {name: result for name, result in results.items() if not isinstance(result, str)}
+    return files, {name: result for name, result in results.items() if isinstance(result, str)}
+
+
+def _size(data: bytes) -> tuple[int, int]:
+    picture = open_picture(data)
+    return picture.height, picture.width
+
+
+def image_set(name: str, files: Mapping[str, File], source: str) -> ImageSet:
+    """Return the set of some files that were read, in natural order, with its fingerprint."""
+    names = sorted(files, key=_natural)
+    lines = "\n".join(sorted(f"{files[name][0]}  {name}" for name in names))
+    fingerprint = hashlib.sha256(os.fsencode(lines)).hexdigest()[:16]
+    return ImageSet(name, names, [files[name][1] for name in names], fingerprint, source)
+
+
+def _list_pictures(top: Path) -> Iterator[str]:
+    def refuse(error: OSError) -> None:
+        raise ValueError(
+            f"`data.path` (={top}) must be readable, but {error.filename} can't be looked into: "
+            f"{error.strerror}"
+        ) from error
+
+    seen = set()  # a link may lead back up
+    for folder, folders, files in os.walk(top, followlinks=True, onerror=refuse):
+        real = os.path.realpath(folder)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for file in files:
+            if not file.startswith(".") and Path(file).suffix.lower() in SUFFIXES:
+                yield Path(folder, file).relative_to(top).as_posix()
+
+
+def _natural(name: str) -> list[str | int]:
+    parts = re.split("([0-9]+)", name.casefold())
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)]

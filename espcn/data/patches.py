@@ -1,0 +1,198 @@
+"""From pictures to preshuffled patches, held as whole tensors.
+
+"we randomly extract 17r x 17r pixel sub-images from the training images ... with a stride of
+(17 - sum of mod(f, 2)) r = 14 r" (Shi et al. 2016, section 3.2). Sizes here are in low-resolution
+pixels: a patch of 17 is a target of 17r x 17r.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from espcn import checks
+from espcn.imaging.degradation import BENCHMARK, Degradation, crop_to_multiple
+from espcn.imaging.shuffle import flip, flip_preshuffled, preshuffle
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How images are cut into patches, in memory and on disk. Lengths are low-resolution pixels.
+
+    Attributes:
+        r: The factor.
+        channels: 1 for luma, 3 for RGB.
+        degradation: What makes the low-resolution side of a patch.
+        patch: Side of a patch without its context; its target has a side of `patch * r` pixels.
+        stride: Distance between neighbouring patches.
+        halo: Context on each side of a patch, that the network looks at.
+        per_patch: Degrade each target on its own, as the notebook did, instead of the whole image.
+        scales: The sizes at which each image is cut, as shares of its own, above 0 and at most 1.
+
+    Raises:
+        ValueError: A setting is out of its range; the message names it.
+    """
+
+    r: int = 3
+    channels: int = 1
+    degradation: Degradation = BENCHMARK
+    patch: int = 17
+    stride: int = 14
+    halo: int = 4
+    per_patch: bool = False
+    scales: Sequence[float] = (1.0,)
+
+    def __post_init__(self) -> None:
+        checks.integer("r", self.r, 2, "take 2, 3 or 4")
+        checks.integer("data.patch", self.patch, 1, "the paper takes 17")
+        checks.integer("data.stride", self.stride, 1, "the paper takes 14")
+        if not isinstance(self.scales, Sequence) or isinstance(self.scales, str) or not self.scales:
+            raise ValueError(
+                f"`data.scales` (={self.scales}) must be a list: [1.0] is the image as it is"
+            )
+        for scale in self.scales:
+            checks.number("data.scales", scale, "a share of the image's size, say 0.8", above=0)
+            checks.fraction("data.scales", scale, "an image has nothing to teach beyond its size")
+        object.__setattr__(self, "scales", tuple(map(float, self.scales)))
+
+    def count(self, height: int, width: int) -> int:
+        """Return how many patches `cut` makes of an image of this size."""
+        high, wide = ((n // self.r - self.patch) // self.stride + 1 for n in (height, width))
+        return max(high, 0) * max(wide, 0)
+
+
+@dataclass(frozen=True)
+class Patches:
+    """Low-resolution patches and their preshuffled targets.
+
+    `low` is uint8 `(n, channels, patch + 2 halo, patch + 2 halo)`, `target` uint8
+    `(n, channels r^2, patch, patch)`, and `owner` int64 `(n,)`, the index of each one's image.
+    """
+
+    low: Tensor
+    target: Tensor
+    owner: Tensor
+
+    def __len__(self) -> int:
+        return len(self.owner)
+
+    def select(self, chosen: Tensor) -> "Patches":
+        """Give the patches at the indices, or under the mask, `chosen`."""
+        return Patches(self.low[chosen], self.target[chosen], self.owner[chosen])
+
+    def subset(self, mask: Tensor) -> "Patches":
+        """Give the patches under a mask."""
+        return self.select(mask)
+
+    def flipped(self, r: int, symmetry: int) -> "Patches":
+        """Give all patches mirrored or transposed alike; see `espcn.imaging.shuffle.flip`."""
+        target = flip_preshuffled(self.target, r, symmetry)
+        return Patches(flip(self.low, symmetry), target, self.owner)
+
+
+@dataclass(frozen=True)
+class PatchSubset:
+    """Some patches in an order of their own, taken out only when they are asked for."""
+
+    patches: Patches
+    indices: Tensor
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @property
+    def low(self) -> Tensor:
+        """All low-resolution patches, taken out."""
+        return self.patches.low[self.indices]
+
+    @property
+    def target(self) -> Tensor:
+        """All targets, taken out."""
+        return self.patches.target[self.indices]
+
+    @property
+    def owner(self) -> Tensor:
+        """The index of each one's image."""
+        return self.patches.owner[self.indices]
+
+    def select(self, chosen: Tensor) -> Patches:
+        """Give the patches at the indices `chosen`, counted within these."""
+        return self.patches.select(self.indices[chosen])
+
+    def subset(self, mask: Tensor) -> "PatchSubset":
+        """Give those under a mask, without taking them out."""
+        return PatchSubset(self.patches, self.indices[mask])
+
+
+def cut(images: Sequence[Tensor], recipe: Recipe) -> Patches:
+    """Cut images, as large as they are, into patches.
+
+    Each patch carries its context. Beyond an image's border the border pixels are repeated, as the
+    network does; with `recipe.per_patch`, beyond each target's. An image too small for a patch
+    makes none.
+
+    Args:
+        images: uint8 `(channels, height, width)` each, of any sizes.
+        recipe: How they are cut; its `scales` are not looked at.
+
+    Returns:
+        The patches, image after image, each image's from top to bottom and left to right.
+    """
+    r, patch, stride, halo = recipe.r, recipe.patch, recipe.stride, recipe.halo
+    low, target, owner = [], [], []
+    for index, image in enumerate(images):
+        image = crop_to_multiple(image, r)
+        if min(image.shape[-2:]) < patch * r:
+            continue
+        targets = _windows(preshuffle(image, r), patch, stride)
+        if recipe.per_patch:
+            lows = _with_halo(recipe.degradation(_windows(image, patch * r, stride * r), r), halo)
+        else:
+            small = _with_halo(recipe.degradation(image, r), halo)
+            lows = _windows(small, patch + 2 * halo, stride)
+        low.append(lows)
+        target.append(targets)
+        owner.append(torch.full((len(targets),), index))
+    if not low:
+        channels, size = recipe.channels, patch + 2 * halo
+        return Patches(
+            torch.empty(0, channels, size, size, dtype=torch.uint8),
+            torch.empty(0, channels * r * r, patch, patch, dtype=torch.uint8),
+            torch.empty(0, dtype=torch.int64),
+        )
+    return Patches(torch.cat(low), torch.cat(target), torch.cat(owner))
+
+
+def join(parts: Sequence[Patches | PatchSubset]) -> Patches | PatchSubset:
+    """Give all patches of several lots, cut alike, as one; their owners are those of each lot.
+
+    They are all held, or all chosen from the same patches.
+    """
+    first = parts[0]
+    if isinstance(first, PatchSubset):
+        indices = [part.indices for part in parts if isinstance(part, PatchSubset)]
+        return PatchSubset(first.patches, torch.cat(indices))
+    columns = zip(*((part.low, part.target, part.owner) for part in parts), strict=True)
+    return Patches(*(torch.cat(column) for column in columns))
+
+
+def rescale(image: Tensor, scale: float) -> Tensor:
+    """Give an image, uint8 `(channels, height, width)`, at `scale` of its size, by bicubic."""
+    if scale == 1:
+        return image
+    size = [max(1, round(length * scale)) for length in image.shape[-2:]]
+    scaled = F.interpolate(image[None].float(), size, mode="bicubic", antialias=True)
+    return scaled[0].round().clamp(0, 255).to(torch.uint8)
+
+
+def _windows(image: Tensor, size: int, stride: int) -> Tensor:
+    """Give all windows of `(channels, height, width)`: `(n, channels, size, size)`, row by row."""
+    windows = image.unfold(1, size, stride).unfold(2, size, stride)
+    return windows.permute(1, 2, 0, 3, 4).reshape(-1, len(image), size, size)
+
+
+def _with_halo(pictures: Tensor, halo: int) -> Tensor:
+    """Repeat the border pixels of uint8 `(..., height, width)` on each side."""
+    return F.pad(pictures.float(), [halo] * 4, mode="replicate").to(torch.uint8)

@@ -1,0 +1,1 @@
+"""Scoring by the benchmark protocol, and pictures of what was scored."""

@@ -1,0 +1,131 @@
+"""The job behind evaluate.py: a network scored on test sets, all figures written and printed."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from espcn import checks
+from espcn.data.datasets import load_test
+from espcn.evaluation.gallery import save_kernels, save_pictures
+from espcn.evaluation.protocol import Score, mean_score, score_set
+from espcn.imaging.degradation import BENCHMARK, Degradation
+from espcn.io.atomic import write_csv, write_json
+from espcn.network.device import torch_device
+from espcn.network.model import ESPCN
+from espcn.network.weights import load
+from espcn.report.tables import score_table, table
+from espcn.report.versions import versions
+
+
+def evaluate(
+    ckpt: str | None,
+    sets: Sequence[str],
+    directory: Path,
+    r: int | None = None,
+    degradation: Degradation = BENCHMARK,
+    save_images: bool = False,
+    save_filters: bool = False,
+    data_dir: str | None = None,
+    device: str = "auto",
+) -> dict[str, Score]:
+    """Score a network on test sets; write and print all figures.
+
+    Writes evaluation.json, evaluation.csv and what else is asked for into `directory`. Each set's
+    figures are safe before the next begins.
+
+    Args:
+        ckpt: A checkpoint, weights or a run's directory; None for the shipped weights.
+        sets: Names of known sets.
+        directory: Where to write.
+        r: The factor of the shipped weights, 3 if not given.
+        degradation: How the low-resolution pictures are made.
+        save_images: Also write the pictures of each set into a folder of its name.
+        save_filters: Also draw the kernels of the first and the last layer.
+        data_dir: The folder that holds the sets; else `ESPCN_DATA`, else `datasets`.
+        device: auto, cpu or cuda.
+
+    Returns:
+        The mean figures by set.
+
+    Raises:
+        FileNotFoundError: There is no file at `ckpt`.
+        ValueError: A setting is out of its range, or `ckpt` is not one of this program's files.
+    """
+    checks.name_list("sets", sets, "say [Set5,Set14]")
+    trained = load(r, ckpt)
+    network, about = trained.network, trained.metadata
+    if about:
+        print(f"{trained.path.name}, made by: {about.get('command', 'it does not say')}")
+    if save_filters:
+        save_kernels(directory, network)
+    network.to(torch_device(device))
+    test_sets, missing = load_test(list(sets), data_dir)
+    for line in missing:
+        print(line)
+    started = time.monotonic()
+    means: dict[str, Score] = {}
+    rows: list[dict[str, Any]] = []
+    record: dict[str, Any] = {
+        "ckpt": trained.path.name if about else str(trained.path),
+        "provenance": about or None,
+        "trained": network.settings | asdict(trained.degradation),
+        **asdict(degradation),
+        "sets": {},
+        "device": str(network.conv1.weight.device),
+        "threads": torch.get_num_threads(),
+        "versions": versions(),
+    }
+    for images in test_sets:
+        scores = []
+        scored = score_set(network, images, degradation, with_ssim=True, in_color=save_images)
+        for one, made in tqdm(scored, images.name, len(images), leave=False, unit="image"):
+            scores.append(one)
+            if save_images:
+                save_pictures(directory / images.name, made, one)
+        if len(scores) < len(images):
+            print(f"{images.name}: {len(images) - len(scores)} images too small to score left out")
+        rows += [{"set": images.name} | _columns(one) for one in scores]
+        means[images.name] = mean_score(images.name, scores)
+        figures = {k: v for k, v in _columns(means[images.name]).items() if k != "image"}
+        record["sets"][images.name] = figures | {
+            "images": len(scores),
+            "fingerprint": images.fingerprint,
+        }
+        record["duration_s"] = round(time.monotonic() - started, 3)
+        write_json(directory / "evaluation.json", record)
+        write_csv(directory / "evaluation.csv", rows)
+    if degradation != BENCHMARK:
+        print(f"Degraded by {degradation}, not by the benchmark's bicubic")
+    if means:
+        print(f"\n{_summary(network, means, degradation == BENCHMARK)}\n")
+    print(f"Written to {directory}")
+    return means
+
+
+def _columns(score: Score) -> dict[str, Any]:
+    figures = {k: v for k, v in asdict(score).items() if k != "name" and v is not None}
+    return {"image": score.name} | figures
+
+
+def _summary(network: ESPCN, means: dict[str, Score], benchmark: bool) -> str:
+    """Lay out PSNR and SSIM: bicubic, the network, and the paper's PSNR beside them."""
+    ours = {name: one.psnr for name, one in means.items()}
+    bicubic = {name: one.bicubic_psnr for name, one in means.items()}
+    text = score_table(network.r, {"bicubic": bicubic, "this network": ours}, benchmark)
+    ssims = [
+        {"SSIM": name, "bicubic": one.bicubic_ssim, "this network": one.ssim}
+        for name, one in means.items()
+    ]
+    text += "\n\n" + table(ssims, digits=4)
+    if network.channels == 3:
+        rgb = [
+            {"notebook's RGB PSNR (dB)": name, "this network": one.psnr_rgb_notebook}
+            for name, one in means.items()
+        ]
+        text += "\n\n" + table(rgb)
+    return text

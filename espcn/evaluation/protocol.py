@@ -1,0 +1,192 @@
+"""The field's benchmark protocol: how a network is scored on pictures.
+
+Crop to a multiple of r, luma, degrade, upscale, clip and round to 8 bits, crop r pixels from each
+border, PSNR and SSIM of each picture, mean over the set. Bicubic's figures go through the same.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from espcn.data.image_set import ImageSet
+from espcn.imaging.color import luma, to_channels
+from espcn.imaging.degradation import BENCHMARK, Degradation, crop_to_multiple
+from espcn.imaging.metrics import crop_border, is_scorable, psnr, quantize, ssim
+from espcn.imaging.resize import imresize
+from espcn.network.model import ESPCN
+
+
+@dataclass(frozen=True)
+class Score:
+    """One picture's figures, or the mean of a set's: PSNR in dB, SSIM in -1..1.
+
+    On luma by the protocol, but for `psnr_rgb_notebook`: an RGB network's PSNR over all colours,
+    neither clipped, rounded nor cropped, as the notebook measured it.
+    """
+
+    name: str
+    psnr: float
+    bicubic_psnr: float
+    ssim: float | None = None
+    bicubic_ssim: float | None = None
+    psnr_rgb_notebook: float | None = None
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """A picture, its degraded version, and what bicubic and the network make of that.
+
+    Attributes:
+        original: The cropped picture on luma, whole grey levels, float64 `(height, width)`.
+        low: The degraded picture on luma, float64 `(height / r, width / r)`.
+        bicubic: `low` upscaled by bicubic interpolation, clipped and rounded, as `original`.
+        output: `low` upscaled by the network, clipped and rounded, on luma, as `original`.
+        raw: The network's own output, 0..255, not yet clipped or rounded, float64
+            `(channels, height, width)`.
+        colors: The cropped picture in RGB, uint8 `(3, height, width)`; None if only luma was asked
+            for.
+        low_colors: The degraded picture in RGB, uint8 `(3, height / r, width / r)`; likewise None.
+        is_grey: Whether the picture has no colours, so that its luma is itself, not a scaled one.
+    """
+
+    original: Tensor
+    low: Tensor
+    bicubic: Tensor
+    output: Tensor
+    raw: Tensor
+    colors: Tensor | None = None
+    low_colors: Tensor | None = None
+    is_grey: bool = False
+
+
+@torch.no_grad()
+def super_resolve(network: ESPCN, low: Tensor) -> Tensor:
+    """Return a network's output for a picture.
+
+    Args:
+        network: The network, on any device.
+        low: uint8 `(channels, height, width)`.
+
+    Returns:
+        float64 `(channels, r height, r width)` on the CPU, 0..255, not clipped.
+    """
+    weight = network.conv1.weight
+    picture = low.to(weight) / 255
+    return network(picture[None])[0].double().cpu() * 255
+
+
+def reconstruct(
+    network: ESPCN,
+    pixels: np.ndarray,
+    degradation: Degradation = BENCHMARK,
+    in_color: bool = False,
+) -> Reconstruction:
+    """Degrade a picture, and upscale it again by the network and by bicubic interpolation.
+
+    Luma and colours are degraded side by side: the benchmark takes the luma first and degrades
+    that, which is not the luma of the degraded colours.
+
+    Args:
+        network: A luma or an RGB network.
+        pixels: The picture as `read_picture` returns it.
+        degradation: How the low-resolution picture is made.
+        in_color: Also keep the colours of both pictures.
+
+    Returns:
+        The picture in all its versions.
+    """
+    r, is_grey = network.r, pixels.shape[-1] < 3
+    planes = to_channels(pixels, 1)
+    if network.channels == 3 or (in_color and not is_grey):
+        planes = torch.cat([planes, to_channels(pixels, 3)])
+    planes = crop_to_multiple(planes, r)
+    small = degradation(planes, r)
+    original, low = planes[:1].double(), small[:1].double()
+    bicubic = quantize(imresize(low, *original.shape[-2:]))
+    raw = super_resolve(network, small[:1] if network.channels == 1 else small[1:])
+    output = quantize(raw)
+    if network.channels == 3:
+        output = output.mean(0, keepdim=True).round() if is_grey else luma(output)
+    colors, low_colors = (planes[1:], small[1:]) if len(planes) > 1 else (None, None)
+    return Reconstruction(
+        original[0], low[0], bicubic[0], output[0], raw, colors, low_colors, is_grey
+    )
+
+
+def score(name: str, made: Reconstruction, with_ssim: bool = False) -> Score:
+    """Return the figures of a reconstructed picture.
+
+    Args:
+        name: The picture's name.
+        made: The picture in all its versions.
+        with_ssim: Measure SSIM too, which takes longer.
+
+    Returns:
+        PSNR, and SSIM if asked for; of an RGB network the notebook's PSNR too.
+    """
+    r = made.original.shape[-1] // made.low.shape[-1]
+    original, bicubic, output = (
+        crop_border(picture, r) for picture in (made.original, made.bicubic, made.output)
+    )
+    scored = Score(name, psnr(output, original), psnr(bicubic, original))
+    if with_ssim:
+        scored = replace(scored, ssim=ssim(output, original), bicubic_ssim=ssim(bicubic, original))
+    if len(made.raw) == 3 and made.colors is not None:
+        scored = replace(scored, psnr_rgb_notebook=psnr(made.raw, made.colors))
+    return scored
+
+
+def score_set(
+    network: ESPCN,
+    images: ImageSet,
+    degradation: Degradation = BENCHMARK,
+    with_ssim: bool = False,
+    in_color: bool = False,
+) -> Iterator[tuple[Score, Reconstruction]]:
+    """Score a network on each picture of a set in turn; skip those too small to score.
+
+    Args:
+        network: The network.
+        images: The set.
+        degradation: How the low-resolution pictures are made.
+        with_ssim: Measure SSIM too.
+        in_color: Keep the colours of the pictures.
+
+    Yields:
+        Each picture's figures, and the picture in all its versions.
+    """
+    for name, pixels in zip(images.names, images.images, strict=True):
+        height, width, _ = pixels.shape
+        if is_scorable(height, width, network.r):
+            made = reconstruct(network, pixels, degradation, in_color)
+            yield score(name, made, with_ssim), made
+
+
+def mean_score(name: str, scores: list[Score]) -> Score:
+    """Give the mean over a set's pictures, in dB for PSNR."""
+
+    def mean(field: str) -> float | None:
+        values = [getattr(one, field) for one in scores]
+        return None if not values or None in values else float(np.mean(values))
+
+    fields = ("psnr", "bicubic_psnr", "ssim", "bicubic_ssim", "psnr_rgb_notebook")
+    return Score(name, **{field: mean(field) for field in fields})  # type: ignore[arg-type]
+
+
+def score_mean(network: ESPCN, images: ImageSet, degradation: Degradation = BENCHMARK) -> Score:
+    """Return the mean PSNR over a set.
+
+    Args:
+        network: The network.
+        images: The set.
+        degradation: How the low-resolution pictures are made.
+
+    Returns:
+        The set's mean figures, without SSIM.
+    """
+    return mean_score(
+        images.name, [scored for scored, _ in score_set(network, images, degradation)]
+    )

@@ -1,0 +1,1 @@
+"""Pure functions on pictures: colour, the shuffle, degradation, resizing, metrics."""

@@ -1,0 +1,59 @@
+"""Resizing by bicubic interpolation: MATLAB's `imresize`, and its filters as a convolution.
+
+Upscaling by r is one convolution at low resolution with r^2 filters, one for each place in the
+r x r cell of a pixel, and the periodic shuffle: what the network learns, here known beforehand.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+BICUBIC_HALO = 2  # low-resolution pixels beyond its own that an output pixel depends on
+
+
+def imresize(image: Tensor, height: int, width: int) -> Tensor:
+    """Resize `(..., h, w)` as MATLAB's `imresize` does: bicubic, antialiased when it shrinks.
+
+    PyTorch's antialiased interpolation is the same away from the border, where it leaves out what
+    MATLAB mirrors; a symmetric margin, cut off afterwards, makes them agree everywhere. Factors
+    must be whole, up or down, in both directions alike. Clips nothing, rounds nothing.
+    """
+    h, w = image.shape[-2:]
+    margin = 4 * max(h // height, 1)  # beyond the kernel's reach, and a multiple of the factor
+    padded = pad_symmetric(image, margin).reshape(1, -1, h + 2 * margin, w + 2 * margin)
+    across, down = margin * width // w, margin * height // h
+    resized = F.interpolate(
+        padded, size=(height + 2 * down, width + 2 * across), mode="bicubic", antialias=True
+    )
+    return resized[..., down : down + height, across : across + width].reshape(
+        *image.shape[:-2], height, width
+    )
+
+
+def pad_symmetric(image: Tensor, margin: int) -> Tensor:
+    """Mirror `(..., height, width)` beyond its borders, the border pixels themselves repeated."""
+    for dim in (-2, -1):
+        size = image.shape[dim]
+        at = torch.arange(-margin, size + margin, device=image.device) % (2 * size)
+        image = image.index_select(dim, torch.where(at < size, at, 2 * size - 1 - at))
+    return image
+
+
+def bicubic_filters(r: int, across: float = 0.0) -> Tensor:
+    """Give the filters, float64 `(r^2, 1, 5, 5)`, of Keys' cubic (a = -1/2), MATLAB's.
+
+    Their convolution of planes with two more pixels on each side, shuffled, is the enlarged plane.
+    `across` moves the sampling points to the right, in low-resolution pixels, up to a half: for
+    chroma that does not lie in the middle of its pixels.
+    """
+    down, right = _weights(r, 0.0), _weights(r, across)
+    return torch.einsum("ay,bx->abyx", down, right).reshape(r * r, 1, 5, 5)
+
+
+def _weights(r: int, shift: float) -> Tensor:
+    """Give the weights of five neighbours for each of the r places: `(r, 5)`."""
+    place = (torch.arange(r, dtype=torch.float64) + 0.5) / r - 0.5 + shift
+    distance = (place[:, None] - torch.arange(-BICUBIC_HALO, BICUBIC_HALO + 1)).abs()
+    near = 1.5 * distance**3 - 2.5 * distance**2 + 1
+    far = -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
+    return torch.where(distance < 1, near, torch.where(distance < 2, far, 0.0))

@@ -1,0 +1,1 @@
+"""Picture files read and written, and files that are whole or not there."""

@@ -1,0 +1,187 @@
+"""Pictures as arrays: the one reader of picture files.
+
+libvips, through pyvips, reads PNG, JPEG, TIFF, WebP, AVIF and GIF, and keeps 16 bits where
+Pillow would silently drop to 8. Pillow reads BMP and PPM, which libvips leaves out.
+"""
+
+import io
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+import pyvips
+
+# File-name endings that count as pictures when a folder is listed. What a file really is, its
+# first bytes tell. HEIC is here so that a phone's photograph is refused aloud, not skipped.
+# fmt: off
+SUFFIXES = frozenset({
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".webp",
+    ".avif", ".heic", ".heif", ".gif", ".bmp", ".ppm", ".pgm", ".pbm",
+})
+# fmt: on
+
+logging.getLogger("pyvips").setLevel(logging.ERROR)
+pyvips.block_untrusted_set(True)  # leaves out SVG, CSV, MATLAB and such, which aren't photographs
+
+MAX_PIXELS = 10**9  # a file of a few kilobytes can claim more
+
+_PNG = b"\x89P"
+_PILLOW = (b"BM", b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")  # first two bytes of BMP and PPM
+
+
+def read_picture(source: Path | bytes) -> np.ndarray:
+    """The samples of a picture, `(height, width, channels)`, uint8 or uint16, as it should be seen.
+
+    `source` is a path or a file's content. Channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA.
+    EXIF orientation is applied, palettes and 1-bit pictures become 0..255, CMYK becomes
+    sRGB. RGB in another colour space keeps its samples: a profile isn't applied. AVIF of 10 or 12
+    bits is spread to 0..65535. A grey GIF has 3 channels, because GIF knows only palettes.
+
+    Raises ValueError, with the file's name where there is one, for what isn't a picture, is
+    damaged or cut short, has several frames or pages, or has samples of another kind.
+    """
+    image = open_picture(source)
+    try:
+        samples = image.numpy()
+    except pyvips.Error as error:
+        raise _unreadable(source, error) from error
+    return samples.reshape(image.height, image.width, image.bands)
+
+
+def open_picture(source: Path | bytes) -> pyvips.Image:
+    """The picture of `read_picture`, not yet decoded: to be read once, from top to bottom."""
+    name = _name(source)
+    head = source[:2] if isinstance(source, bytes) else _first_bytes(source)
+    if not head:
+        raise ValueError(f"{name} is empty: copy or download it again")
+    if head in _PILLOW:
+        return _open_with_pillow(source)
+    try:
+        image = _open_with_vips(source)
+        if image.width * image.height > MAX_PIXELS:  # before it is turned, in memory
+            raise ValueError(
+                f"{name} says that it is {image.width} x {image.height} pixels, over "
+                f"{MAX_PIXELS // 10**6} megapixels: cut it into pieces"
+            )
+        image = _normalised(image)
+    except pyvips.Error as error:
+        raise _unreadable(source, error) from error
+    frames = image.get("n-pages") if image.get_typeof("n-pages") else 1
+    if frames > 1 or (head == _PNG and _is_animated(source)):
+        many = f"{frames} frames or pages" if frames > 1 else "many frames"
+        raise ValueError(f"{name} has {many}: save the one you want as PNG")
+    if image.format not in ("uchar", "ushort"):
+        raise ValueError(
+            f"{name} must have samples of 8 or 16 bits without sign, got {image.format}: "
+            "save it as a 16-bit PNG or TIFF"
+        )
+    if image.bands > 4:
+        raise ValueError(f"{name} must have 1 to 4 channels, got {image.bands}: save it as RGB")
+    return image
+
+
+class Rows:
+    """The rows of a picture that `open_picture` gave, to be asked for from top to bottom.
+
+    `rows(top, bottom)` gives an array `(bottom - top, width, channels)`. The next call may begin no
+    higher than this one and no lower than its end: the rows of this call are remembered for it.
+    Raises a ValueError that names `source` where the file is damaged.
+    """
+
+    def __init__(self, picture: pyvips.Image, source: Path | bytes) -> None:
+        self._region, self._source = pyvips.Region.new(picture), source
+        self._dtype = np.uint16 if picture.format == "ushort" else np.uint8
+        self._shape = (picture.width, picture.bands)
+        self._top, self._kept = 0, np.empty((0, *self._shape), self._dtype)
+
+    def __call__(self, top: int, bottom: int) -> np.ndarray:
+        """Give these rows."""
+        known = self._top + len(self._kept)
+        self._kept, self._top = self._kept[top - self._top :], top
+        if bottom > known:
+            try:
+                fetched = self._region.fetch(0, known, self._shape[0], bottom - known)
+            except pyvips.Error as error:
+                raise _unreadable(self._source, error) from error
+            new = np.frombuffer(fetched, self._dtype).reshape(-1, *self._shape)
+            self._kept = np.concatenate([self._kept, new])
+        return self._kept[: bottom - top]
+
+
+def _open_with_vips(source: Path | bytes) -> pyvips.Image:
+    # A source, because libvips takes brackets in the name of a file for options.
+    if isinstance(source, bytes):
+        opened = pyvips.Source.new_from_memory(source)
+    else:
+        opened = pyvips.Source.new_from_file(os.fsencode(source))
+    # "error" and not "truncated", which fills the missing part of a TIFF with black.
+    return pyvips.Image.new_from_source(opened, "", access="sequential", fail_on="error")
+
+
+def _normalised(image: pyvips.Image) -> pyvips.Image:
+    """`image` upright, in sRGB or grey, with 16-bit samples that use their whole range."""
+    if image.get_typeof("orientation") and image.get("orientation") > 1:
+        image = image.copy_memory().autorot()  # turning needs every row at hand
+    if image.interpretation == "cmyk":
+        depth = 16 if image.format == "ushort" else 8
+        image = image.icc_transform("srgb", embedded=True, input_profile="cmyk", depth=depth)
+    if image.format == "ushort" and image.get("vips-loader").startswith("heif"):
+        # libvips shifts 10 and 12 bits to the top and leaves zeros below: white must be 65535.
+        image = image | (image >> image.get("bits-per-sample"))
+    return image
+
+
+def _open_with_pillow(source: Path | bytes) -> pyvips.Image:
+    from PIL import Image
+
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    try:
+        with Image.open(file, formats=("BMP", "PPM")) as picture:
+            layout = picture.tile[0].args  # of a PPM: mode, highest value
+            wide = isinstance(layout, tuple) and layout[0] == "RGB" and layout[1] > 255
+            if picture.mode == "I":  # a 16-bit PGM
+                return pyvips.Image.new_from_array(np.asarray(picture).astype(np.uint16))
+            samples = np.asarray(picture.convert({"1": "L", "P": "RGB"}.get(picture.mode)))
+            across, down = picture.info.get("dpi", (25.4, 25.4))
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{_name(source)} is too large to be read: save it as PNG") from error
+    except (OSError, ValueError, SyntaxError) as error:
+        raise _unreadable(source, error) from error
+    if wide:
+        raise ValueError(f"{_name(source)} is a 16-bit PPM: save it as a 16-bit PNG or TIFF")
+    opened = pyvips.Image.new_from_array(samples)
+    return opened.copy(xres=across / 25.4, yres=down / 25.4)  # libvips counts per mm
+
+
+def _is_animated(png: Path | bytes) -> bool:
+    """Say whether a PNG is one of many frames, of which libvips sees the first alone."""
+    with io.BytesIO(png) if isinstance(png, bytes) else png.open("rb") as file:
+        file.seek(8)
+        while len(head := file.read(8)) == 8 and head[4:] not in (b"IDAT", b"IEND"):
+            if head[4:] == b"acTL":
+                return True
+            file.seek(int.from_bytes(head[:4], "big") + 4, os.SEEK_CUR)
+    return False
+
+
+def _first_bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(2)
+
+
+def _name(source: Path | bytes) -> str:
+    return "the file" if isinstance(source, bytes) else str(source)
+
+
+def _unreadable(source: Path | bytes, error: Exception) -> ValueError:
+    words = str(error).strip()
+    if "known format" in words or "cannot identify" in words:
+        remedy = "give it whole, as PNG, JPEG, TIFF, WebP, AVIF, GIF, BMP or PPM"
+        return ValueError(f"{_name(source)} is not a picture, or only part of one: {remedy}")
+    if "not been built in" in words:
+        return ValueError(f"{_name(source)} is HEIC, whose decoder is missing: convert it to PNG")
+    reason = words.splitlines()[-1].strip()
+    return ValueError(
+        f"{_name(source)} is damaged or cut short ({reason}): copy or download it again"
+    )

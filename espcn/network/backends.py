@@ -1,0 +1,158 @@
+"""What runs a network's three convolutions: PyTorch, torch.compile, ONNX Runtime or OpenVINO."""
+
+from collections.abc import Callable
+from importlib.util import find_spec
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from espcn.network.model import ACTIVATIONS, ESPCN
+from espcn.network.onnx_graph import needs, onnx_model
+
+MAX_SHAPES = 256  # that torch.compile compiles for before it gives up and runs plainly
+
+Backend = Callable[[Tensor], Tensor]
+
+
+def fastest(device: torch.device) -> str:
+    """Give the engine that measures fastest (RESULTS.md): PyTorch, given its fused convolutions."""
+    if device.type != "cpu" or _fuses():
+        return "torch"
+    if find_spec("onnx") is not None:
+        for engine, package in (("openvino", "openvino"), ("onnx", "onnxruntime")):
+            if find_spec(package) is not None:
+                return engine
+    return "torch"
+
+
+def _torch(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backend:
+    """Run PyTorch's convolutions, with the activation fused in where oneDNN does the work."""
+    network = network.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    layers = [network.conv1, network.conv2, network.conv3]
+    convolve = _fused if device.type == "cpu" and _fuses() else _plain
+
+    def run(centred: Tensor) -> Tensor:
+        flow = centred.to(dtype).contiguous(memory_format=torch.channels_last)
+        for layer in layers[:2]:
+            flow = convolve(flow, layer, network.activation)
+        return convolve(flow, layers[2], "none")
+
+    return run
+
+
+def _plain(flow: Tensor, layer: nn.Conv2d, activation: str) -> Tensor:
+    flow = F.conv2d(flow, layer.weight, layer.bias)
+    return flow if activation == "none" else ACTIVATIONS[activation](flow)
+
+
+def _fused(flow: Tensor, layer: nn.Conv2d, activation: str) -> Tensor:
+    # What torch.compile makes of a convolution and its activation, called without compiling: the
+    # activation is applied while its tile is in the cache. In PyTorch since 2.0, undocumented.
+    fused = torch.ops.mkldnn._convolution_pointwise
+    one = [1, 1]
+    return fused(flow, layer.weight, layer.bias, [0, 0], one, one, 1, activation, [], None)
+
+
+def _fuses() -> bool:
+    """Say whether this PyTorch has oneDNN's fused convolution, and it works here."""
+    layer = nn.utils.skip_init(nn.Conv2d, 1, 1, 3).requires_grad_(False)  # draws no numbers
+    try:
+        return _fused(torch.zeros(1, 1, 3, 3), layer, "tanh").shape == (1, 1, 1, 1)
+    except (RuntimeError, AttributeError, NotImplementedError):
+        return False
+
+
+def _compile(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backend:
+    """Let torch.compile fuse the layers, their weights laid out once and for all."""
+    from torch._dynamo import config as dynamo
+    from torch._inductor import config as inductor
+
+    network = network.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    class Layers(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, flow: Tensor) -> Tensor:
+            act = ACTIVATIONS[self.network.activation]
+            flow = act(self.network.conv1(flow))
+            return self.network.conv3(act(self.network.conv2(flow)))
+
+    # For each shape anew: one compiled for all shapes is slower than none.
+    compiled = torch.compile(Layers(), dynamic=False)
+
+    def run(centred: Tensor) -> Tensor:
+        flow = centred.to(dtype).contiguous(memory_format=torch.channels_last)
+        try:
+            with inductor.patch(freezing=True), dynamo.patch(recompile_limit=MAX_SHAPES):
+                return compiled(flow)
+        except Exception as error:  # of many kinds, each with pages of advice
+            reason = " ".join(str(error).split())[:150]
+            raise ValueError(
+                f"`engine` (=compile) must find a C++ compiler that works ({reason}): take "
+                "engine torch, which needs none"
+            ) from error
+
+    return run
+
+
+def _onnx(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backend:
+    _only_cpu("onnx", device)
+    if dtype != torch.float32:
+        raise ValueError("`precision` must be float32 with `engine` (=onnx): it has no bfloat16")
+    needs("onnx", "onnxruntime", reason="`engine` (=onnx)")
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(
+        onnx_model(network.float(), whole=False).SerializeToString(),
+        options,
+        providers=["CPUExecutionProvider"],
+    )
+
+    def run(centred: Tensor) -> Tensor:
+        return torch.from_numpy(session.run(None, {"luma": centred.contiguous().numpy()})[0])
+
+    return run
+
+
+def _openvino(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backend:
+    _only_cpu("openvino", device)
+    needs("onnx", "openvino", reason="`engine` (=openvino)")
+    import openvino
+
+    core = openvino.Core()
+    if dtype == torch.bfloat16 and "BF16" not in core.get_property(
+        "CPU", "OPTIMIZATION_CAPABILITIES"
+    ):
+        raise ValueError(
+            "`precision` must be float32 with `engine` (=openvino) on this processor: it has no "
+            "bfloat16"
+        )
+    model = core.read_model(onnx_model(network.float(), whole=False).SerializeToString())
+    compiled = core.compile_model(
+        model,
+        "CPU",
+        {
+            "INFERENCE_PRECISION_HINT": "bf16" if dtype == torch.bfloat16 else "f32",
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        },
+    )
+
+    def run(centred: Tensor) -> Tensor:
+        # Copied: the array is the compiled model's own, and the next call writes over it.
+        return torch.from_numpy(compiled(centred.contiguous().numpy())[0]).clone()
+
+    return run
+
+
+def _only_cpu(engine: str, device: torch.device) -> None:
+    if device.type != "cpu":
+        raise ValueError(f"`device` must be cpu with `engine` (={engine}): on a GPU take torch")
+
+
+BACKENDS = {"torch": _torch, "compile": _compile, "onnx": _onnx, "openvino": _openvino}

@@ -1,0 +1,33 @@
+"""The device that a network runs on: its name, and what it is fast at."""
+
+import platform
+from pathlib import Path
+
+import torch
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Say whether the device multiplies bfloat16 matrices faster than float32 ones."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+
+
+def torch_device(name: str) -> torch.device:
+    """Give the device of a name, auto for the GPU where there is one."""
+    there = torch.cuda.is_available()
+    if name == "auto":
+        name = "cuda" if there else "cpu"
+    if name not in ("cpu", "cuda") or (name == "cuda" and not there):
+        raise ValueError(f"`device` (={name}) must be auto, cpu, or cuda where there is a GPU")
+    return torch.device(name)
+
+
+def device_name(device: torch.device) -> str:
+    """Return the model name of a GPU, or of the processor."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor() or platform.machine()} (cpu)"

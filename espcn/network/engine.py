@@ -1,0 +1,82 @@
+"""A network made ready to run: its three convolutions by PyTorch, ONNX Runtime or OpenVINO.
+
+All engines see the same thing, grey levels less 115, and give the same, to the precision asked
+for. bfloat16 has 8 significant bits: 0..1 rounded to them is off by up to half a grey level, while
+whole grey levels are exact, and those near the middle of the range, on the way out, nearly so. The
+weights are rounded with care, by `round_weights`.
+"""
+
+import copy
+import threading
+
+import torch
+from torch import Tensor
+
+from espcn import checks
+from espcn.network.backends import BACKENDS, fastest
+from espcn.network.device import multiplies_bfloat16, torch_device
+from espcn.network.model import ESPCN
+from espcn.network.rounding import round_weights
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+CENTER = 115.0  # grey levels: about the middle of a picture's luma
+# Low-resolution pixels that run at a time: what lies between the layers, 64 numbers each, should be
+# near the caches, and below the 32 MiB from which on memory is asked of the system each time anew.
+TILE = {"float32": 100_000, "bfloat16": 240_000}
+
+
+class Engine:
+    """A luma network ready to run on one device.
+
+    `engine` is torch, compile, onnx or openvino, `precision` float32 or bfloat16, `device` cpu or
+    cuda, each auto by default: bfloat16 where the processor multiplies matrices in it. Raises a
+    ValueError for what the machine can't run.
+    """
+
+    def __init__(
+        self,
+        network: ESPCN,
+        engine: str = "auto",
+        precision: str = "auto",
+        device: str = "auto",
+    ) -> None:
+        checks.choice("engine", engine, ("auto", *BACKENDS))
+        checks.choice("precision", precision, ("auto", *PRECISIONS))
+        if network.channels != 1 or not network.halo:
+            raise ValueError(
+                f"`channels` (={network.channels}) and `padding` (={network.padding}) of the "
+                "network must be 1 and replicate: train one so to upscale with it"
+            )
+        self.r = network.r
+        if device == "auto" and engine in ("onnx", "openvino"):
+            device = "cpu"
+        self.device = torch_device(device)
+        self.name = fastest(self.device) if engine == "auto" else engine
+        self.precision = precision
+        if precision == "auto":
+            quick = self.name != "onnx" and multiplies_bfloat16(self.device)
+            self.precision = "bfloat16" if quick else "float32"
+        self.tile = TILE[self.precision]
+        # In float64, so that folding rounds but once.
+        levels = copy.deepcopy(network).cpu().double().folded(CENTER / 255, 255.0)
+        levels.requires_grad_(False).eval()
+        if self.precision != "float32":
+            levels = round_weights(levels, PRECISIONS[self.precision])
+        self._run = BACKENDS[self.name](levels, PRECISIONS[self.precision], self.device)
+        self._lock = threading.Lock()  # one at a time has all cores, and none waits on another
+
+    def __str__(self) -> str:
+        """Name what runs: "torch, bfloat16, 2 threads"."""
+        where = f"{torch.get_num_threads()} threads" if self.device.type == "cpu" else "GPU"
+        return f"{self.name}, {self.precision}, {where}"
+
+    def __call__(self, context: Tensor) -> Tensor:
+        """Give the network's output before the shuffle, `(batch, r^2, height, width)`, float32.
+
+        `context` is luma with 4 more pixels on each side, `(batch, 1, height + 8, width + 8)`.
+        Both are in grey levels, 0..255; in bfloat16 those going in should be whole, and what comes
+        out is neither rounded nor clipped.
+        """
+        with self._lock, torch.inference_mode():
+            centred = context.to(self.device, torch.float32) - CENTER
+            return self._run(centred).float().add_(CENTER)

@@ -1,0 +1,118 @@
+"""The network: three convolutions at low resolution and a periodic shuffle.
+
+Shi et al. 2016, section 2 and 3.2: (f1, n1) = (5, 64), (f2, n2) = (3, 32), f3 = 3, tanh, no
+activation on the last layer.
+"""
+
+import copy
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from espcn import checks
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "relu": torch.relu}
+SETTINGS = ("r", "channels", "activation", "padding", "center", "gain")
+PADDINGS = ("replicate", "zeros")
+HALO = 4  # low-resolution pixels that an output pixel looks at beyond its own: 2 + 1 + 1
+
+
+class ESPCN(nn.Module):
+    """The efficient sub-pixel convolutional network.
+
+    `r` is the upscaling factor, `channels` 1 for luma or 3 for RGB, `activation` tanh or relu.
+
+    `padding` says what lies beyond a picture's border. `replicate` repeats the border pixels
+    once and convolves without padding. `zeros` pads every layer with zeros, as the notebook and
+    most ports do; that hurts every pixel within 4 low-resolution pixels of the border.
+
+    The picture, 0..1, enters the first layer as `gain (x - center)` and leaves the last one by the
+    inverse. This changes how the network learns, not what it is: `fold` gives the same function
+    with `center` 0 and `gain` 1, the paper's own.
+    """
+
+    def __init__(
+        self,
+        r: int = 3,
+        channels: int = 1,
+        activation: str = "tanh",
+        padding: str = "replicate",
+        center: float = 0.45,
+        gain: float = 5.0,
+    ) -> None:
+        super().__init__()
+        checks.integer("r", r, 2, "take 2, 3 or 4")
+        if channels not in (1, 3):
+            raise ValueError(f"`channels` (={channels}) must be 1 (luma) or 3 (RGB)")
+        checks.choice("activation", activation, ACTIVATIONS)
+        checks.choice("padding", padding, PADDINGS)
+        if not isinstance(gain, int | float) or not 0 < gain < math.inf:
+            raise ValueError(f"`gain` (={gain}) must be above 0: 1 leaves the picture as it is")
+        if not isinstance(center, int | float) or not math.isfinite(center):
+            raise ValueError(
+                f"`center` (={center}) must be a number: 0 leaves the picture as it is"
+            )
+        self.r, self.channels, self.activation, self.padding = r, channels, activation, padding
+        self.center, self.gain = center, gain
+        self.conv1 = nn.Conv2d(channels, 64, 5)
+        self.conv2 = nn.Conv2d(64, 32, 3)
+        self.conv3 = nn.Conv2d(32, channels * r * r, 3)
+        for layer in (self.conv1, self.conv2, self.conv3):
+            nn.init.xavier_uniform_(layer.weight)  # suits tanh, about linear near zero
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments by name, as plain values."""
+        return {name: getattr(self, name) for name in SETTINGS}
+
+    @property
+    def halo(self) -> int:
+        """Low-resolution pixels of context that `preshuffled` wants on each side of a patch."""
+        return HALO if self.padding == "replicate" else 0
+
+    def forward(self, picture: Tensor) -> Tensor:
+        """Upscale `(batch, channels, height, width)`, 0..1, to r times the height and width."""
+        if self.halo:
+            picture = F.pad(picture, [self.halo] * 4, mode="replicate")
+        return F.pixel_shuffle(self.preshuffled(picture), self.r)
+
+    def preshuffled(self, patch: Tensor) -> Tensor:
+        """Give the output before the shuffle, `(batch, channels r^2, height, width)`.
+
+        `patch` is `(batch, channels, height + 2 halo, width + 2 halo)`, 0..1: with its context
+        around it where the network does not pad.
+        """
+        act, inner = ACTIVATIONS[self.activation], 0 if self.halo else 1
+        if not self.halo:
+            # Zeros of the picture itself, not of the shifted one, as a plain port pads: so the
+            # shift folds away exactly here too.
+            patch = F.pad(patch, [2] * 4)
+        hidden = act(self.conv1((patch - self.center) * self.gain))
+        hidden = act(F.conv2d(hidden, self.conv2.weight, self.conv2.bias, padding=inner))
+        output = F.conv2d(hidden, self.conv3.weight, self.conv3.bias, padding=inner)
+        return output / self.gain + self.center
+
+    @torch.no_grad()
+    def folded(self, center: float = 0.0, gain: float = 1.0) -> "ESPCN":
+        """Give the same function with another `center` and `gain`; by default the paper's own.
+
+        That is three plain convolutions. With `center` 115 / 255 and `gain` 255 they take and give
+        grey levels, less 115.
+        """
+        folded = copy.deepcopy(self)
+        folded.center, folded.gain = center, gain
+        first, last = folded.conv1, folded.conv3
+        assert first.bias is not None
+        assert last.bias is not None
+        # What the first layer sees stays: g (x - c) = g/g' g' (x - c') + g (c' - c). So does y.
+        first.bias.add_(self.gain * (center - self.center) * first.weight.sum((1, 2, 3)))
+        first.weight.mul_(self.gain / gain)
+        last.weight.mul_(gain / self.gain)
+        last.bias.mul_(gain / self.gain).add_(gain * (self.center - center))
+        return folded

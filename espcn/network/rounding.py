@@ -1,0 +1,66 @@
+"""Weights rounded to few bits so that the network's output changes least.
+
+Each weight rounded to its own nearest value costs 0.01 to 0.05 dB in bfloat16. Instead weights are
+rounded one after another, and those still to come make up for the error so far, as far as the
+layer's inputs go together (optimal brain quantisation, in the order of GPTQ: Frantar et al. 2022).
+In natural pictures they go together very much. Noise with their spectrum shows how, so that no
+picture is needed.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from espcn.network.model import ACTIVATIONS, ESPCN
+
+SPREAD = 50.0  # grey levels: the standard deviation of a picture's luma
+SIZE, COUNT = 64, 4  # of the pictures of noise
+DAMPING = 1e-4  # of the mean square of a layer's inputs: how far what was seen is trusted
+
+
+@torch.no_grad()
+def round_weights(network: ESPCN, dtype: torch.dtype) -> ESPCN:
+    """Give a network like this one whose weights are all numbers of `dtype`.
+
+    It takes grey levels about 0 (`center` the middle, `gain` 255) and is in float64.
+    """
+    rounded = network.folded(network.center, network.gain)
+    flow = _noise()
+    layers = (rounded.conv1, rounded.conv2, rounded.conv3)
+    for layer in layers:
+        assert layer.bias is not None
+        count, *_ = layer.weight.shape
+        seen = F.unfold(flow, layer.kernel_size).transpose(1, 2).flatten(0, 1)
+        exact = layer.weight.reshape(count, -1).clone()
+        kept = _round_in_turn(exact, seen, dtype)
+        layer.weight.copy_(kept.view_as(layer.weight))
+        layer.bias.add_((exact - kept) @ seen.mean(0))
+        flow = F.conv2d(flow, layer.weight, layer.bias)
+        if layer is not layers[-1]:
+            flow = ACTIVATIONS[network.activation](flow).to(dtype).double()
+    return rounded
+
+
+def _round_in_turn(weights: Tensor, seen: Tensor, dtype: torch.dtype) -> Tensor:
+    """Round `(filters, inputs)`, given examples `(any number, inputs)` of the inputs."""
+    together = seen.T @ seen / len(seen)
+    together += DAMPING * together.diagonal().mean() * torch.eye(len(together))
+    # Row k says how the weights after k make up for an error in k.
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(together))
+    amends = torch.linalg.cholesky(inverse, upper=True)
+    rest, kept = weights.clone(), torch.empty_like(weights)
+    for k in range(weights.shape[1]):
+        kept[:, k] = rest[:, k].to(dtype).double()
+        error = (rest[:, k] - kept[:, k]) / amends[k, k]
+        rest[:, k:] -= torch.outer(error, amends[k, k:])
+    return kept
+
+
+def _noise() -> Tensor:
+    """Give pictures whose amplitude falls as 1 / frequency, as in nature: grey levels about 0."""
+    generator = torch.Generator().manual_seed(0)
+    white = torch.randn(COUNT, 1, SIZE, SIZE, generator=generator, dtype=torch.float64)
+    along = torch.fft.fftfreq(SIZE, dtype=torch.float64)
+    frequency = torch.hypot(along[:, None], along[None, :]).clamp_min(1 / SIZE)
+    pink = torch.fft.ifft2(torch.fft.fft2(white) / frequency).real
+    return (SPREAD * pink / pink.std()).round().clamp(-128, 127)

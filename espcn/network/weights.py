@@ -1,0 +1,192 @@
+"""Checkpoints and weights: read without running anything that they name, or needing Lightning.
+
+Checkpoints are Lightning's, one for each run. Weights are folded networks as safetensors, each with
+its provenance; the shipped ones, one file for each factor, are such files.
+"""
+
+import copy
+import json
+import pickle
+import pickletools
+import warnings
+import zipfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+
+from espcn.imaging.degradation import Degradation
+from espcn.io.atomic import atomic_write
+from espcn.network.model import ESPCN
+
+_KINDS = {
+    "r": int,
+    "channels": int,
+    "activation": str,
+    "padding": str,
+    "center": float,
+    "gain": float,
+}
+SHIPPED = Path(__file__).parent / "pretrained"
+MAX_FACTOR = 64  # a file of a few kilobytes can claim more, and a network so large fills the memory
+
+# What a checkpoint's pickle may call: PyTorch allows more, `bytearray` of any length among it.
+_CALLED = ("collections OrderedDict", "torch._utils _rebuild_tensor_v2")
+
+
+class Trained(NamedTuple):
+    """A network read from a file, and what the file says of it.
+
+    Attributes:
+        network: The network, in evaluation mode, on the CPU.
+        degradation: What it was trained to undo.
+        path: The file that it was read from.
+        metadata: What a safetensors file says of itself, as text by name; empty for a checkpoint.
+    """
+
+    network: ESPCN
+    degradation: Degradation
+    path: Path
+    metadata: dict[str, str]
+
+
+def load(r: int | None = None, ckpt: str | Path | None = None) -> Trained:
+    """Load a network: the one at `ckpt`, or else the shipped one for a factor.
+
+    Only tensors and plain values are read: loading runs no code from the file.
+
+    Args:
+        r: Factor 2, 3 or 4 (default 3) of the shipped weights; with `ckpt`, the factor that it must
+            have.
+        ckpt: A .ckpt of a run, a .safetensors file, or a run's directory, which stands for its
+            best.ckpt.
+
+    Returns:
+        The network with what its file says of it.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: There are no shipped weights for `r`, the factor of `ckpt` is not `r`, or the
+            file is not one of this program's.
+    """
+    path = shipped(3 if r is None else r) if ckpt is None else Path(str(ckpt))
+    if path.is_dir():
+        path = path / "best.ckpt"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"`ckpt` (={path}) must be an existing file: a run leaves best.ckpt in its directory"
+        )
+    read = _read_weights if path.suffix == ".safetensors" else _read_checkpoint
+    try:
+        settings, weights, metadata = read(path)
+        options = {name: kind(settings[name]) for name, kind in _KINDS.items()}
+        if options["r"] > MAX_FACTOR:
+            raise ValueError(f"its `r` (={options['r']}) must be at most {MAX_FACTOR}")
+        degradation = Degradation.from_settings(settings)
+        network = ESPCN(**options)
+        network.load_state_dict(weights)
+    except Exception as error:  # a file from a stranger can fail in any way
+        raise ValueError(
+            f"`ckpt` (={path}) must be a checkpoint that train.py wrote, or weights made from one, "
+            f"but could not be read as such: {reason(error)}"
+        ) from error
+    if r not in (None, network.r):
+        raise ValueError(
+            f"`r` (={r}) must be the factor of `ckpt` ({network.r}): leave it out, or give the "
+            "checkpoint of another factor"
+        )
+    return Trained(network.eval(), degradation, path, metadata)
+
+
+def factors() -> list[int]:
+    """Give the factors that there are shipped weights for."""
+    return sorted(int(path.stem.removeprefix("espcn_x")) for path in SHIPPED.glob("*.safetensors"))
+
+
+def shipped(r: int) -> Path:
+    """Give the file of the shipped weights for a factor; a ValueError if there are none."""
+    if r not in factors():
+        there = ", ".join(map(str, factors()))
+        raise ValueError(
+            f"`r` (={r}) must be a factor that there are weights for ({there}): take one of them, "
+            f"or train your own with `python train.py r={r}` and give `ckpt`"
+        )
+    return SHIPPED / f"espcn_x{r}.safetensors"
+
+
+def save_weights(
+    network: ESPCN, path: Path, degradation: Degradation, provenance: dict[str, str]
+) -> None:
+    """Write a network, folded, as float32 safetensors.
+
+    The metadata, all text, hold what is needed to build the network again and its provenance.
+
+    Args:
+        network: The network; `center` and `gain` are folded into its weights.
+        path: The file to write.
+        degradation: What the network was trained to undo.
+        provenance: Text by name, say the command that trained it.
+    """
+    kept = ("r", "channels", "activation", "padding")
+    about = {name: str(getattr(network, name)) for name in kept}
+    about |= {k: v if isinstance(v, str) else json.dumps(v) for k, v in asdict(degradation).items()}
+    # In float64, so that folding rounds but once.
+    folded = copy.deepcopy(network).double().folded().float()
+    tensors = {name: value.contiguous() for name, value in folded.state_dict().items()}
+    with atomic_write(path) as part:
+        part.write_bytes(save(tensors, about | provenance))
+
+
+def check_archive(path: Path) -> None:
+    """Raise an error if a checkpoint would unpack to more than it is, or call more than it needs.
+
+    Its pickle may call what makes tensors and dictionaries: in all else there is nothing of ours.
+    """
+    with zipfile.ZipFile(path) as archive:
+        parts = archive.infolist()
+        if sum(part.file_size for part in parts) > path.stat().st_size:
+            raise ValueError("it is compressed, which PyTorch's are not")
+        for part in parts:
+            if not part.filename.lower().endswith("data.pkl"):
+                continue
+            for code, named, _ in pickletools.genops(archive.read(part)):
+                name = str(named)
+                storage = name.startswith("torch ") and name.endswith("Storage")
+                if code.name == "GLOBAL" and not storage and name not in _CALLED:
+                    raise pickle.UnpicklingError(name)
+
+
+def reason(error: Exception) -> str:
+    """Say in a line why a checkpoint could not be read."""
+    # What PyTorch says of a refused pickle is the advice to run it.
+    if isinstance(error, pickle.UnpicklingError):
+        return "it holds more than plain values"
+    if isinstance(error, KeyError):
+        return f"it does not say {error}"
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:
+    """Return the settings and the network's weights of a Lightning checkpoint, and no metadata."""
+    check_archive(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of old formats, which are refused in any case
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    return content["hyper_parameters"], _network_weights(content["state_dict"]), {}
+
+
+def _read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:
+    """Return settings, weights and metadata of a safetensors file, whose network is folded."""
+    with safe_open(path, framework="pt") as file:
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, no dict
+        metadata = file.metadata() or {}
+    return metadata | {"center": 0, "gain": 1}, weights, metadata
+
+
+def _network_weights(state: dict[str, Any]) -> dict[str, Any]:
+    """Give the network's part of a task's state."""
+    prefix = "network."
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}

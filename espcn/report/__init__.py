@@ -1,0 +1,1 @@
+"""Tables, plots and versions: what results are reported with."""

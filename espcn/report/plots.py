@@ -1,0 +1,120 @@
+"""Plots of runs and sweeps: know numbers, not networks.
+
+Each is written as a PNG; nothing opens on a screen.
+"""
+
+import math
+import statistics
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from espcn.io.atomic import atomic_write
+
+
+def save_figure(figure: Any, path: Path) -> None:
+    """Write a matplotlib figure as PNG and let go of it."""
+    with atomic_write(path) as part:
+        figure.savefig(part, dpi=120, bbox_inches="tight", format="png")
+
+
+def new_figure(width: float, height: float, columns: int = 1) -> tuple[Any, Any]:
+    """Give a matplotlib figure of so many inches and its axes, an array if there are `columns`."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(1, columns)
+
+
+def plot_losses(
+    rows: Sequence[dict[str, Any]], path: Path, title: str, mark_drops: bool = True
+) -> None:
+    """Draw the losses over the epochs, rows as `History`'s, with a line where the rate dropped."""
+    figure, axes = new_figure(7, 4.2)
+    epochs = [row["epoch"] for row in rows]
+    for name, label in (("train_loss", "training"), ("val_loss", "validation")):
+        losses = [float("nan") if row[name] is None else row[name] for row in rows]
+        values = [loss if math.isfinite(loss) else float("nan") for loss in losses]
+        if any(math.isfinite(value) for value in values):
+            axes.plot(epochs, values, label=label, linewidth=1.2)
+    drops = [
+        (after["epoch"], after["lr"])
+        for before, after in pairwise(rows)
+        if mark_drops and after["lr"] < before["lr"]
+    ]
+    for epoch, rate in drops:
+        axes.axvline(epoch - 0.5, color="grey", linestyle="--", linewidth=0.8)
+        axes.annotate(
+            f"rate {rate:.0e}",
+            (epoch - 0.5, 0.98),
+            xycoords=("data", "axes fraction"),
+            rotation=90,
+            va="top",
+            ha="right",
+            fontsize=8,
+            color="grey",
+        )
+    scale = "log" if axes.lines else "linear"
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.set(xlabel="epoch", ylabel="mean squared error (0..1)", yscale=scale, title=title)
+    if axes.lines:
+        axes.legend()
+    axes.grid(alpha=0.3)
+    save_figure(figure, path)
+
+
+def plot_sweep(
+    rows: Sequence[dict[str, Any]], setting: str, others: Sequence[str], path: Path
+) -> None:
+    """Draw `val_psnr` against a swept number, a line per choice of the others."""
+    points = [
+        (", ".join(f"{name}={row.get(name)}" for name in others), row[setting], row["val_psnr"])
+        for row in rows
+    ]
+    measure = "validation PSNR (dB, luma)"
+    plot_comparison({measure: points}, setting, path, f"PSNR against {setting}")
+
+
+def plot_comparison(
+    panels: dict[str, list[tuple[str, Any, float]]],
+    setting: str,
+    path: Path,
+    title: str,
+    span: float | None = None,
+) -> None:
+    """Draw what a setting does: a panel for each measure, a line for each series of points.
+
+    `panels` maps a measure ("validation PSNR (dB)") to its points `(series, value, figure)`, one
+    for each fold or seed. All are shown, faintly, and their means; these joined where values are
+    numbers. With `span`, only figures of at most so much below the best.
+    """
+    figure, axes = new_figure(max(7, 5.2 * len(panels)), 4.2, len(panels))
+    panel_axes = [axes] if len(panels) == 1 else list(axes)
+    for axis, (measure, points) in zip(panel_axes, panels.items(), strict=True):
+        values = list(dict.fromkeys(value for _, value, _ in points))
+        numbers = all(isinstance(value, int | float) for value in values)
+        place = {v: float(v) if numbers else float(i) for i, v in enumerate(values)}
+        for index, series in enumerate(dict.fromkeys(name for name, _, _ in points)):
+            own = [(place[value], psnr) for name, value, psnr in points if name == series]
+            at = sorted({x for x, _ in own})
+            means = [statistics.mean(psnr for x, psnr in own if x == one) for one in at]
+            style = {"color": f"C{index}", "linestyle": "-" if numbers else "none"}
+            axis.scatter(*zip(*own, strict=True), color=style["color"], alpha=0.35, s=14)
+            axis.plot(at, means, marker="o", label=series or None, linewidth=1.3, **style)
+        if not numbers:
+            axis.set_xticks(list(place.values()), [str(value) for value in place])
+            axis.set_xlim(-0.5, len(place) - 0.5)
+        elif values and min(values) > 0 and max(values) / min(values) >= 8:
+            axis.set_xscale("log")
+            axis.set_xticks(list(place.values()), [f"{value:g}" for value in place])
+            axis.minorticks_off()
+        if span is not None:
+            best = max(psnr for _, _, psnr in points)
+            axis.set_ylim(best - span, best + span / 20)
+        axis.set(xlabel=setting, ylabel=measure)
+        axis.grid(alpha=0.3)
+        if any(name for name, _, _ in points):
+            axis.legend(fontsize=8)
+    figure.suptitle(title, fontsize=11)
+    save_figure(figure, path)

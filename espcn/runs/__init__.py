@@ -1,0 +1,1 @@
+"""A run's directory and identity, how it was launched, and sweeps of runs."""

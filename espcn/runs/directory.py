@@ -1,0 +1,171 @@
+"""A run's directory: its name, its stored configuration, its commands, its result.
+
+Reads and writes plain files only, and needs neither torch nor Lightning.
+"""
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
+
+from espcn.io.atomic import write_text
+from espcn.runs.identity import completed, digest, identity, plain_settings, upgraded
+from espcn.runs.launch import rank, run_directory
+
+CONFIG, RESULT, COMMAND = "config.yaml", "result.json", "command.txt"
+LOCK = ".lock"  # held by the process that is at work in the directory
+LENGTHS = ("max_epochs", "max_time", "patience")  # what a resumed run may be given anew
+
+
+def read_config(directory: Path) -> dict[str, Any] | None:
+    """Return the configuration stored in a run's directory.
+
+    Args:
+        directory: The run's directory.
+
+    Returns:
+        Plain settings as they would be stored now; None if the directory holds no run.
+    """
+    path = directory / CONFIG
+    if not path.is_file():
+        return None
+    stored = OmegaConf.to_container(OmegaConf.load(path))
+    return upgraded(stored)  # type: ignore[arg-type]
+
+
+def read_result(directory: Path) -> dict[str, Any] | None:
+    """Return a run's result.
+
+    Args:
+        directory: The run's directory.
+
+    Returns:
+        The content of its result.json; None if there is none yet, or it is damaged.
+    """
+    try:
+        return json.loads((directory / RESULT).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def store_config(settings: dict[str, Any], directory: Path) -> None:
+    """Write a run's configuration into its directory.
+
+    Args:
+        settings: Plain settings.
+        directory: The run's directory; created if missing.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    write_text(directory / CONFIG, OmegaConf.to_yaml(OmegaConf.create(settings)))
+
+
+def record_command(directory: Path, command: str | None) -> str | None:
+    """Record the command that starts or resumes a run, one a line.
+
+    Args:
+        directory: The run's directory.
+        command: The command; None, or one that is recorded already, adds nothing.
+
+    Returns:
+        The commands that reproduce the run, joined by `&&`; None if there are none.
+    """
+    path = directory / COMMAND
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    if command is not None and command not in lines:
+        lines.append(command)
+        write_text(path, "\n".join(lines) + "\n")
+    return " && ".join(lines) or None
+
+
+def settings_of(config: DictConfig, directory: Path, overrides: Sequence[str]) -> dict[str, Any]:
+    """Return the settings of the run in a directory.
+
+    A new directory takes those of `config` and stores them. One that holds a run keeps its own:
+    with `resume`, only LENGTHS and the trainer may change, and are stored once training resumes;
+    without, the settings must be the same.
+
+    Args:
+        config: The configuration that Hydra composed.
+        directory: The run's directory.
+        overrides: What the command line changes, say `max_epochs=40`.
+
+    Returns:
+        Plain settings.
+
+    Raises:
+        ValueError: `resume` names no run, or the settings are not those of the run there.
+    """
+    settings, stored = plain_settings(config), read_config(directory)
+    if config.resume is not None:
+        if stored is None:
+            raise ValueError(
+                f"`resume` (={config.resume}) must be the directory of a run, which holds a "
+                f"{CONFIG}: this one has none"
+            )
+        settings = completed(stored) | _changes(settings, overrides)
+    elif stored is not None and identity(stored) != identity(settings):
+        raise ValueError(
+            f"the directory {directory} must be a new one or that of a run with the same settings, "
+            "but holds another run: take another, or go on with that run by resume=DIR"
+        )
+    if stored is None and rank() == 0:
+        store_config(settings, directory)
+    return settings
+
+
+def _changes(settings: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    names = [override.partition("=")[0].lstrip("+~") for override in overrides]
+    wrong = [n for n in names if n not in (*LENGTHS, "resume") and n.split(".")[0] != "trainer"]
+    if wrong:
+        raise ValueError(
+            f"`{wrong[0]}` must not be given together with `resume`: a resumed run keeps its "
+            f"settings but for {', '.join(LENGTHS)} and trainer; start a new run instead"
+        )
+    return {n.split(".")[0]: settings[n.split(".")[0]] for n in names if n != "resume"}
+
+
+def job_name(*, _root_: DictConfig) -> str:
+    """Name a sweep's job: as the job there with the same identity, else by its identity.
+
+    A number would name another job as soon as a value is added to the sweep.
+
+    Args:
+        _root_: The configuration of the job, with Hydra's own part.
+
+    Returns:
+        The name of its folder within the sweep's directory.
+    """
+    settings, sweep = plain_settings(_root_), Path(str(_root_.hydra.sweep.dir))
+    own = identity(settings)
+    name = digest(own)
+    if _is_job(sweep / name / CONFIG, own):
+        return name
+    for path in sorted(sweep.glob(f"*/{CONFIG}")):
+        if _is_job(path, own):
+            return path.parent.name
+    # Where a default has changed since, another job may have this name.
+    return digest(settings) if (sweep / name / CONFIG).is_file() else name
+
+
+def _is_job(path: Path, own: dict[str, Any]) -> bool:
+    try:
+        return path.is_file() and _stored_identity(path.parent, path.stat().st_mtime_ns) == own
+    except (OSError, ValueError, YAMLError):  # damaged: gathering the sweep will say so
+        return False
+
+
+@cache
+def _stored_identity(directory: Path, modified: int) -> dict[str, Any]:
+    return identity(read_config(directory) or {})
+
+
+def register_resolvers() -> None:
+    """Register with OmegaConf what the configurations call to name directories."""
+    OmegaConf.register_new_resolver("job_name", job_name, replace=True)
+    # Cached: a sweep's jobs ask too, and a second later the name would be another.
+    OmegaConf.register_new_resolver("run_directory", run_directory, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("first", lambda a, b: b if a is None else a, replace=True)

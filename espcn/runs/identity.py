@@ -1,0 +1,155 @@
+"""What makes a run the same run: its settings as plain values, and those that differ from defaults.
+
+A setting that is added later, or code that moves, must not make another run of a finished one. So
+a run's identity leaves out the settings at their defaults, and no setting names an import path.
+"""
+
+import hashlib
+import json
+from functools import lru_cache
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+CONFIG_NAME = "train"
+GROUPS = ("data", "optim", "trainer")  # whose choice is a setting too
+
+
+def plain_settings(config: DictConfig) -> dict[str, Any]:
+    """Return a composed configuration as plain values, without Hydra's own part and `resume`.
+
+    Args:
+        config: The configuration that Hydra composed.
+
+    Returns:
+        The settings by name, interpolations resolved. Whole numbers are ints: `blur=0` and
+        `blur=0.0` are one setting.
+    """
+    settings = {
+        name: OmegaConf.to_container(config[name], resolve=True)
+        if OmegaConf.is_config(config[name])
+        else config[name]
+        for name in config
+        if name not in ("hydra", "resume")
+    }
+    return _whole_numbers(settings)
+
+
+def upgraded(stored: dict[str, Any]) -> dict[str, Any]:
+    """Return a stored configuration with its optimiser by name, where it was an import path.
+
+    Args:
+        stored: A configuration, of any age.
+
+    Returns:
+        The same, as it would be stored now.
+    """
+    optim = stored.get("optim")
+    if not isinstance(optim, dict) or "_target_" not in optim:
+        return stored
+    kept = {name: value for name, value in optim.items() if name != "_target_"}
+    name = str(optim["_target_"]).rpartition(".")[2].lower()
+    return stored | {"optim": kept | {"name": name}}
+
+
+def completed(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings in which what an older version did not have yet has its default.
+
+    Args:
+        settings: Plain settings, perhaps stored by an older version.
+
+    Returns:
+        All settings.
+    """
+    return _merged(_defaults(*(_choice(settings, group) for group in GROUPS)), settings)
+
+
+def identity(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return what makes a run another run than the default one.
+
+    Args:
+        settings: Plain settings, perhaps stored by an older version.
+
+    Returns:
+        The choice of each group, and the settings that differ from the defaults, by dotted name.
+    """
+    choices = {group: _choice(settings, group) for group in GROUPS}
+    defaults = flatten(_defaults(*choices.values()))
+    absent = object()
+    changed = {k: v for k, v in flatten(settings).items() if defaults.get(k, absent) != v}
+    return choices | changed
+
+
+def digest(content: dict[str, Any]) -> str:
+    """Return a short digest of a mapping of plain values.
+
+    Args:
+        content: Any mapping that JSON can hold; the order of its keys does not matter.
+
+    Returns:
+        Ten hexadecimal digits.
+    """
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def flatten(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings under dotted names, `data.patch`, and groups' choices under their own.
+
+    Args:
+        settings: Nested settings.
+
+    Returns:
+        Flat ones: `optim: {name: sgd, momentum: 0.9}` becomes `optim: sgd` and
+        `optim.momentum: 0.9`.
+    """
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if not isinstance(value, dict):
+            flat[name] = value
+            continue
+        for inner, content in flatten(value).items():
+            flat[name if inner == "name" else f"{name}.{inner}"] = content
+    return flat
+
+
+def _choice(settings: dict[str, Any], group: str) -> str | None:
+    chosen = settings.get(group)
+    return chosen.get("name") if isinstance(chosen, dict) else None
+
+
+def _defaults(*choices: str | None) -> dict[str, Any]:
+    """Return the settings of a run with these choices of GROUPS and nothing else changed.
+
+    Empty where there is no configuration to ask: outside Hydra, or for a choice that is not in it.
+    """
+    return _composed(*choices) if GlobalHydra.instance().is_initialized() else {}
+
+
+@lru_cache
+def _composed(*choices: str | None) -> dict[str, Any]:
+    overrides = [f"{group}={choice}" for group, choice in zip(GROUPS, choices, strict=True)]
+    loader = GlobalHydra.instance().config_loader()
+    try:
+        return plain_settings(loader.load_configuration(CONFIG_NAME, overrides, RunMode.RUN))
+    except HydraException:
+        return {}
+
+
+def _merged(defaults: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(defaults)
+    for name, value in settings.items():
+        both = isinstance(value, dict) and isinstance(merged.get(name), dict)
+        merged[name] = _merged(merged[name], value) if both else value
+    return merged
+
+
+def _whole_numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _whole_numbers(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_whole_numbers(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,0 +1,1 @@
+"""Training: the job, the LightningModule, the optimiser, the Trainer and its callbacks."""

@@ -1,0 +1,207 @@
+"""All callbacks of a run: its history, its checkpoints, its progress bar, its processes."""
+
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch.distributed as dist
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import Checkpoint as BaseCheckpoint
+from tqdm import tqdm
+
+from espcn.interrupts import STOPS
+from espcn.io.atomic import write_csv
+
+SHOWN = ("train_loss", "val_loss", "lr")
+
+
+class History(Callback):
+    """Keeps a row an epoch: `epoch` (from 1), `step`, `train_loss`, `val_loss`, `lr`, `seconds`.
+
+    The rows go into `epochs.csv` in `directory` and into the checkpoint, so that a resumed run has
+    those of the time before; `seconds` counts the training of all its parts.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "epochs.csv"
+        self.rows: list[dict[str, Any]] = []
+        self.fingerprint: str | None = None  # of the data, which must not change under a run
+        self.goes_on = False  # whether there is a checkpoint to go on from
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock from where the last part of the run stopped."""
+        self.started = time.monotonic() - (self.rows[-1]["seconds"] if self.rows else 0.0)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note the rate that the epoch begins with."""
+        self.rate = trainer.optimizers[0].param_groups[0]["lr"]
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Add the epoch's row, with the rate that it began with."""
+        metrics = trainer.callback_metrics
+        row = {
+            "epoch": trainer.current_epoch + 1,
+            "step": trainer.global_step,
+            "train_loss": float(metrics["train_loss"]),
+            "val_loss": float(metrics["val_loss"]) if "val_loss" in metrics else None,
+            "lr": self.rate,
+            "seconds": round(time.monotonic() - self.started, 3),
+        }
+        self.rows.append(row)
+        if trainer.is_global_zero:
+            write_csv(self.path, self.rows)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give the rows and the data's fingerprint, for the checkpoint."""
+        return {"rows": self.rows, "fingerprint": self.fingerprint}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the rows from a checkpoint; a ValueError if it was trained on other data."""
+        if state_dict["fingerprint"] != self.fingerprint:
+            raise ValueError(
+                "`data` must be the images that the run began with (fingerprint "
+                f"{state_dict['fingerprint']}), but these are others ({self.fingerprint}): give it "
+                "back its images, or start a new run"
+            )
+        self.rows = list(state_dict["rows"])
+
+    def best(self) -> dict[str, Any] | None:
+        """Give the row of the epoch whose weights are the best: the last, if none is judged."""
+        judged = [row for row in self.rows if row["val_loss"] is not None]
+        if judged:
+            return min(
+                judged, key=lambda row: (row["val_loss"] != row["val_loss"], row["val_loss"])
+            )
+        return self.rows[-1] if self.rows else None
+
+
+class TrainingProgress(Callback):
+    """One bar over the whole training, with the time left and the losses of the last epoch."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Open the bar, at the step where a resumed run goes on."""
+        total = trainer.estimated_stepping_batches
+        self.bar = tqdm(
+            desc="Training",
+            total=None if total == float("inf") else int(total),
+            initial=trainer.global_step,
+            disable=not trainer.is_global_zero,
+            unit="step",
+            dynamic_ncols=True,
+            mininterval=0.5 if sys.stderr.isatty() else 15,
+        )
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        """Move on by a step."""
+        self.bar.update()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Show the epoch's losses and rate."""
+        metrics = {**trainer.callback_metrics, "lr": trainer.optimizers[0].param_groups[0]["lr"]}
+        shown = {name: f"{float(metrics[name]):.3g}" for name in SHOWN if name in metrics}
+        self.bar.set_postfix({"epoch": str(trainer.current_epoch + 1)} | shown, refresh=False)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Close the bar."""
+        self.bar.close()
+
+    def on_exception(self, *args: Any) -> None:
+        """Close the bar, so that the message after it starts a line."""
+        if hasattr(self, "bar"):
+            self.bar.close()
+
+
+class Patience(EarlyStopping):
+    """EarlyStopping whose patience is the one given, not the one of a checkpoint."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the count of epochs without an improvement, and the best loss, from a checkpoint."""
+        super().load_state_dict(state_dict | {"patience": self.patience})
+
+
+class Checkpoint(ModelCheckpoint):
+    """ModelCheckpoint that knows its best file also when the run's directory has been moved."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the best loss from a checkpoint, and look for its files where the run is now."""
+        old, new = str(state_dict["dirpath"]), str(self.dirpath)
+
+        def moved(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {moved(key): moved(inner) for key, inner in value.items()}
+            return new + value.removeprefix(old) if str(value).startswith(old) else value
+
+        super().load_state_dict(moved(state_dict))
+
+
+class LastEpoch(BaseCheckpoint):
+    """Writes last.ckpt after every epoch.
+
+    ModelCheckpoint's `save_last` does so only after those that were better than all before.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "last.ckpt"
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write it, when all other callbacks have done with the epoch."""
+        trainer.save_checkpoint(self.path)
+
+
+class OneRun(Callback):
+    """Keeps the processes one run: the same images, the same epoch to begin with, one network.
+
+    All compute the same step from the same gradient. But where they differ in threads or in
+    hardware they round differently, and SOAP makes much of that: each would soon have a network of
+    its own. So all take the first one's weights after each step.
+    """
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Raise a ValueError in all processes if one of them sees other files."""
+        if trainer.world_size == 1:
+            return
+        seen: list[Any] = [None] * trainer.world_size
+        dist.all_gather_object(seen, (self.history.fingerprint, self.history.goes_on))
+        for number, (fingerprint, goes_on) in enumerate(seen):
+            if fingerprint != seen[0][0]:
+                raise ValueError(
+                    "`data` must be the same images for all processes, but process 0 has those "
+                    f"with the fingerprint {seen[0][0]}, process {number} {fingerprint}: let all "
+                    "machines see the same"
+                )
+            if goes_on != seen[0][1]:
+                raise ValueError(
+                    "the run's directory must be the same for all processes, but not all see its "
+                    "last.ckpt: put it where all machines see it"
+                )
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
+    ) -> None:
+        """Take the first process's weights."""
+        if trainer.world_size > 1:
+            for parameter in pl_module.parameters():
+                dist.broadcast(parameter.data, 0)
+
+
+class OwnSignals(Callback):
+    """Gives a run's own handlers of signals back to it, where Lightning has put others.
+
+    Lightning's ask all processes at once whether to stop, and hang if one of them is in the middle
+    of a step.
+    """
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Note the handlers before Lightning replaces them."""
+        self.handlers = {number: signal.getsignal(number) for number in STOPS}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put them back."""
+        for number, handler in self.handlers.items():
+            signal.signal(number, handler)

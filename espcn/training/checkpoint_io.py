@@ -1,0 +1,43 @@
+"""How checkpoints are written and read: whole or not at all, and no code from them is run."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric.plugins import TorchCheckpointIO
+
+from espcn.io.atomic import atomic_write
+from espcn.network.weights import check_archive, reason
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's way of saving, under the final name only once the file is whole.
+
+    Lightning itself moves it there from the system's temporary folder, which, on another disk, is a
+    copy that can be cut short. A run's directory may come from a stranger: what is loaded is looked
+    at first.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
+        """Write `checkpoint` to `path`."""
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        content = io.BytesIO()
+        torch.save(checkpoint, content)  # which, of a file, would not say that the disk is full
+        with atomic_write(Path(path)) as part:
+            part.write_bytes(content.getbuffer())
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any = "cpu", weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Give the checkpoint at `path`; a ValueError if it is none of ours."""
+        try:
+            check_archive(Path(path))
+            return super().load_checkpoint(path, map_location, weights_only=True)
+        except Exception as error:  # a file from a stranger can fail in any way
+            raise ValueError(
+                f"{path} must be a checkpoint that train.py wrote, but could not be read as such: "
+                f"{reason(error)}. Without it, the run begins anew"
+            ) from error

@@ -1,0 +1,169 @@
+"""The LightningModule: the loss, the optimiser and how its rate goes down."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
+from torchmetrics import MeanMetric
+
+from espcn import checks
+from espcn.network.model import ESPCN
+
+SCHEDULES = ("plateau", "cosine")
+LOSSES = ("mse", "rmse")
+RMSE_EPS = 1e-6  # a quarter of a grey level, squared: keeps the square root differentiable at zero
+
+
+class SuperResolution(pl.LightningModule):
+    """Trains an ESPCN on preshuffled patches.
+
+    `loss` is what is minimised: `mse`, the mean squared error (the paper's Eq. 6), or `rmse`, the
+    mean over a batch's patches of each one's root mean squared error. The benchmark averages
+    pictures in dB, so that a smooth one counts as much as a textured one; under the mean squared
+    error the few patches of the highest contrast decide. Logged, and watched by the schedule, is
+    the mean squared error in either case.
+
+    `optimizer` makes a torch optimiser from parameter groups and `lr=`. The last layer's rate is
+    the fraction `last_layer_lr` of the others' ("the final layer learns 10 times slower", section
+    3.2).
+
+    `schedule` is `plateau`: the rate falls to a tenth after `plateau_patience` + 1 epochs whose
+    validation loss is not below the best by more than `mu`, down to `lr_end`, each layer to its
+    own share of it. Or `cosine`: along half a cosine from `lr` to `lr_end`, step by step, over the
+    run's whole length. `settings` are plain values that the checkpoints carry.
+    """
+
+    def __init__(
+        self,
+        network: ESPCN,
+        optimizer: Callable[..., torch.optim.Optimizer],
+        lr: float,
+        lr_end: float,
+        last_layer_lr: float = 1.0,
+        loss: str = "mse",
+        schedule: str = "plateau",
+        mu: float = 1e-6,
+        plateau_patience: int = 0,
+        settings: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        checks.number("lr", lr, "leave it out for the optimiser's own", above=0)
+        checks.number("lr_end", lr_end, "the paper ends at 1e-4")
+        if lr_end > lr:
+            raise ValueError(f"`lr_end` (={lr_end}) must not be above `lr` (={lr}): lower it")
+        checks.fraction("last_layer_lr", last_layer_lr, "the paper's is 0.1")
+        checks.choice("loss", loss, LOSSES)
+        checks.choice("schedule", schedule, SCHEDULES)
+        checks.number("mu", mu, "the notebook's is 1e-6")
+        checks.integer("plateau_patience", plateau_patience, 0, "the notebook's is 0")
+        self.network, self.optimizer = network, optimizer
+        self.lr, self.lr_end, self.last_layer_lr = lr, lr_end, last_layer_lr
+        self.loss, self.schedule = loss, schedule
+        self.mu, self.plateau_patience = mu, plateau_patience
+        # Lightning's own mean over processes rounds their share of the patches to a whole number.
+        # What is not a number stays that, and ends the run; "disable" would forget the weights.
+        self.train_loss = MeanMetric(nan_strategy=math.nan)
+        self.val_loss = MeanMetric(nan_strategy=math.nan)
+        self.save_hyperparameters(settings or {})
+
+    def on_fit_start(self) -> None:
+        """Add losses up in the precision in which they are computed."""
+        for mean in (self.train_loss, self.val_loss):
+            mean.set_dtype(self.dtype)  # type: ignore[arg-type]
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Give the loss of a batch of uint8 patches and targets."""
+        output, target = self._outputs(batch)
+        mse = F.mse_loss(output, target)
+        self._log("train_loss", mse, len(target))
+        if self.loss == "mse":
+            return mse
+        return ((output - target).square().mean((1, 2, 3)) + RMSE_EPS).sqrt().mean()
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Log the mean squared error of a batch of held-out patches and targets."""
+        output, target = self._outputs(batch)
+        self._log("val_loss", F.mse_loss(output, target), len(target))
+
+    def _outputs(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        low, target = (part.to(self.dtype) / 255 for part in batch)
+        return self.network.preshuffled(low), target
+
+    def _log(self, name: str, value: Tensor, count: int) -> None:
+        mean: MeanMetric = getattr(self, name)
+        mean.update(value.detach(), count)
+        self.log(name, mean, on_step=False, on_epoch=True)
+
+    def configure_optimizers(self) -> Any:
+        """Make the optimiser, in whose second group the last layer stands, and the scheduler."""
+        last = list(self.network.conv3.parameters())
+        body = [*self.network.conv1.parameters(), *self.network.conv2.parameters()]
+        groups = [{"params": body}, {"params": last, "lr": self.lr * self.last_layer_lr}]
+        optimizer = self.optimizer(groups, lr=self.lr)
+        if self.schedule == "cosine":
+            return {
+                "optimizer": optimizer,
+                "lr_scheduler": {"scheduler": self._cosine(optimizer), "interval": "step"},
+            }
+        # A floor for each group: with a common one, the slower last layer would be there after a
+        # single drop and stay.
+        floors = [self.lr_end, self.lr_end * self.last_layer_lr]
+        scheduler = ReduceLROnPlateau(
+            optimizer,
+            factor=0.1,
+            patience=self.plateau_patience,
+            threshold=self.mu,
+            threshold_mode="abs",
+            min_lr=floors,
+            eps=0.0,
+        )
+        config = {"scheduler": scheduler, "interval": "epoch", "monitor": "val_loss"}
+        return {"optimizer": optimizer, "lr_scheduler": config}
+
+    def _cosine(self, optimizer: torch.optim.Optimizer) -> LambdaLR:
+        steps = self.trainer.estimated_stepping_batches
+        floor = self.lr_end / self.lr
+
+        def share(step: int) -> float:
+            return floor + (1 - floor) * (1 + math.cos(math.pi * min(step / steps, 1))) / 2
+
+        return LambdaLR(optimizer, share)
+
+    def lr_scheduler_step(self, scheduler: LRScheduler | ReduceLROnPlateau, metric: Any) -> None:
+        """Step the cosine; leave the plateau to `on_train_epoch_end`."""
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step()
+
+    def on_train_epoch_end(self) -> None:
+        """Step the plateau before the epoch's checkpoint is written.
+
+        Lightning would step it afterwards, and a run resumed from that checkpoint would miss the
+        drop.
+        """
+        scheduler = self.lr_schedulers()
+        rate = self.optimizers().param_groups[0]["lr"]  # type: ignore[union-attr]
+        self.log("lr", rate, sync_dist=True)
+        self.log("epochs", float(self.current_epoch + 1), sync_dist=True)
+        if not math.isfinite(self.trainer.callback_metrics["train_loss"]):
+            self.trainer.should_stop = True
+        if isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step(self.trainer.callback_metrics["val_loss"])
+
+
+def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """Give the `avg_fn` of an exponential moving average of the weights that warms up.
+
+    Its decay grows with the number of steps n as (1 + n) / (10 + n), up to `decay`: without that, a
+    third of the average after 1,000 steps at 0.999 would still be the random start.
+    """
+
+    def average(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+        n = float(count)
+        return averaged.lerp(current, 1 - min(decay, (1 + n) / (10 + n)))
+
+    return average

@@ -1,0 +1,63 @@
+"""Publish the network of a finished run: folded, as safetensors, with its provenance.
+
+python -m espcn.training.publish RUN_DIR FILE.safetensors [LICENCE]
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from espcn.network.weights import load, save_weights
+from espcn.runs.directory import RESULT, read_result
+
+
+def provenance(result: dict[str, Any]) -> dict[str, str]:
+    """Give where a finished run's weights come from, from its result.json."""
+    colors = "luma, BT.601 studio range" if result["channels"] == 1 else "RGB"
+    versions, epochs = result["versions"], f"{result['best_epoch']} of {result['epochs']} epochs"
+    known = {
+        "network": "ESPCN 5-3-3, 64-32 (Shi et al. 2016), center and gain folded into the weights",
+        "input": f"{colors}, 0..1; the output is r times as high and wide, before rounding",
+        "command": result["command"],
+        "commit": versions["commit"],
+        "dataset": f"{result['dataset']}, {result['images']} images",
+        "fingerprint": result["fingerprint"],
+        "seed": str(result["seed"]),
+        "psnr": json.dumps({k: v and round(v, 3) for k, v in result["psnr"].items()}),
+        "training": f"{epochs}, {result['train_s']:.0f} s, {result['threads']} threads, "
+        f"{result['device']}, torch {versions['torch']}",
+    }
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def main() -> None:
+    """Fold the network of a finished run and write it to a file."""
+    if len(sys.argv) not in (3, 4) or sys.argv[1].startswith("-"):
+        sys.exit(
+            "usage: python -m espcn.training.publish RUN_DIR FILE.safetensors [LICENCE]  (the "
+            "directory of a finished "
+            "run; where its folded network goes; a word for the metadata, say MIT)"
+        )
+    run, path = Path(sys.argv[1]), Path(sys.argv[2])
+    if not path.parent.is_dir():
+        sys.exit(f"Error: the file (={path}) must be in a folder that exists: make {path.parent}")
+    if path.suffix != ".safetensors":
+        sys.exit(f"Error: the file (={path}) must end in .safetensors, by which it is known")
+    try:
+        result = read_result(run) if run.is_dir() else None
+        if result is None or result["status"] != "completed":
+            raise ValueError(f"{run} must be the directory of a finished run, with its {RESULT}")
+        trained = load(ckpt=run)
+        licence = {"licence": sys.argv[3]} if len(sys.argv) == 4 else {}
+        about = provenance(result) | licence
+        save_weights(trained.network, path, trained.degradation, about)
+    except KeyError as error:
+        sys.exit(f"Error: {run / RESULT} must say {error}, but is of an older version: run it anew")
+    except (ValueError, OSError) as error:
+        sys.exit(f"Error: {error}")
+    print(f"Written to {path}")
+
+
+if __name__ == "__main__":
+    main()

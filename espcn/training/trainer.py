@@ -1,0 +1,140 @@
+"""Lightning's Trainer with what a run needs around it: stopping, averaging, checkpoints, logs."""
+
+import logging
+import warnings
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback, Timer, WeightAveraging
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from espcn import checks
+from espcn.training.callbacks import (
+    Checkpoint,
+    History,
+    LastEpoch,
+    OneRun,
+    OwnSignals,
+    Patience,
+    TrainingProgress,
+)
+from espcn.training.checkpoint_io import AtomicCheckpointIO
+from espcn.training.lightning_module import moving_average
+from espcn.training.processes import processes, use_own_cores
+
+TRAINER_PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed")
+
+
+def is_judged(settings: dict[str, Any]) -> bool:
+    """Say whether a run holds anything out to be judged on."""
+    return settings["data"]["val_fraction"] > 0 or settings["data"]["folds"] is not None
+
+
+def make_trainer(settings: dict[str, Any], directory: Path, history: History) -> pl.Trainer:
+    """Give the Trainer of a run that writes into `directory`; a ValueError on bad lengths."""
+    s = settings
+    checks.integer("max_epochs", s["max_epochs"], 1, "the number of times that all is seen")
+    checks.fraction("averaging", s["averaging"], "0.999 is usual, 0 is none")
+    if s["averaging"] == 1:
+        raise ValueError("`averaging` (=1) must be below 1, else nothing new counts: take 0.999")
+    checks.choice("trainer.precision", s["trainer"]["precision"], TRAINER_PRECISIONS)
+    checks.integer("patience", s["patience"], 1, "the paper stops after 100 epochs")
+    checks.number("stop_delta", s["stop_delta"], "the notebook's is 1e-8")
+    options, environment = processes(s["trainer"])
+    # The first weights are taken before they are averaged.
+    callbacks: list[Callback] = [OneRun(history), history, TrainingProgress(), OwnSignals()]
+    if s["averaging"]:
+        callbacks.append(WeightAveraging(avg_fn=moving_average(s["averaging"])))
+    if is_judged(s):
+        stopping = {"min_delta": s["stop_delta"], "patience": s["patience"]}
+        callbacks.append(Patience("val_loss", check_on_train_epoch_end=True, **stopping))
+    if s["max_time"] is not None:
+        callbacks.append(Timer(_duration(s["max_time"]), interval="epoch", verbose=False))
+    with warnings.catch_warnings():
+        quieten_lightning()
+        trainer = _lightning(
+            **options,
+            max_epochs=s["max_epochs"],
+            callbacks=[*callbacks, *_checkpoints(s, directory)],
+            plugins=[AtomicCheckpointIO(), environment],
+            logger=TensorBoardLogger(directory, name="tensorboard", version=""),
+            default_root_dir=directory,
+            deterministic=True,
+            num_sanity_val_steps=0,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            log_every_n_steps=1,
+            use_distributed_sampler=False,  # the data know best how processes share them
+        )
+    if s["batch_size"] % trainer.world_size:
+        raise ValueError(
+            f"`batch_size` (={s['batch_size']}) must be a multiple of the {trainer.world_size} "
+            "processes, which share each batch: make it one"
+        )
+    use_own_cores(trainer)
+    return trainer
+
+
+def _lightning(**options: Any) -> pl.Trainer:
+    try:
+        return pl.Trainer(**options)
+    except (MisconfigurationException, TypeError, ValueError) as error:
+        raise ValueError(
+            f"`trainer` must be what Lightning's Trainer takes and this machine has: {error}"
+        ) from error
+
+
+def _checkpoints(settings: dict[str, Any], directory: Path) -> list[Callback]:
+    """Give what writes best.ckpt, last.ckpt after every epoch, and the snapshots asked for."""
+    common: dict[str, Any] = {
+        "dirpath": directory,
+        "save_on_train_epoch_end": True,  # after the plateau has stepped: see the task
+        "enable_version_counter": False,
+        "auto_insert_metric_name": False,
+    }
+    monitor = "val_loss" if is_judged(settings) else None
+    best, last = Checkpoint(filename="best", monitor=monitor, **common), LastEpoch(directory)
+    every = settings["snapshot_every"]
+    if every is None:
+        return [best, last]
+    checks.integer("snapshot_every", every, 1, "the notebook's is 100")
+    name = "snapshots/epoch{epochs:.0f}"  # the task's count, from 1; Lightning's own is from 0
+    return [Checkpoint(filename=name, save_top_k=-1, every_n_epochs=every, **common), best, last]
+
+
+def _duration(max_time: Any) -> timedelta:
+    """Give a length of time from `DD:HH:MM:SS` or seconds."""
+    try:
+        days, hours, minutes, seconds = (["0"] * 3 + str(max_time).split(":"))[-4:]
+        if str(max_time).count(":") not in (0, 3):
+            raise ValueError
+        length = timedelta(int(days), float(seconds), hours=int(hours), minutes=int(minutes))
+        if length <= timedelta(0):
+            raise ValueError
+        return length
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"`max_time` (={max_time}) must be seconds or DD:HH:MM:SS: 00:00:05:00 is five minutes"
+        ) from None
+
+
+def quieten_lightning() -> None:
+    """Leave out what does not help here: tips, and hints on workers, which batches do not need."""
+    for name in (
+        "pytorch_lightning.utilities.rank_zero",
+        "lightning_fabric.utilities.rank_zero",
+        "lightning_fabric.utilities.distributed",
+        "pytorch_lightning.trainer.connectors.checkpoint_connector",
+    ):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",
+        ".*Checkpoint directory .* exists and is not empty.*",
+        ".*LeafSpec.* is deprecated.*",
+        "Total length of `list` across ranks is zero.*",
+        ".*The `srun` command is available.*",
+    ):
+        warnings.filterwarnings("ignore", message)

@@ -1,0 +1,230 @@
+"""The command that enlarges people's pictures and videos: `upscale.py`, or `espcn-upscale`.
+
+Plain arguments and not Hydra's: file names hold spaces, commas and quotes, and shells expand `*`.
+"""
+
+import argparse
+import io
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from espcn import __version__, checks
+from espcn.interrupts import interrupts
+from espcn.io.atomic import check_folder
+from espcn.io.writing import QUALITY
+from espcn.upscaling.plan import Job, Plan, is_writable, plan
+
+if TYPE_CHECKING:
+    from espcn.upscaling.encoding import Encoding
+    from espcn.upscaling.upscaler import Upscaler
+
+
+_EXAMPLES = """
+examples:
+  %(prog)s photo.jpg                   photo_x3.jpg beside it
+  %(prog)s pictures/ -r 2 -o big/      a folder with its sub-folders, twice as large
+  %(prog)s *.png clip.mp4              several files; a video with its sound
+  %(prog)s photo.jpg -o photo.png      in another format
+"""
+
+
+class Stopped(Exception):
+    """Raised within a job when the program is to end."""
+
+
+@dataclass
+class Outcome:
+    """What became of one job, or of all: what went wrong, and what is worth a word."""
+
+    done: int = 0
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, other: "Outcome") -> None:
+        """Take in what became of another."""
+        self.done += other.done
+        self.problems += other.problems
+        self.notes += other.notes
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the arguments, enlarge the files, set the exit code: 1 if anything went wrong."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # a file's name need not be UTF-8
+    given = _parser().parse_args(arguments)
+    try:
+        with interrupts([]):
+            problems = upscale(given)
+    except KeyboardInterrupt:
+        print("Stopped: what is done is kept, start again to go on", file=sys.stderr)
+        sys.exit(130)
+    except (ValueError, OSError) as error:
+        sys.exit(f"Error: {error}")
+    sys.exit(1 if problems else 0)
+
+
+def upscale(given: argparse.Namespace) -> list[str]:
+    """Enlarge the files that were asked for; print what became of them, give what went wrong."""
+    started = time.monotonic()
+    checks.integer("quality", given.quality, 1, "95 is the default", most=100)
+    todo = plan(given.files, _factor(given), given.output, given.overwrite, given.shard)
+    outcome = Outcome(problems=list(todo.problems))
+    if todo.jobs:
+        _check_output(given.output)
+        from espcn.upscaling.encoding import Encoding
+        from espcn.upscaling.upscaler import Upscaler  # torch: only when there is work to do
+
+        encoding = Encoding(given.codec, given.crf, given.preset)
+        upscaler = Upscaler(given.r, given.ckpt, given.engine, given.precision, given.device)
+        print(f"Enlarging {_count(todo.jobs)} by {upscaler.r} with {upscaler.engine}", flush=True)
+        outcome.add(_all(todo.jobs, upscaler, encoding, given.quality))
+    _tell(todo, outcome, time.monotonic() - started)
+    return outcome.problems
+
+
+def _all(jobs: list[Job], upscaler: "Upscaler", encoding: "Encoding", quality: int) -> Outcome:
+    """Do all jobs: pictures side by side, videos one by one."""
+    stop = threading.Event()
+    outcome = Outcome()
+    videos = [job for job in jobs if job.is_video]
+    pictures = [job for job in jobs if not job.is_video]
+    # While one picture is written, another goes through the network. A video does so by itself.
+    for some, workers in ((pictures, min(4, os.cpu_count() or 1)), (videos, 1)):
+        with ThreadPoolExecutor(workers) as pool:
+            work = [pool.submit(_one, job, upscaler, encoding, quality, stop) for job in some]
+            try:
+                alone = len(work) < 2
+                for done in _bar(as_completed(work), total=len(work), unit="file", disable=alone):
+                    outcome.add(done.result())
+            except BaseException:
+                print("\nStopping, once what is being written can be left", file=sys.stderr)
+                stop.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+    return outcome
+
+
+def _one(
+    job: Job, upscaler: "Upscaler", encoding: "Encoding", quality: int, stop: threading.Event
+) -> Outcome:
+    """Do one job."""
+    from espcn.upscaling.picture import upscale_photo
+    from espcn.upscaling.video import upscale_video
+
+    unit = "frame" if job.is_video else "row"
+    with _bar(desc=job.source.name, unit=unit, leave=False, delay=1) as bar:
+
+        def progress(done: int, total: int | None) -> None:
+            if stop.is_set():
+                raise Stopped
+            bar.total = total
+            bar.update(done - bar.n)
+
+        try:
+            job.target.parent.mkdir(parents=True, exist_ok=True)
+            if not job.is_video:
+                upscale_photo(upscaler, job.source, job.target, quality, progress)
+                return Outcome(done=1)
+            made = upscale_video(upscaler, job.source, job.target, encoding, progress)
+            return Outcome(
+                done=1,
+                problems=[f"{job.target} is kept, but {words}" for words in made.damaged],
+                notes=[f"{job.target} is without {words}" for words in made.left_out],
+            )
+        except Stopped:
+            return Outcome()
+        except Exception as error:  # whatever it is, it must not lose the other files
+            words = str(error) or type(error).__name__
+            known = str(job.source) in words or str(job.target) in words
+            return Outcome(problems=[words if known else f"{job.source}: {words}"])
+
+
+def _bar(*arguments: Any, **options: Any) -> Any:
+    """Give a progress bar; in a log file a line now and then."""
+    options["mininterval"] = 0.1 if sys.stderr.isatty() else 30
+    return tqdm(*arguments, **options)
+
+
+def _tell(todo: Plan, outcome: Outcome, seconds: float) -> None:
+    """Print what became of the files: results first, what went wrong last."""
+    if todo.own:
+        print(f"Left out {len(todo.own)} that are enlarged from others here, by their names")
+    if todo.done:
+        print(
+            f"Done already, and left as they are: {_count(todo.done)} (--overwrite does them anew)"
+        )
+    if outcome.done == 1 == len(todo.jobs):
+        print(f"Written to {todo.jobs[0].target} in {seconds:.1f} s")
+    elif todo.jobs:
+        print(f"Done: {outcome.done} of {len(todo.jobs)} files in {seconds:.1f} s")
+    elif not todo.done and not outcome.problems:
+        print("Nothing to do")
+    for note in outcome.notes:
+        print(f"Note: {note}", file=sys.stderr)
+    for problem in outcome.problems:
+        print(f"Error: {problem}", file=sys.stderr)
+
+
+def _factor(given: argparse.Namespace) -> int:
+    if given.ckpt is None:
+        return 3 if given.r is None else given.r
+    from espcn.network.weights import load
+
+    return load(given.r, given.ckpt).network.r
+
+
+def _check_output(output: str | None) -> None:
+    """Raise a ValueError at once, and not for each file, if nothing can be written there."""
+    if output is None:
+        return
+    folder = Path(output)
+    if is_writable(folder) and not folder.is_dir():
+        folder = folder.parent
+    check_folder(folder, "-o", output)
+
+
+def _count(jobs: list[Job]) -> str:
+    videos = sum(job.is_video for job in jobs)
+    kinds = {"picture": len(jobs) - videos, "video": videos}
+    return " and ".join(f"{n} {name}{'s' * (n > 1)}" for name, n in kinds.items() if n)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=Path(sys.argv[0]).name,
+        description="Enlarge pictures and videos by ESPCN.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add: Callable[..., Any] = parser.add_argument
+    add("files", nargs="+", metavar="FILE", help="pictures, videos and folders of them")
+    add("-r", type=int, metavar="R", help="the factor, 2, 3 or 4 (3, or that of --ckpt)")
+    add("-o", "--output", metavar="PATH", help="a folder to write to, or of one file its new name")
+    add("--ckpt", metavar="FILE", help="a checkpoint, or weights, of your own")
+    add("--overwrite", action="store_true", help="do anew what is there already")
+    add("--shard", type=_shard, default=(0, 1), metavar="I/N", help="only every N-th file, from I")
+    add("--quality", type=int, default=QUALITY, help="of JPEG, WebP and AVIF, 1 to 100 (95)")
+    add("--codec", help="video encoder: libx264 (default), libx265, libsvtav1 or libvpx-vp9")
+    add("--crf", type=float, default=18, help="video quality, the lower the better (18)")
+    add("--preset", help="speed, in the video encoder's own word or number (veryfast)")
+    add("--engine", default="auto", help="auto, torch, compile, onnx or openvino")
+    add("--precision", default="auto", help="auto, float32 or bfloat16")
+    add("--device", default="auto", help="auto, cpu or cuda")
+    add("--version", action="version", version=f"%(prog)s {__version__}")
+    return parser
+
+
+def _shard(text: str) -> tuple[int, int]:
+    number, _, count = text.partition("/")
+    if number.isdecimal() and count.isdecimal() and int(number) < int(count):
+        return int(number), int(count)
+    raise argparse.ArgumentTypeError(f"{text!r} must be I/N, with I from 0 to N - 1, like 0/4")

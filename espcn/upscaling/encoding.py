@@ -1,0 +1,150 @@
+"""How a video is written: the encoder of its frames, and the streams of its file."""
+
+import os
+import struct
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import av
+from av.codec.context import Flags
+
+from espcn import checks
+from espcn.upscaling.containers import (
+    ANY_SOUND,
+    CHAPTERS,
+    NO_REORDERING,
+    OF_THE_CONTAINER,
+    ROTATION,
+)
+from espcn.upscaling.frames import is_rgb, planar, upscaled_size
+
+# Encoders that know a constant rate factor, and how each is told to be fast.
+ENCODERS = {
+    "libx264": {"preset": "veryfast"},
+    "libx265": {"preset": "veryfast", "x265-params": "log-level=error"},
+    "libsvtav1": {"preset": "10"},
+    "libvpx-vp9": {"cpu-used": "5", "row-mt": "1", "b": "0"},
+}
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How frames are written: the encoder by FFmpeg's name, its quality and its speed.
+
+    `codec` is one of `ENCODERS`, H.264 if not given, in WebM VP9. `crf` is the constant rate
+    factor, the lower the better, `preset` the encoder's own word or number, a fast one if not
+    given. Raises a ValueError if there is no such encoder.
+    """
+
+    codec: str | None = None
+    crf: float = 18
+    preset: str | None = None
+
+    def __post_init__(self) -> None:
+        there = [name for name in ENCODERS if name in av.codecs_available]
+        if self.codec is not None and self.codec not in there:
+            raise ValueError(
+                f"`codec` (={self.codec}) must be an encoder that is there: take one of "
+                f"{', '.join(there)}"
+            )
+        checks.number("crf", self.crf, "18 is the default, 0 the best")
+
+    def within(self, container: str) -> tuple[str, dict[str, str]]:
+        """Give the encoder and its options for a container of FFmpeg's."""
+        codec = self.codec or ("libvpx-vp9" if container == "webm" else "libx264")
+        if codec == "libsvtav1":  # which would say much of itself: errors alone
+            os.environ.setdefault("SVT_LOG", "1")
+        options = ENCODERS[codec] | {"crf": f"{self.crf:g}"}
+        if self.preset is not None:
+            options["cpu-used" if codec == "libvpx-vp9" else "preset"] = self.preset
+        return codec, options
+
+
+@dataclass
+class Remarks:
+    """What became of a video: what was `left_out`, and what was `damaged` or cut off."""
+
+    left_out: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+
+
+def add_video_stream(
+    outgoing: Any, video: Any, first: Any, r: int, codec: str, options: dict[str, str],
+    remarks: Remarks,
+) -> Any:  # fmt: skip
+    """Add the enlarged stream, told what the original says of itself."""
+    kind, container = planar(first.format), outgoing.format.name
+    if kind not in [known.name for known in av.Codec(codec, "w").video_formats or []]:
+        raise ValueError(f"`codec` (={codec}) must hold {kind}: take libx264 or libx265")
+    rate = video.average_rate or video.guessed_rate or Fraction(25)
+    try:
+        stream = outgoing.add_stream(codec, rate=rate, options=options)
+    except ValueError as error:
+        raise ValueError(
+            f"`codec` (={codec}) must be one that {container} can hold: take another, or name an "
+            ".mkv file with -o"
+        ) from error
+    context = stream.codec_context
+    context.width, context.height = upscaled_size(first, r, kind)
+    context.pix_fmt = kind
+    # AVI counts frames: they have no times of their own.
+    context.time_base = stream.time_base = 1 / rate if container == "avi" else video.time_base
+    if container in NO_REORDERING:
+        context.max_b_frames = 0
+    context.flags |= Flags.frame_duration
+    context.sample_aspect_ratio = video.sample_aspect_ratio or 0
+    # What was RGB has become studio-range YCbCr, BT.709: 1 is FFmpeg's number for both.
+    made = is_rgb(first.format)
+    context.color_range = 1 if made else first.color_range
+    context.colorspace = 1 if made else first.colorspace
+    context.color_primaries, context.color_trc = first.color_primaries, first.color_trc
+    stream.metadata.update(video.metadata)
+    matrix = first.side_data.get("DISPLAYMATRIX")
+    if matrix is not None and container in ROTATION:
+        stream.set_display_matrix(struct.unpack("9i", bytes(matrix)))
+    lost = {
+        f"its rotation, which {container} can't hold": matrix is not None
+        and container not in ROTATION,
+        "its transparency": any(one.is_alpha for one in first.format.components),
+        "that it is interlaced: its fields were enlarged together": first.interlaced_frame,
+        "its HDR mastering values": "MASTERING_DISPLAY_METADATA" in first.side_data,
+    }
+    remarks.left_out += [words for words, is_lost in lost.items() if is_lost]
+    return stream
+
+
+def copy_other_streams(
+    outgoing: Any, incoming: Any, video: Any, remarks: Remarks
+) -> dict[int, Any]:
+    """Add all other streams, to be copied: by their index in the source. What can't be is named."""
+    container, chapters = outgoing.format.name, incoming.chapters()
+    own = {key: text for key, text in incoming.metadata.items() if key not in OF_THE_CONTAINER}
+    outgoing.metadata.update(own)
+    if chapters and container in CHAPTERS:
+        outgoing.set_chapters(chapters)
+    elif chapters:
+        remarks.left_out.append(f"its chapters, which {container} can't hold")
+    copies = {}
+    for stream in incoming.streams:
+        if stream.index == video.index or (stream.type == "data" and chapters):
+            continue  # an MP4's chapters look like data, and are copied above
+        codec = getattr(stream, "codec_context", None)
+        name = codec.name if codec else ""
+        sounds = stream.type == "audio" and container in ANY_SOUND
+        try:
+            if stream.type == "attachment" and container == "matroska":
+                outgoing.add_attachment(stream.name, stream.mimetype, stream.data)
+                continue
+            if not sounds and name not in outgoing.supported_codecs:
+                raise ValueError(name)
+            copy = copies[stream.index] = outgoing.add_stream_from_template(stream)
+            copy.metadata.update(stream.metadata)
+            copy.disposition = stream.disposition
+        except (av.FFmpegError, ValueError, AttributeError, TypeError):
+            what = " ".join([stream.type, name]).strip()
+            remedy = "" if container == "matroska" else ": .mkv may"
+            remarks.left_out.append(
+                f"its stream {stream.index} ({what}), which {container} can't hold{remedy}"
+            )
+    return copies

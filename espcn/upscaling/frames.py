@@ -1,0 +1,80 @@
+"""One frame of a video, enlarged plane by plane: luma through the network, chroma bicubic.
+
+No RGB on the way: but for frames that are RGB themselves, which become YCbCr without subsampling.
+"""
+
+from typing import Any
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace
+
+from espcn.upscaling.upscaler import Upscaler
+
+# Codecs whose chroma lies in the middle between two luma columns. All others, and so what is
+# written, have it in the place of the left one.
+CENTRED = ("mjpeg", "mpeg1video")
+
+
+def upscale_frame(upscaler: Upscaler, frame: av.VideoFrame, centred: bool = False) -> av.VideoFrame:
+    """Give a frame r times as high and wide, its planes subsampled as they were.
+
+    `centred` says where the chroma of the frame lies: see `CENTRED`. An odd height or width loses
+    its last row or column, if chroma has half as many.
+    """
+    kind = planar(frame.format)
+    if is_rgb(frame.format):
+        frame = frame.reformat(
+            format=kind, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+        )
+    elif frame.format.name.replace("yuvj", "yuv") != kind:
+        frame = frame.reformat(format=kind)
+    width, height = upscaled_size(frame, upscaler.r, kind)
+    large = av.VideoFrame(width, height, kind)
+    bits = large.format.components[0].bits
+    shift = 0.0
+    if large.format.chroma_width(2) == 1:
+        # In low-resolution chroma samples: the left luma column of two is nearer to their middle
+        # in the larger frame, and where the chroma was there before, it is to the left of it.
+        shift = -1 / (4 * upscaler.r) + (0 if centred else 1 / 4)
+    for index, (small, plane) in enumerate(zip(frame.planes, large.planes, strict=True)):
+        samples, enlarged = _array(small, bits), _array(plane, bits)
+        if index == 0:
+            upscaler.luma(samples, bits, enlarged)
+        else:
+            upscaler.chroma(samples, bits, enlarged, shift)
+    large.pts, large.time_base, large.duration = frame.pts, frame.time_base, frame.duration
+    return large
+
+
+def planar(kind: av.VideoFormat) -> str:
+    """Give the format that a frame is enlarged in: luma and chroma apart, 8 or 10 bits."""
+    opaque = [component for component in kind.components if not component.is_alpha]
+    depth = "10le" if opaque[0].bits > 8 else ""
+    if len(opaque) == 1 and not kind.has_palette:
+        return f"gray{depth}"
+    halved = (kind.chroma_width(4) == 2, kind.chroma_height(4) == 2)
+    way = {(True, True): "420", (True, False): "422"}.get(halved, "444")
+    return f"yuv{way}p{depth}"
+
+
+def is_rgb(kind: av.VideoFormat) -> bool:
+    """Say whether frames of a format are made of colours, and not of luma and chroma."""
+    return kind.is_rgb or kind.has_palette
+
+
+def upscaled_size(frame: av.VideoFrame, r: int, kind: str) -> tuple[int, int]:
+    """Give width and height of the enlarged frame, whose chroma has whole samples."""
+    width, height = r * frame.width, r * frame.height
+    if "420" in kind or "422" in kind:
+        width -= width % 2
+    if "420" in kind:
+        height -= height % 2
+    return width, height
+
+
+def _array(plane: Any, bits: int) -> np.ndarray:
+    """Give a plane's samples as an array `(height, width)` that is the plane."""
+    kind = np.dtype("u1" if bits == 8 else "<u2")
+    rows = np.frombuffer(plane, kind).reshape(-1, plane.line_size // kind.itemsize)
+    return rows[: plane.height, : plane.width]

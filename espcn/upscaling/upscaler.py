@@ -1,0 +1,218 @@
+"""Pictures and planes of video, enlarged: luma by the network, all else bicubic.
+
+    from espcn.upscaling.upscaler import Upscaler
+    large = Upscaler(r=3)(picture)
+
+Everything runs tile by tile, each with the context that the network looks at, so that a picture of
+any size needs little memory and comes out as if it had been enlarged whole.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from espcn.imaging.color import YCBCR_FROM_RGB, YCBCR_OFFSET
+from espcn.imaging.resize import BICUBIC_HALO, bicubic_filters
+from espcn.network.engine import Engine
+from espcn.network.model import HALO
+from espcn.network.weights import load
+
+WHITE = {"uint8": 255, "uint16": 65535, "float32": 1, "float64": 1}
+BAND = 1_000_000  # low-resolution pixels that are in memory at a time, with all their colours
+TILE_WIDTH = 512  # of a picture, whose bands are seldom high
+
+# Of colours in 0..255, red, green and blue, what luma is made of; and what luma adds to each.
+LUMA_FROM_RGB = YCBCR_FROM_RGB[0].float()
+RGB_FROM_LUMA = 255 / 219
+
+
+class Upscaler:
+    """The network for a factor, made ready to enlarge pictures and planes of video.
+
+    `r` is 2, 3 or 4, of whose shipped weights it takes those, 3 if not given; or `ckpt` names a
+    checkpoint or weights of your own. `engine`, `precision` and `device` are those of `Engine`;
+    bfloat16 is for pictures of 8 bits, all others are enlarged in float32.
+    """
+
+    def __init__(
+        self,
+        r: int | None = None,
+        ckpt: str | Path | None = None,
+        engine: str = "auto",
+        precision: str = "auto",
+        device: str = "auto",
+    ) -> None:
+        network = load(r, ckpt).network
+        self.r = network.r
+        self.engine = Engine(network, engine, precision, device)
+        self._exact = self.engine
+        if self.engine.precision != "float32":
+            self._exact = Engine(network, engine, "float32", device)
+        self._filters: dict[float, Tensor] = {}
+
+    def __call__(self, picture: np.ndarray) -> np.ndarray:
+        """Enlarge a picture by r: `(height, width)` or `(height, width, 1 to 4)`, of any depth.
+
+        uint8, uint16, or floats of 0..1; grey, grey and alpha, RGB, or RGB and alpha, alpha not
+        multiplied in. The result has the same type and channels. A grey picture is its own luma.
+        """
+        if not isinstance(picture, np.ndarray) or picture.dtype.name not in WHITE:
+            kind = getattr(picture, "dtype", type(picture).__name__)
+            raise ValueError(f"`picture` must be an array of uint8, uint16 or floats, got {kind}")
+        pixels = picture[..., None] if picture.ndim == 2 else picture
+        if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or not pixels.size:
+            raise ValueError(
+                "`picture` must be (height, width) or (height, width, 1 to 4), got "
+                f"{picture.shape}: give one picture at a time, its channels last"
+            )
+        if picture.dtype.kind == "f" and not np.abs(picture).max() < 2:  # some overshoot, or NaN
+            raise ValueError(
+                "`picture` must be of numbers of 0 to 1, if they are floats, but reaches "
+                f"{np.abs(picture).max()}: divide it by what white is"
+            )
+        bands = self.bands(lambda top, bottom: pixels[top:bottom], *pixels.shape)
+        return np.concatenate(list(bands)).reshape(
+            self.r * picture.shape[0], self.r * picture.shape[1], *picture.shape[2:]
+        )
+
+    def bands(
+        self, rows: Callable[[int, int], np.ndarray], height: int, width: int, channels: int
+    ) -> Iterator[np.ndarray]:
+        """Enlarge a picture from top to bottom, and give its rows some at a time.
+
+        `rows(top, bottom)` gives these rows of the picture, `(bottom - top, width, channels)`; it
+        is called from top to bottom, without gaps, each time for some rows above it once more.
+        """
+        r, beside = self.r, ((HALO, HALO), (0, 0))
+        for top, bottom in _parts(
+            height, max(4, min(BAND // width, self.engine.tile // min(width, TILE_WIDTH)))
+        ):
+            above, below = min(top, HALO), min(height - bottom, HALO)
+            held = rows(top - above, bottom + below)
+            margins = ((HALO - above, HALO - below), *beside)
+            # The network has learned that the last pixel goes on, bicubic is MATLAB's.
+            repeated, mirrored = (np.pad(held, margins, mode) for mode in ("edge", "symmetric"))
+            band = np.empty((r * (bottom - top), r * width, channels), held.dtype)
+            for left, right in _parts(width, TILE_WIDTH):
+                context = slice(left, right + 2 * HALO)
+                band[:, r * left : r * right] = self._tile(
+                    repeated[:, context], mirrored[:, context]
+                )
+            yield band
+
+    @torch.inference_mode()
+    def _tile(self, repeated: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
+        """Enlarge a tile, `(height + 8, width + 8, channels)`, whose border is given twice.
+
+        Chroma is linear in the colours, and so is bicubic enlargement. So bicubic luma within the
+        bicubic colours is exchanged for the network's, and their chroma stays as it is.
+        """
+        white, deep = WHITE[repeated.dtype.name], repeated.dtype != np.uint8
+        engine = self._exact if deep else self.engine
+        planes = _levels(mirrored, white, engine.device)
+        whole = engine.precision != "float32"
+        known = _luma(_levels(repeated, white, engine.device), whole)
+        planes = torch.cat([planes, _luma(planes, whole)])  # (channels + 1, height + 8, width + 8)
+        inner = slice(HALO - BICUBIC_HALO, BICUBIC_HALO - HALO)
+        large = F.conv2d(planes[:, None, inner, inner], self._bicubic(0.0, engine.device))
+        colors, luma = large[:-1], large[-1]  # each plane (r^2, height, width)
+        finer = engine(known[None])[0] - luma
+        if len(colors) < 3:
+            colors[0] += finer
+        else:
+            colors[:3] += RGB_FROM_LUMA * finer
+        return self._laid_out(_limited(colors.mul_(white / 255), repeated.dtype))
+
+    def _laid_out(self, preshuffled: Tensor) -> np.ndarray:
+        """Shuffle `(channels, r^2, height, width)` into `(r height, r width, channels)`."""
+        c, _, h, w = preshuffled.shape
+        cells = preshuffled.cpu().reshape(c, self.r, self.r, h, w)
+        return cells.permute(3, 1, 4, 2, 0).reshape(h * self.r, w * self.r, c).numpy()
+
+    def _bicubic(self, across: float, device: torch.device) -> Tensor:
+        if across not in self._filters:
+            filters = bicubic_filters(self.r, across)
+            # Channels last, as the engines have it: with one channel in, ten times as fast.
+            self._filters[across] = filters.to(
+                device, torch.float32, memory_format=torch.channels_last
+            )
+        return self._filters[across]
+
+    @torch.inference_mode()
+    def luma(self, plane: np.ndarray, bits: int, large: np.ndarray) -> None:
+        """Enlarge a video's luma plane `(height, width)` of so many `bits` into `large`.
+
+        Whatever its range, studio or full: the network has learned from pictures of both.
+        """
+        engine = self.engine if bits == 8 else self._exact
+        # 10 bits are 8 with two more behind the point: 64 to 940 is 16 to 235.
+        levels = torch.from_numpy(plane).to(engine.device, torch.float32) / 2 ** (bits - 8)
+        levels = F.pad(levels[None, None], [HALO] * 4, mode="replicate")
+        height, width = plane.shape
+        for top, bottom in _parts(height, max(16, engine.tile // width)):
+            strip = engine(levels[..., top : bottom + 2 * HALO, :])[0]
+            self._store(strip, bits, large[self.r * top : self.r * bottom])
+
+    @torch.inference_mode()
+    def chroma(self, plane: np.ndarray, bits: int, large: np.ndarray, shift: float = 0.0) -> None:
+        """Enlarge a chroma plane into `large`, which may be smaller, by a row or a column.
+
+        `shift` moves the sampling points to the right, in columns of `plane`: chroma does not
+        always lie in the middle of the luma that it belongs to.
+        """
+        device = self.engine.device
+        levels = torch.from_numpy(plane).to(device, torch.float32) / 2 ** (bits - 8)
+        levels = F.pad(levels[None, None], [BICUBIC_HALO] * 4, mode="replicate")
+        self._store(F.conv2d(levels, self._bicubic(shift, device))[0], bits, large)
+
+    def _store(self, levels: Tensor, bits: int, large: np.ndarray) -> None:
+        """Round `(r^2, height, width)`, grey levels, and lay it out in an array."""
+        samples = levels if bits == 8 else levels * 2 ** (bits - 8)
+        kept = samples.round_().clamp_(0, 2**bits - 1).cpu()
+        _, h, w = kept.shape
+        # Converted before it is laid out: that moves a quarter of the bytes.
+        kind = torch.uint8 if bits == 8 else torch.int16
+        cells = kept.to(kind).reshape(self.r, self.r, h, w).permute(2, 0, 3, 1)
+        target = torch.from_numpy(large.view(np.int16) if bits > 8 else large)
+        if large.shape == (self.r * h, self.r * w):
+            target.unflatten(1, (w, self.r)).unflatten(0, (h, self.r)).copy_(cells)
+        else:
+            rows, columns = large.shape
+            target.copy_(cells.reshape(self.r * h, self.r * w)[:rows, :columns])
+
+
+def _parts(length: int, most: int) -> list[tuple[int, int]]:
+    """Cut a length into parts of about equal size, none larger than `most`."""
+    count = math.ceil(length / most)
+    ends = [length * number // count for number in range(count + 1)]
+    return list(itertools.pairwise(ends))
+
+
+def _levels(pixels: np.ndarray, white: int, device: torch.device) -> Tensor:
+    """Give samples `(height, width, channels)` as grey levels, float32 `(channels, ...)`."""
+    planes = torch.from_numpy(pixels.transpose(2, 0, 1).astype(np.float32, order="C"))
+    return planes.to(device) * (255 / white)
+
+
+def _luma(planes: Tensor, whole: bool) -> Tensor:
+    """Give the luma `(1, height, width)` of a grey or a coloured picture, whole if asked to be."""
+    if len(planes) < 3:
+        return planes[:1]
+    weights = LUMA_FROM_RGB.to(planes.device)
+    luma = torch.tensordot(weights, planes[:3], 1)[None] + float(YCBCR_OFFSET[0])
+    return luma.round_() if whole else luma
+
+
+def _limited(samples: Tensor, dtype: np.dtype) -> Tensor:
+    """Clip samples to what the type holds, and round them if it is one of whole numbers."""
+    white = WHITE[dtype.name]
+    kinds = {"uint8": torch.uint8, "uint16": torch.uint16, "float64": torch.float64}
+    if dtype.kind == "u":
+        samples = samples.round_()
+    return samples.clamp_(0, white).to(kinds.get(dtype.name, torch.float32))

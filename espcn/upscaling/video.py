@@ -1,0 +1,241 @@
+"""A video, enlarged frame by frame, with everything that comes with it.
+
+Reading, the network and writing each run in a thread of their own. What isn't picture is copied as
+it is: sound, subtitles, chapters.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+
+from espcn.io.atomic import atomic_write
+from espcn.upscaling.containers import (
+    CONTAINERS,
+)
+from espcn.upscaling.encoding import Encoding, Remarks, add_video_stream, copy_other_streams
+from espcn.upscaling.frames import CENTRED, upscale_frame
+from espcn.upscaling.prefetch import prefetch
+from espcn.upscaling.upscaler import Upscaler
+
+MAX_FRAME_PIXELS = 2**27  # of an enlarged frame: about what the last level of H.264 has room for
+EARLY = 0.5  # seconds that a whole video may end before it says
+
+Progress = Callable[[int, int | None], None]
+
+
+@dataclass
+class _Seen:
+    """What was met with while a video was read."""
+
+    damaged: int = 0
+    missing: int = 0  # packets of sound and the like
+    end: float = 0.0  # seconds: where the last packet of any stream ends
+    error: str = ""
+
+
+def upscale_video(
+    upscaler: Upscaler,
+    source: Path,
+    target: Path,
+    encoding: Encoding | None = None,
+    progress: Progress = lambda done, total: None,
+) -> Remarks:
+    """Enlarge a video; say what was damaged, cut off or left out.
+
+    `progress` is called after each frame with how many are done and how many there should be; what
+    it raises ends the work. The target appears once it is whole. Raises a ValueError for what isn't
+    a video or can't be kept in the target, an OSError for what can't be written.
+    """
+    container = CONTAINERS.get(target.suffix.lower())
+    if container is None:
+        raise ValueError(f"{target} must end in one of {' '.join(CONTAINERS)}: name it with -o")
+    codec, options = (encoding or Encoding()).within(container)
+    with _opened(source) as incoming:
+        video = _video_of(incoming, source)
+        total = video.frames or _guessed_frames(incoming, video)
+        seen, remarks = _Seen(), Remarks()
+        with closing(prefetch(_read(incoming, video, seen), 8)) as pieces:
+            head = _until_frame(pieces)
+            if not head:
+                reason = f" ({seen.error})" if seen.error else ""
+                raise ValueError(f"{source} has no frame that can be read{reason}")
+            flow = prefetch(_upscaled(upscaler, source, video, head, pieces), 4)
+            with atomic_write(target) as part, closing(flow):
+                try:
+                    with av.open(_url(part), "w", container) as outgoing:
+                        stream = add_video_stream(
+                            outgoing, video, head[-1], upscaler.r, codec, options, remarks
+                        )
+                        others = copy_other_streams(outgoing, incoming, video, remarks)
+                        counted = incoming.format.name == "avi" or head[-1].pts is None
+                        done = 0
+                        for done in _write(outgoing, stream, others, flow, counted, seen):
+                            progress(done, total)
+                except av.FFmpegError as error:
+                    words = " ".join([codec, *(f"{k}={v}" for k, v in options.items())])
+                    raise OSError(
+                        f"{target} could not be written by {words}: {_words(error)}"
+                    ) from error
+        _note_losses(incoming, seen, done, remarks)
+        return remarks
+
+
+def _opened(source: Path) -> Any:
+    try:
+        return av.open(_url(source), metadata_errors="replace")
+    except av.FFmpegError as error:
+        raise ValueError(
+            f"{source} is not a video, or only part of one ({_words(error)}): give it whole"
+        ) from error
+
+
+def _video_of(incoming: Any, source: Path) -> Any:
+    """Give the stream that is enlarged: the first that moves."""
+    moving = [s for s in incoming.streams.video if not s.disposition & s.disposition.attached_pic]
+    if not moving:
+        raise ValueError(f"{source} has no video stream: nothing to enlarge")
+    moving[0].thread_type = "AUTO"
+    return moving[0]
+
+
+def _read(incoming: Any, video: Any, seen: _Seen) -> Iterator[Any]:
+    """Give the frames of the video, and the packets of all other streams, as they come."""
+    packets = incoming.demux()
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except av.FFmpegError as error:
+            seen.error = _words(error)
+            yield from _rest(video)
+            return
+        if packet.pts is not None:
+            seen.end = max(seen.end, float((packet.pts + packet.duration) * packet.time_base))
+        if packet.stream.index != video.index:  # `stream_index` is 0 in the empty ones
+            if packet.size:  # at the end comes an empty one for each stream
+                yield packet
+            continue
+        try:
+            frames = packet.decode()
+        except av.FFmpegError:
+            seen.damaged += 1
+            continue
+        for frame in frames:
+            seen.damaged += bool(frame.is_corrupt)
+            yield frame
+
+
+def _rest(video: Any) -> Iterator[Any]:
+    """Give the frames that the decoder still holds."""
+    try:
+        for frame in video.codec_context.decode(None):
+            frame.time_base = video.time_base  # which only a packet tells
+            yield frame
+    except av.FFmpegError:
+        return
+
+
+def _until_frame(pieces: Iterator[Any]) -> list[Any]:
+    """Give all up to the first frame, without which the target can't be laid out; [] if none."""
+    head = []
+    for piece in pieces:
+        head.append(piece)
+        if isinstance(piece, av.VideoFrame):
+            return head
+    return []
+
+
+def _upscaled(
+    upscaler: Upscaler, source: Path, video: Any, head: list[Any], pieces: Iterator[Any]
+) -> Iterator[Any]:
+    """Enlarge the frames, and hand on the packets between them."""
+    width, height = head[-1].width, head[-1].height
+    if width * height * upscaler.r**2 > MAX_FRAME_PIXELS:
+        raise ValueError(
+            f"{source} would be {upscaler.r * width} x {upscaler.r * height} pixels, too large for "
+            "a video: take a smaller factor with -r"
+        )
+    centred = video.codec_context.name in CENTRED
+    for part in (head, pieces):
+        for piece in part:
+            if isinstance(piece, av.Packet):
+                yield piece
+                continue
+            if (piece.width, piece.height) != (width, height):
+                raise ValueError(
+                    f"{source} changes from {width} x {height} to {piece.width} x {piece.height} "
+                    "pixels on the way: cut it there"
+                )
+            yield upscale_frame(upscaler, piece, centred)
+
+
+def _write(
+    outgoing: Any, stream: Any, others: dict[int, Any], flow: Iterator[Any], counted: bool,
+    seen: _Seen,
+) -> Iterator[int]:  # fmt: skip
+    """Encode the frames, copy the packets; give how many frames are done after each.
+
+    `counted`: frames come one after another at the stream's rate, whatever times they have, as in
+    AVI and in bare streams. So does one that has lost its time.
+    """
+    done, last, base = 0, None, stream.codec_context.time_base
+    time = Fraction(0)
+    for piece in flow:
+        if isinstance(piece, av.Packet):
+            if piece.stream_index in others:
+                piece.stream = others[piece.stream_index]
+                try:
+                    outgoing.mux(piece)
+                except (av.InvalidDataError, av.ArgumentError):  # not a full disk
+                    seen.missing += 1
+            continue
+        if counted:
+            time = done / stream.average_rate
+        else:
+            lost = piece.pts is None
+            time = time + 1 / stream.average_rate if lost else piece.pts * piece.time_base
+        piece.duration = 0 if counted else round(piece.duration * piece.time_base / base)
+        piece.time_base, piece.pts = base, round(time / base)
+        if last is not None and piece.pts <= last:
+            piece.pts = last + 1  # no encoder takes two frames at a time
+        last = piece.pts
+        outgoing.mux(stream.encode(piece))
+        done += 1
+        yield done
+    outgoing.mux(stream.encode(None))
+
+
+def _note_losses(incoming: Any, seen: _Seen, done: int, remarks: Remarks) -> None:
+    """Say what of the source could not be read."""
+    if seen.damaged:
+        remarks.damaged.append(
+            f"{seen.damaged} damaged frames are there as far as they could be read, or missing"
+        )
+    if seen.missing:
+        remarks.damaged.append(f"{seen.missing} damaged packets of sound or text are missing")
+    claimed = ((incoming.start_time or 0) + (incoming.duration or 0)) / 1e6
+    if seen.error or claimed - seen.end > EARLY:
+        where = f"after {done} frames, {seen.end:.1f} of {claimed:.1f} s"
+        remarks.damaged.append(
+            f"the source is cut off {where}{': ' if seen.error else ''}{seen.error}"
+        )
+
+
+def _guessed_frames(incoming: Any, video: Any) -> int | None:
+    rate, duration = video.average_rate, incoming.duration
+    return round(rate * duration / 1_000_000) if rate and duration else None
+
+
+def _url(path: Path) -> str:
+    """Name a file so that FFmpeg takes no part of its name for a protocol."""
+    return f"file:{path}"
+
+
+def _words(error: av.FFmpegError) -> str:
+    return error.strerror or type(error).__name__

@@ -1,0 +1,186 @@
+"""evaluate.py as its users call it, and the protocol behind it."""
+
+import csv
+import json
+import math
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from omegaconf import OmegaConf
+from PIL import Image
+
+from espcn.data.datasets import load_set
+from espcn.data.image_set import ImageSet
+from espcn.evaluation.gallery import painted
+from espcn.evaluation.protocol import mean_score, reconstruct, score_mean, score_set
+from espcn.imaging.color import to_channels
+from espcn.network.model import ESPCN
+from espcn.network.weights import load
+from helpers import ROOT, Call, run, write_checkpoint
+
+real_sets = pytest.mark.skipif("ESPCN_DATA" not in os.environ, reason="needs the image sets")
+
+
+@pytest.fixture(scope="module")
+def ckpt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    return write_checkpoint(tmp_path_factory.mktemp("ckpt") / "best.ckpt", ESPCN(3))
+
+
+def test_evaluation_writes_figures_and_pictures(call: Call, ckpt: Path, tmp_path: Path) -> None:
+    done = call("evaluate.py", f"ckpt={ckpt}", "sets=[skimage-test]", "save_images=true",
+               f"output={tmp_path}")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "evaluation.json").read_text())
+    figures = record["sets"]["skimage-test"]
+    assert {"psnr", "ssim", "bicubic_psnr", "bicubic_ssim"} <= figures.keys()
+    assert figures["images"] == 3
+    with (tmp_path / "evaluation.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["image"] for row in rows] == ["astronaut.png", "chelsea.png", "coffee.png"]
+    mean = sum(float(row["psnr"]) for row in rows) / 3  # of the images' dB, not of their errors
+    assert figures["psnr"] == pytest.approx(mean)
+    kinds = ("low", "bicubic", "espcn", "original", "compare")
+    names = {f"{name}_{kind}.png" for name in ("astronaut", "chelsea", "coffee") for kind in kinds}
+    assert {path.name for path in (tmp_path / "skimage-test").iterdir()} == names
+    sizes = {}
+    for kind in kinds:
+        with Image.open(tmp_path / "skimage-test" / f"chelsea_{kind}.png") as picture:
+            sizes[kind] = picture.size
+    assert (sizes["low"], sizes["espcn"], sizes["original"]) == ((150, 100), (450, 300), (450, 300))
+    assert sizes["compare"][0] > 2 * 450
+    assert "bicubic" in done.stdout
+
+
+def test_kernels_are_drawn(call: Call, ckpt: Path, tmp_path: Path) -> None:
+    done = call("evaluate.py", f"ckpt={ckpt}", "sets=[]", "save_filters=true", f"output={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    for name, rows in (("first", 8), ("last", 4)):
+        with Image.open(tmp_path / f"filters_{name}.png") as sheet:
+            assert sheet.size == (8 * 66 + 6, rows * 66 + 6)
+            assert len(sheet.convert("L").getcolors()) > 50
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_painted_is_what_a_one_in_a_feature_adds(channels: int) -> None:
+    network = ESPCN(3, channels)
+    ones = torch.zeros(32, 32, 7, 7)
+    ones[torch.arange(32), torch.arange(32), 3, 3] = 1
+    with torch.no_grad():
+        added = F.conv2d(ones, network.conv3.weight)
+    assert torch.equal(painted(network), F.pixel_shuffle(added, 3)[..., 3:-3, 3:-3])
+
+
+def test_factor_must_be_the_checkpoints(call: Call, ckpt: Path, tmp_path: Path) -> None:
+    done = call("evaluate.py", f"ckpt={ckpt}", "r=2", "sets=[]", f"output={tmp_path / 'new'}")
+    assert done.returncode == 1
+    assert not (tmp_path / "new").exists()
+    assert "`r` (=2) must be the factor of `ckpt` (3)" in done.stderr
+
+
+def test_degradation_can_be_overridden(call: Call, ckpt: Path, tmp_path: Path) -> None:
+    for name, extra in (("plain", []), ("blurred", ["blur=2", "downsample=decimate"])):
+        arguments = [f"ckpt={ckpt}", "sets=[skimage-test]", f"output={tmp_path / name}", *extra]
+        assert call("evaluate.py", *arguments).returncode == 0
+    plain, blurred = (
+        json.loads((tmp_path / name / "evaluation.json").read_text())["sets"]["skimage-test"]
+        for name in ("plain", "blurred")
+    )
+    assert blurred["bicubic_psnr"] < plain["bicubic_psnr"] - 1
+
+
+def test_help_names_every_setting() -> None:
+    text = run("evaluate.py", "--help").stdout
+    settings = set(OmegaConf.load(ROOT / "conf/evaluate.yaml")) - {"defaults", "hydra"}
+    assert not {name for name in settings if f"{name}=" not in text}
+
+
+def test_directory_of_a_run_stands_for_its_best_checkpoint(ckpt: Path) -> None:
+    assert load(ckpt=ckpt.parent)[1] == load(ckpt=ckpt)[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["ckpt=nowhere.ckpt"], "`ckpt` (=nowhere.ckpt) must be an existing file"),
+        (["ckpt=README.md"], "`ckpt` (=README.md) must be a checkpoint"),
+        (["ckpt=CKPT", "blur=-1"], "`blur` (=-1) must be a sigma"),
+        (["ckpt=CKPT", "sets=[Set6]"], "`sets` must be among T91"),
+        (["ckpt=CKPT", "device=tpu"], "`device` (=tpu) must be auto, cpu"),
+    ],
+)
+def test_bad_input_is_a_short_error(
+    call: Call, ckpt: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    given = [argument.replace("CKPT", str(ckpt)) for argument in arguments]
+    done = call("evaluate.py", *given, f"output={tmp_path}")
+    assert done.returncode == 1
+    assert f"Error: {message}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def pictures(*arrays: np.ndarray) -> ImageSet:
+    names = [f"{index}.png" for index in range(len(arrays))]
+    return ImageSet("made", names, list(arrays), "", "")
+
+
+def random_picture(height: int, width: int, channels: int = 3) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, channels), dtype=np.uint8)
+
+
+def test_border_of_r_pixels_does_not_count() -> None:
+    network, picture = ESPCN(3), random_picture(60, 63)
+    ((whole, done),) = score_set(network, pictures(picture))
+    error = (done.output - done.original)[3:-3, 3:-3]
+    expected = 10 * math.log10(255**2 / float((error**2).mean()))
+    assert whole.psnr == pytest.approx(expected)
+
+
+def test_output_is_whole_grey_levels_and_sizes_are_cropped() -> None:
+    done = reconstruct(ESPCN(3), random_picture(61, 64))
+    assert done.output.shape == done.original.shape == (60, 63)
+    assert done.low.shape == (20, 21)
+    assert torch.equal(done.output, done.output.round().clamp(0, 255))
+
+
+def test_grey_pictures_are_scored_as_they_are_by_a_color_network() -> None:
+    done = reconstruct(ESPCN(3, channels=3), random_picture(60, 60, 1))
+    assert done.original.max() == 255  # not scaled to 16..235
+    assert done.raw.shape == (3, 60, 60)
+
+
+def test_color_network_is_scored_by_the_notebooks_rgb_figure_too() -> None:
+    network, picture = ESPCN(3, channels=3), random_picture(60, 60)
+    ((scored, done),) = score_set(network, pictures(picture))
+    error = done.raw - to_channels(picture, 3)  # unclipped, uncropped
+    expected = 10 * math.log10(255**2 / float((error**2).mean()))
+    assert scored.psnr_rgb_notebook == pytest.approx(expected)
+    assert scored.psnr != pytest.approx(expected)
+
+
+def test_pictures_too_small_to_score_are_left_out() -> None:
+    both = pictures(random_picture(16, 60), random_picture(60, 60))
+    assert [scored.name for scored, _ in score_set(ESPCN(3), both)] == ["1.png"]
+    assert mean_score("none", []).psnr is None
+
+
+def test_mean_is_taken_in_decibels() -> None:
+    ((one, _),) = score_set(ESPCN(3), pictures(random_picture(60, 60)), with_ssim=True)
+    mean = mean_score("set", [one, replace(one, psnr=one.psnr + 2)])
+    assert mean.psnr == pytest.approx(one.psnr + 1)
+    assert mean.ssim == one.ssim
+
+
+@real_sets
+@pytest.mark.parametrize("r", [2, 3, 4])
+def test_bicubic_on_set5_is_the_published_figure(r: int) -> None:
+    # The field publishes 33.66, 30.39 and 28.42 dB; to three digits the protocol gives these.
+    images = load_set("Set5")
+    expected = {2: 33.652, 3: 30.388, 4: 28.418}[r]
+    scored = score_mean(ESPCN(r), images)
+    assert scored.bicubic_psnr == pytest.approx(expected, abs=0.005)

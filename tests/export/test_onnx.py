@@ -1,0 +1,94 @@
+"""The ONNX file: what PyTorch gives, in ONNX Runtime and in OpenCV, at every size."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from espcn.export import onnx as exporting
+from espcn.export.onnx import export
+from espcn.network.model import ESPCN
+from espcn.network.onnx_graph import onnx_model
+from espcn.network.weights import load
+from helpers import Call
+
+
+@pytest.mark.parametrize("r", [2, 3, 4])
+def test_export_gives_what_pytorch_gives_at_odd_sizes(r: int, tmp_path: Path) -> None:
+    path = export(r, output=str(tmp_path / "net.onnx"))
+    assert [file.name for file in tmp_path.iterdir()] == ["net.onnx"]
+    onnx.checker.check_model(onnx.load(path), full_check=True)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for batch, height, width in ((1, 1, 1), (1, 33, 7), (3, 12, 25)):
+        picture = torch.rand(batch, 1, height, width)
+        with torch.no_grad():
+            expected = load(r)[0](picture).numpy()
+        (got,) = session.run(["upscaled"], {"luma": picture.numpy()})
+        np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5)
+
+
+def test_metadata_say_what_is_needed_to_use_it(tmp_path: Path) -> None:
+    model = onnx.load(export(3, output=str(tmp_path / "net.onnx")))
+    about = {one.key: one.value for one in model.metadata_props}
+    assert about["factor"] == "3"
+    assert about["licence"] == "MIT"
+    assert about["range"].startswith("0..1, luma")
+    assert "(batch, channels, height, width)" in about["layout"]
+    assert "python train.py experiment=best_x3" in about["source"]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("padding", ["replicate", "zeros"])
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_every_network_is_exported(channels: int, padding: str, activation: str) -> None:
+    network = ESPCN(3, channels=channels, padding=padding, activation=activation)
+    picture = torch.rand(2, channels, 9, 14)
+    with torch.no_grad():
+        expected = network(picture).numpy()
+    session = onnxruntime.InferenceSession(onnx_model(network).SerializeToString())
+    (got,) = session.run(None, {"luma" if channels == 1 else "rgb": picture.numpy()})
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5)
+
+
+def test_opencv_runs_the_file(tmp_path: Path) -> None:
+    cv2 = pytest.importorskip("cv2")
+    network = cv2.dnn.readNetFromONNX(str(export(3, output=str(tmp_path / "net.onnx"))))
+    for shape in ((1, 1, 20, 31), (1, 1, 9, 8)):
+        picture = torch.rand(*shape)
+        with torch.no_grad():
+            expected = load(3)[0](picture).numpy()
+        network.setInput(picture.numpy())
+        np.testing.assert_allclose(network.forward(), expected, rtol=0, atol=1e-5)
+
+
+def test_file_that_differs_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = onnx_model(ESPCN(3))
+    monkeypatch.setattr(exporting, "onnx_model", lambda network: other)
+    with pytest.raises(ValueError, match="ONNX Runtime differs from PyTorch by"):
+        export(3, output=str(tmp_path / "net.onnx"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_command_writes_beside_and_names_what_is_wrong(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = call("export.py", "-r", "2", "-o", str(tmp_path / "a.onnx"))
+    assert (done.returncode, done.stdout) == (0, f"Written to {tmp_path / 'a.onnx'}\n")
+    for arguments, words in (
+        (["-r", "7"], "`r` (=7) must be a factor that there are weights for"),
+        (["-o", str(tmp_path / "a.pb")], "must end in .onnx"),
+        (["-o", str(tmp_path / "no/a.onnx")], "must be in a folder that exists"),
+        (["--ckpt", str(tmp_path / "no.ckpt")], "must be an existing file"),
+    ):
+        done = call("export.py", *arguments)
+        assert done.returncode == 1
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
+    monkeypatch.setattr("espcn.network.onnx_graph.find_spec", lambda name: None)
+    with pytest.raises(
+        ValueError, match="export needs onnx and onnxruntime, not .* `pip install onnx onn"
+    ):
+        export(3)

@@ -1,0 +1,176 @@
+"""Engines: all give what PyTorch gives in float32, to the precision that was asked for."""
+
+import importlib.util
+import os
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from espcn.data.datasets import load_set
+from espcn.imaging.color import to_channels
+from espcn.imaging.degradation import Degradation, crop_to_multiple
+from espcn.imaging.metrics import crop_border, psnr
+from espcn.network import backends
+from espcn.network.backends import BACKENDS
+from espcn.network.device import multiplies_bfloat16, torch_device
+from espcn.network.engine import Engine
+from espcn.network.model import ESPCN
+from espcn.network.weights import load
+from espcn.upscaling.upscaler import Upscaler
+
+COMPILES = [
+    pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # PyTorch's own, of its own
+]
+EACH = [pytest.param(name, marks=COMPILES if name == "compile" else ()) for name in BACKENDS]
+
+
+def context() -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (2, 1, 27, 22), generator=generator, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("r", [2, 3, 4])
+def test_float32_agrees_with_pytorch(name: str, r: int) -> None:
+    network = load(r)[0]
+    with torch.no_grad():
+        expected = network.preshuffled(context() / 255)
+    got = Engine(network, name, "float32", "cpu")(context()) / 255
+    assert got.dtype == torch.float32
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+@pytest.mark.parametrize("name", [name for name in BACKENDS if name != "compile"])
+def test_other_networks_run_too(name: str, activation: str) -> None:
+    network = ESPCN(3, activation=activation)
+    with torch.no_grad():
+        expected = network.preshuffled(context() / 255)
+    got = Engine(network, name, "float32", "cpu")(context()) / 255
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-4)
+
+
+def test_plain_convolutions_give_what_the_fused_ones_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    fused = Engine(load(3)[0], "torch", "float32", "cpu")(context())
+    monkeypatch.setattr(backends, "_fuses", lambda: False)
+    plain = Engine(load(3)[0], "torch", "float32", "cpu")(context())
+    torch.testing.assert_close(plain, fused, rtol=0, atol=1e-3)
+
+
+@pytest.mark.skipif("ESPCN_DATA" not in os.environ, reason="needs Set5 and Set14")
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+@pytest.mark.parametrize("name", ["Set5", "Set14"])
+@pytest.mark.parametrize("r", [2, 3, 4])
+def test_bfloat16_keeps_the_psnr(r: int, name: str, engine: str) -> None:
+    if engine == "openvino" and not multiplies_bfloat16(torch.device("cpu")):
+        pytest.skip("OpenVINO has no bfloat16 on this processor")
+    exact = Upscaler(r, engine="torch", precision="float32")
+    short = Upscaler(r, engine=engine, precision="bfloat16")
+    losses = []
+    for pixels in load_set(name).images:
+        original = crop_to_multiple(to_channels(pixels, 1), r)
+        low = Degradation()(original, r)[0].numpy()
+        figures = []
+        for upscaler in (exact, short):
+            large = np.empty(original.shape[1:], np.uint8)
+            upscaler.luma(low, 8, large)
+            figures.append(
+                psnr(*(crop_border(p, r) for p in (torch.from_numpy(large), original[0])))
+            )
+        losses.append(figures[0] - figures[1])
+    assert np.mean(losses) < 0.02
+    assert np.mean(losses) != 0  # so that it was another precision
+
+
+@pytest.mark.parametrize("name", ["torch", "openvino"])
+def test_bfloat16_is_near_float32(name: str) -> None:
+    exact = Engine(load(3)[0], "torch", "float32", "cpu")(context())
+    if name == "openvino" and not multiplies_bfloat16(torch.device("cpu")):
+        with pytest.raises(ValueError, match="`precision` must be float32 .* on this processor"):
+            Engine(load(3)[0], name, "bfloat16", "cpu")
+        return
+    got = Engine(load(3)[0], name, "bfloat16", "cpu")(context())
+    # Of noise, which is far from a picture: about half a grey level.
+    assert 0 < float((got - exact).square().mean().sqrt()) < 1
+
+
+def test_auto_is_named_and_runs() -> None:
+    engine = Engine(load(3)[0])
+    assert engine.name in BACKENDS
+    assert engine.precision in ("float32", "bfloat16")
+    assert str(engine).startswith(f"{engine.name}, {engine.precision}, ")
+    assert engine(context()).shape == (2, 9, 19, 14)
+
+
+def test_auto_without_fused_convolutions_takes_what_is_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(backends, "_fuses", lambda: False)
+    assert Engine(load(3)[0], device="cpu").name == "openvino"
+    monkeypatch.setattr(backends, "find_spec", lambda name: None)
+    assert Engine(load(3)[0], device="cpu").name == "torch"
+
+
+@pytest.mark.parametrize(("name", "package"), [("onnx", "onnxruntime"), ("openvino", "openvino")])
+def test_engine_that_is_not_installed_is_named(
+    name: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        "espcn.network.onnx_graph.find_spec", lambda name: None if name == package else find(name)
+    )
+    with pytest.raises(ValueError, match=rf"`engine` \(={name}\) needs {package}, .*pip install"):
+        Engine(load(3)[0], name, "float32", "cpu")
+
+
+def test_network_is_left_as_it_is() -> None:
+    network = load(3)[0]
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    for precision in ("float32", "bfloat16"):
+        Engine(network, "torch", precision)
+    assert network.conv1.weight.dtype == torch.float32
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+def test_engines_of_the_processor_alone_take_it_where_there_is_a_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for name in ("onnx", "openvino"):
+        engine = Engine(load(3)[0], name, "float32")
+        assert engine.device.type == "cpu"
+        with pytest.raises(ValueError, match=rf"`device` must be cpu with `engine` \(={name}\)"):
+            Engine(load(3)[0], name, "float32", "cuda")
+
+
+def test_bad_settings_are_refused() -> None:
+    network = load(3)[0]
+    with pytest.raises(ValueError, match=r"`engine` \(=fast\) must be one of auto, torch"):
+        Engine(network, "fast")
+    with pytest.raises(ValueError, match=r"`precision` \(=int4\) must be one of auto, float32"):
+        Engine(network, precision="int4")
+    with pytest.raises(ValueError, match=r"`precision` must be float32 with `engine` \(=onnx\)"):
+        Engine(network, "onnx", "bfloat16", "cpu")
+    with pytest.raises(ValueError, match=r"`device` \(=tpu\) must be auto, cpu, or cuda"):
+        Engine(network, device="tpu")
+    for other in (ESPCN(3, channels=3), ESPCN(3, padding="zeros")):
+        with pytest.raises(ValueError, match="must be 1 and replicate"):
+            Engine(other)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_gpu_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"`device` \(=cuda\) must be auto, cpu, or cuda where"):
+        torch_device("cuda")
+
+
+def test_compiler_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: broken)
+    with pytest.raises(ValueError, match=r"`engine` \(=compile\) must find a C\+\+ compiler"):
+        Engine(load(3)[0], "compile", "float32", "cpu")(context())

@@ -1,0 +1,58 @@
+"""Runs are known by their resolved settings, and keep them."""
+
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from espcn.runs.directory import read_config, read_result, settings_of, store_config
+
+
+def config(**settings: object) -> DictConfig:
+    base = {"blur": 0.5, "max_epochs": 3, "trainer": {"devices": 1}, "resume": None}
+    return OmegaConf.create(base | settings)
+
+
+def test_new_directory_takes_the_settings_and_stores_them(tmp_path: Path) -> None:
+    settings = settings_of(config(), tmp_path / "run", [])
+    assert read_config(tmp_path / "run") == settings
+    assert "resume" not in settings
+
+
+def test_same_settings_go_on_in_the_same_directory(tmp_path: Path) -> None:
+    first = settings_of(config(), tmp_path, [])
+    assert settings_of(config(), tmp_path, []) == first
+
+
+def test_other_settings_are_refused_in_a_used_directory(tmp_path: Path) -> None:
+    settings_of(config(), tmp_path, [])
+    with pytest.raises(ValueError, match="holds another run: take another, or go on"):
+        settings_of(config(blur=0.25), tmp_path, [])
+    assert read_config(tmp_path)["blur"] == 0.5  # type: ignore[index]
+
+
+def test_resume_needs_a_run(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"`resume` .* must be the directory of a run"):
+        settings_of(config(resume=str(tmp_path)), tmp_path, [f"resume={tmp_path}"])
+
+
+def test_resume_takes_lengths_and_trainer_and_keeps_the_rest(tmp_path: Path) -> None:
+    settings_of(config(), tmp_path, [])
+    again = config(resume="x", max_epochs=9, blur=0.1, trainer={"devices": 2})
+    settings = settings_of(again, tmp_path, ["resume=x", "max_epochs=9", "trainer.devices=2"])
+    assert settings == {"blur": 0.5, "max_epochs": 9, "trainer": {"devices": 2}}
+    assert read_config(tmp_path) != settings  # until the run has begun with them
+    store_config(settings, tmp_path)
+    assert read_config(tmp_path) == settings
+
+
+def test_result_that_is_not_whole_is_none(tmp_path: Path) -> None:
+    assert read_result(tmp_path) is None
+    (tmp_path / "result.json").write_text('{"status": "comp')
+    assert read_result(tmp_path) is None
+
+
+def test_resume_refuses_other_settings(tmp_path: Path) -> None:
+    settings_of(config(), tmp_path, [])
+    with pytest.raises(ValueError, match="`blur` must not be given together with `resume`"):
+        settings_of(config(resume="x", blur=0.1), tmp_path, ["resume=x", "blur=0.1"])

@@ -1,0 +1,117 @@
+"""Runs are known by what differs from the defaults, whatever an older version stored."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from espcn.runs.directory import job_name, read_config, register_resolvers
+from espcn.runs.identity import completed, flatten, identity, plain_settings, upgraded
+from helpers import ROOT
+
+OLD = Path(__file__).parent / "from_0.1"  # written by version 0.1, with an import path in `optim`
+
+
+def composed(*overrides: str) -> DictConfig:
+    register_resolvers()
+    return compose("train", list(overrides))
+
+
+@pytest.fixture
+def hydra() -> object:
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        yield
+
+
+def test_group_choices_stand_under_the_name_of_their_group() -> None:
+    nested = {"optim": {"name": "sgd", "momentum": 0.9}, "r": 3}
+    assert flatten(nested) == {"optim": "sgd", "optim.momentum": 0.9, "r": 3}
+
+
+def test_plain_settings_are_resolved_and_discard_hydra_and_resume() -> None:
+    made = OmegaConf.create(
+        {"optim": {"lr": 0.1}, "lr": "${optim.lr}", "hydra": {"x": 1}, "resume": "somewhere"}
+    )
+    assert plain_settings(made) == {"optim": {"lr": 0.1}, "lr": 0.1}
+
+
+def test_whole_numbers_are_one_setting_however_they_are_written() -> None:
+    def setting(blur: object) -> DictConfig:
+        return OmegaConf.create({"blur": blur})
+
+    assert plain_settings(setting(1.0)) == plain_settings(setting(1))
+    assert plain_settings(setting([1.0, 0.5])) == plain_settings(setting([1, 0.5]))
+
+
+@pytest.mark.usefixtures("hydra")
+def test_identity_is_the_groups_choices_and_what_differs_from_the_defaults() -> None:
+    assert identity(plain_settings(composed())) == {
+        "data": "auto", "optim": "soap", "trainer": "auto",
+    }  # fmt: skip
+    changed = identity(plain_settings(composed("optim=adam", "blur=0.5", "data.patch=9")))
+    assert changed == {
+        "data": "auto", "optim": "adam", "trainer": "auto", "blur": 0.5, "data.patch": 9,
+    }  # fmt: skip
+    assert identity(plain_settings(composed("optim=adam", "lr=0.001"))) == {
+        "data": "auto", "optim": "adam", "trainer": "auto",
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("hydra")
+def test_identity_outlives_a_setting_that_is_added_and_code_that_moves() -> None:
+    now = plain_settings(composed("optim=sgd", "blur=0.5"))
+    before = {name: value for name, value in now.items() if name not in ("downsample", "mu")}
+    before["optim"] = now["optim"] | {"_target_": "torch.optim.SGD"}
+    assert identity(upgraded(before)) == identity(now)
+    assert completed(upgraded(before)) == now
+    assert identity(upgraded(before) | {"blur": 0.25}) != identity(now)
+
+
+def test_import_paths_become_names() -> None:
+    stored = {"optim": {"_target_": "espcn.optim.SOAP", "name": "soap", "lr": 0.1}, "r": 3}
+    assert upgraded(stored) == {"optim": {"name": "soap", "lr": 0.1}, "r": 3}
+    other = {"optim": {"_target_": "torch.optim.RMSprop", "name": "adam"}}
+    assert upgraded(other) == {"optim": {"name": "rmsprop"}}
+    assert upgraded({"r": 3}) == {"r": 3}
+
+
+def test_identity_without_a_configuration_is_all_settings() -> None:
+    assert identity({"blur": 0, "optim": {"name": "sgd"}}) == {
+        "data": None, "optim": "sgd", "trainer": None, "blur": 0,
+    }  # fmt: skip
+
+
+def named(directory: Path, **settings: object) -> str:
+    return job_name(
+        _root_=OmegaConf.create(settings | {"hydra": {"sweep": {"dir": str(directory)}}})
+    )
+
+
+def test_job_name_follows_the_settings_not_their_order(tmp_path: Path) -> None:
+    assert named(tmp_path, blur=0.5, r=3) == named(tmp_path, r=3, blur=0.5)
+    assert named(tmp_path, blur=0.5, r=3) != named(tmp_path, blur=0.25, r=3)
+
+
+def test_job_is_found_by_its_stored_configuration_whatever_its_name(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/config.yaml").write_text("blur: 0.5\nr: 3\n")
+    assert named(tmp_path, r=3, blur=0.5) == "other"
+    assert named(tmp_path, r=3, blur=0.25) != "other"
+
+
+def test_name_that_another_job_has_is_not_taken(tmp_path: Path) -> None:
+    name = named(tmp_path, r=3)
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "config.yaml").write_text("r: 4\n")
+    assert named(tmp_path, r=3) != name
+
+
+@pytest.mark.usefixtures("hydra")
+def test_job_of_version_0_1_has_the_identity_of_todays() -> None:
+    stored = read_config(OLD / "sweep/3eafd6d660")
+    assert stored is not None
+    assert identity(stored) == {
+        "data": "skimage", "optim": "soap", "trainer": "auto", "r": 2, "blur": 0.5,
+        "data.scales": [1], "data.stride": 34, "max_epochs": 1, "sets": [],
+    }  # fmt: skip

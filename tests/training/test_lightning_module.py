@@ -1,0 +1,178 @@
+"""The training task: the loss, the rates and how they fall, checked in short real fits."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+
+from espcn.data.datamodule import PatchData
+from espcn.network.model import ESPCN
+from espcn.training.lightning_module import SuperResolution, moving_average
+from espcn.training.trainer import quieten_lightning
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
+    pytest.mark.filterwarnings("ignore:.*LeafSpec.*"),
+    pytest.mark.filterwarnings("ignore:.*`srun` command.*"),  # where there is a SLURM
+]
+
+
+def task(**options: Any) -> SuperResolution:
+    options = {"lr": 1e-2, "lr_end": 1e-4, "last_layer_lr": 0.1} | options
+    return SuperResolution(ESPCN(3), torch.optim.SGD, **options)
+
+
+def fit(made: SuperResolution, pictures: Path, epochs: int, *callbacks: pl.Callback) -> pl.Trainer:
+    quieten_lightning()
+    data = PatchData("folder", str(pictures), patch=8, stride=8, val_fraction=0.25, batch_size=48)
+    trainer = pl.Trainer(
+        max_epochs=epochs,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        callbacks=list(callbacks),
+    )
+    trainer.fit(made, data)
+    return trainer
+
+
+class Rates(pl.Callback):
+    """Notes the rates of both groups at the start of each epoch."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[float, float]] = []
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        body, last = trainer.optimizers[0].param_groups
+        self.seen.append((body["lr"], last["lr"]))
+
+
+def test_loss_is_the_mean_squared_error_of_the_shuffled_picture(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = PatchData("folder", str(pictures), patch=8, stride=8)
+    data.prepare()
+    low, target = next(iter(data.train_dataloader()))
+    made = task()
+    monkeypatch.setattr(made, "log", lambda *args, **kwargs: None)  # there is no trainer
+    output = F.pixel_shuffle(made.network.preshuffled(low / 255), 3)
+    expected = ((output - F.pixel_shuffle(target, 3) / 255) ** 2).mean()
+    loss = made.training_step((low, target), 0).item()
+    assert loss == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_root_is_taken_of_each_patch_and_the_mean_squared_error_is_logged(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = PatchData("folder", str(pictures), patch=8, stride=8, batch_size=3, val_fraction=0)
+    data.prepare()
+    low, target = next(iter(data.train_dataloader()))
+    low[0], target[0] = 115, 115  # flat, and without an error at all once the network is constant
+    made, logged = task(loss="rmse"), {}
+    monkeypatch.setattr(made, "log", lambda name, value, **kwargs: logged.update({name: value}))
+    for parameter in made.network.parameters():
+        torch.nn.init.zeros_(parameter)
+    made.network.center = 115 / 255
+    errors = ((target / 255 - 115 / 255) ** 2).mean((1, 2, 3))
+    loss = made.training_step((low, target), 0)
+    assert errors[0] < 1e-9
+    assert loss.item() == pytest.approx(errors.sqrt().mean().item(), abs=1e-3)
+    assert logged["train_loss"].compute().item() == pytest.approx(errors.mean().item(), rel=1e-4)
+    loss.backward()
+    gradient = made.network.conv3.bias.grad
+    assert gradient is not None
+    assert gradient.isfinite().all()
+
+
+def test_last_layer_learns_at_its_fraction_and_holds_no_other_parameter() -> None:
+    made = task(schedule="plateau")
+    body, last = made.configure_optimizers()["optimizer"].param_groups
+    assert (body["lr"], last["lr"]) == pytest.approx((1e-2, 1e-3))
+    assert {id(p) for p in last["params"]} == {id(p) for p in made.network.conv3.parameters()}
+    assert len(body["params"]) + len(last["params"]) == len(list(made.parameters()))
+
+
+def test_plateau_drops_each_group_to_a_tenth_down_to_its_own_floor(pictures: Path) -> None:
+    rates = Rates()
+    # No epoch improves by a whole unit of a loss below 1, so every epoch after the first drops.
+    fit(task(mu=1.0), pictures, 6, rates)
+    body = [1e-2, 1e-2, 1e-3, 1e-4, 1e-4, 1e-4]
+    assert [rate for rate, _ in rates.seen] == pytest.approx(body)
+    assert [rate for _, rate in rates.seen] == pytest.approx([rate / 10 for rate in body])
+
+
+def test_plateau_waits_for_its_patience(pictures: Path) -> None:
+    rates = Rates()
+    fit(task(mu=1.0, plateau_patience=2), pictures, 5, rates)
+    assert [rate for rate, _ in rates.seen] == pytest.approx([1e-2] * 4 + [1e-3])
+
+
+def test_plateau_does_not_drop_while_the_loss_falls_by_more_than_mu(pictures: Path) -> None:
+    rates = Rates()
+    fit(task(mu=0.0), pictures, 4, rates)
+    assert [rate for rate, _ in rates.seen] == pytest.approx([1e-2] * 4)
+
+
+def test_cosine_goes_from_lr_to_lr_end_over_the_whole_run(pictures: Path) -> None:
+    rates = Rates()
+    trainer = fit(task(schedule="cosine"), pictures, 4, rates)
+    half = [(1 + math.cos(math.pi * epoch / 4)) / 2 for epoch in range(4)]  # 2 steps an epoch
+    expected = [1e-4 + (1e-2 - 1e-4) * share for share in half]
+    assert [rate for rate, _ in rates.seen] == pytest.approx(expected)
+    assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(1e-4)
+
+
+def test_moving_average_warms_up_to_its_decay() -> None:
+    average = moving_average(0.9)
+    start, now = torch.zeros(()), torch.ones(())
+    assert float(average(start, now, 0)) == pytest.approx(0.9)  # 1 - 1/10
+    assert float(average(start, now, 10)) == pytest.approx(1 - 11 / 20)
+    assert float(average(start, now, 10_000)) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"lr": 0}, r"`lr` \(=0\) must be above 0"),
+        ({"lr_end": -1}, r"`lr_end` \(=-1\) must be a number of at least 0"),
+        ({"lr_end": 0.1}, r"`lr_end` \(=0.1\) must not be above `lr` \(=0.01\)"),
+        ({"last_layer_lr": 10}, r"`last_layer_lr` \(=10\) must be a fraction"),
+        ({"loss": "l1"}, r"`loss` \(=l1\) must be one of mse, rmse"),
+        ({"schedule": "step"}, r"`schedule` \(=step\) must be one of plateau, cosine"),
+        ({"mu": "x"}, r"`mu` \(=x\) must be a number"),
+        ({"plateau_patience": -1}, r"`plateau_patience` \(=-1\) must be a whole number"),
+    ],
+)
+def test_bad_settings_are_named_with_the_rule(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        task(**options)
+
+
+@pytest.mark.parametrize("loss", ["train_loss", "val_loss"])
+def test_one_loss_that_is_not_finite_makes_the_mean_so(loss: str, pictures: Path) -> None:
+    class Once(pl.Callback):
+        """Makes one loss of an epoch not a number."""
+
+        def on_train_epoch_start(self, *_: Any) -> None:
+            getattr(made, loss).update(math.nan, 1)
+
+    made = task()
+    trainer = fit(made, pictures, 1, Once())
+    assert math.isnan(trainer.callback_metrics[loss])
+
+
+def test_mean_has_the_precision_of_the_weights() -> None:
+    made = task().double()
+    made.on_fit_start()
+    third = torch.tensor(1 / 3, dtype=torch.float64)
+    made.train_loss.update(third, 2)
+    assert torch.equal(made.train_loss.compute(), third)
+    made.train_loss.update(third + 3, 1)  # weighed by the number of patches
+    assert made.train_loss.compute().item() == pytest.approx(4 / 3, rel=1e-15)

@@ -1,0 +1,308 @@
+"""train.py as its users call it: real runs on a handful of real pictures."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from filelock import FileLock
+from omegaconf import OmegaConf
+
+from helpers import (
+    ENVIRONMENT,
+    ROOT,
+    Call,
+    read_run_result,
+    run,
+    same_tensors,
+    saved_state,
+    tiny_run,
+)
+
+
+@pytest.fixture(scope="module")
+def finished(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the directory of a run with rate drops, averaging and snapshots, left alone."""
+    directory = tmp_path_factory.mktemp("finished") / "run"
+    done = run("train.py", *eventful(pictures), f"hydra.run.dir={directory}")
+    assert done.returncode == 0, done.stderr
+    return directory
+
+
+def eventful(pictures: Path) -> list[str]:
+    # An improvement of less than 1e-3 drops the rate: that happens after some of the epochs.
+    return tiny_run(pictures, max_epochs=8, mu=1e-3, plateau_patience=0, snapshot_every=3)
+
+
+def test_run_leaves_all_that_it_promises(finished: Path) -> None:
+    names = {path.name for path in finished.iterdir()}
+    assert names == {
+        "best.ckpt", "last.ckpt", "config.yaml", "epochs.csv", "losses.png", "result.json",
+        "command.txt", "snapshots", "tensorboard", ".lock",
+    }  # fmt: skip
+    assert len(list((finished / "snapshots").iterdir())) == 2  # of 8 epochs, every third
+    assert OmegaConf.load(finished / "config.yaml").max_epochs == 8
+    rows = (finished / "epochs.csv").read_text().splitlines()
+    assert rows[0] == "epoch,step,train_loss,val_loss,lr,seconds"
+    assert len(rows) == 9
+
+
+def test_result_holds_settings_and_figures_under_their_names(finished: Path) -> None:
+    got = read_run_result(finished)
+    names = (
+        "r channels activation padding blur downsample data.patch data.stride data.split "
+        "data.val_fraction data.fold data.folds optim lr lr_end last_layer_lr schedule mu "
+        "stop_delta patience batch_size max_epochs max_time seed data_dir status error dataset "
+        "fingerprint images patches train_loss val_loss val_psnr psnr psnr_matched best_epoch "
+        "epochs duration_s checkpoint versions device threads"
+    )
+    assert set(names.split()) <= got.keys()
+    assert (got["status"], got["optim"], got["lr"], got["images"]) == ("completed", "soap", 3e-3, 8)
+    assert got["threads"] == 1
+    assert got["psnr"].keys() == {"skimage-test"}
+    assert got["psnr"] == got["psnr_matched"]  # trained for the protocol's own degradation
+    assert 10 < got["val_psnr"] < 50
+
+
+def test_rate_dropped_along_the_way(finished: Path) -> None:
+    rates = {row.split(",")[4] for row in (finished / "epochs.csv").read_text().splitlines()[1:]}
+    assert len(rates) > 1
+
+
+def test_finished_run_is_left_alone(call: Call, finished: Path, pictures: Path) -> None:
+    before = (finished / "last.ckpt").stat().st_mtime_ns
+    again = call("train.py", *eventful(pictures), f"hydra.run.dir={finished}")
+    assert again.returncode == 0
+    assert "Finished already" in again.stdout
+    assert (finished / "last.ckpt").stat().st_mtime_ns == before
+
+
+def test_run_killed_at_any_moment_and_resumed_gives_the_same_weights(
+    finished: Path, pictures: Path, tmp_path: Path
+) -> None:
+    for epochs in (1, 5):  # killed once before and once after rate drops
+        _start_and_signal(pictures, tmp_path / "run", signal.SIGKILL, epochs, resume=epochs > 1)
+    resumed = run("train.py", f"resume={tmp_path / 'run'}")
+    assert resumed.returncode == 0, resumed.stderr
+    for name in ("best.ckpt", "last.ckpt"):
+        assert same_tensors(saved_state(finished, name), saved_state(tmp_path / "run", name))
+    got, expected = read_run_result(tmp_path / "run"), read_run_result(finished)
+    for name in ("val_loss", "val_psnr", "psnr", "best_epoch", "fingerprint", "command"):
+        assert got[name] == expected[name]
+    assert got["command"].startswith("python train.py ")
+    assert "resume" not in got["command"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_a_run_in_order(pictures: Path, tmp_path: Path, number: int) -> None:
+    directory = tmp_path / "run"
+    process = _start_and_signal(pictures, directory, number, epochs=2)
+    assert process.returncode == 130
+    got = read_run_result(directory)
+    assert (got["status"], got["error"]) == (
+        "interrupted",
+        f"stopped by {signal.Signals(number).name}",
+    )
+    assert got["epochs"] >= 2
+    assert got["val_loss"] > 0
+    assert (directory / "losses.png").stat().st_size > 1000
+    # The signal may fall between an epoch's row and its checkpoint.
+    saved = torch.load(directory / "last.ckpt", weights_only=True)["epoch"] + 1
+    assert got["epochs"] - saved in (0, 1)
+
+
+def _start_and_signal(
+    pictures: Path, directory: Path, number: int, epochs: int, resume: bool = False
+) -> subprocess.Popen:
+    """Start a run, or go on with it; send it a signal once so many epochs have been saved."""
+    settings = [f"resume={directory}"] if resume else eventful(pictures)
+    where = [] if resume else [f"hydra.run.dir={directory}"]
+    command = [sys.executable, "train.py", *settings, *where]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        table, deadline = directory / "epochs.csv", time.monotonic() + 100
+        while not table.is_file() or len(table.read_text().splitlines()) <= epochs:
+            assert process.poll() is None, "the run ended before it could be stopped"
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        os.kill(process.pid, number)
+        process.wait(60)
+    return process
+
+
+def test_resumed_run_can_be_made_longer_but_not_changed(
+    call: Call, finished: Path, pictures: Path, tmp_path: Path
+) -> None:
+    refused = call("train.py", f"resume={finished}", "blur=0.5")
+    assert refused.returncode == 1
+    assert "`blur` must not be given together with `resume`" in refused.stderr
+    directory = tmp_path / "run"
+    short = call("train.py", *tiny_run(pictures), f"hydra.run.dir={directory}")
+    assert short.returncode == 0, short.stderr
+    longer = call("train.py", f"resume={directory}", "max_epochs=5")
+    assert longer.returncode == 0, longer.stderr
+    assert read_run_result(directory)["epochs"] == 5
+    assert read_run_result(directory)["max_epochs"] == 5
+    assert read_run_result(directory)["command"].endswith(
+        " && python train.py resume=DIR max_epochs=5"
+    )
+
+
+def test_refused_resume_leaves_the_figures_that_are_there(call: Call, finished: Path) -> None:
+    before = [(finished / name).read_bytes() for name in ("result.json", "config.yaml")]
+    for change, message in (("max_epochs=2", "at least the 8 epochs"), ("patience=0", "whole")):
+        done = call("train.py", f"resume={finished}", change)
+        assert done.returncode == 1
+        assert message in done.stderr
+    assert [(finished / name).read_bytes() for name in ("result.json", "config.yaml")] == before
+
+
+def test_resume_takes_a_new_patience(call: Call, pictures: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    short = tiny_run(
+        pictures, max_epochs=9, patience=2, stop_delta=10
+    )  # nothing improves by so much
+    assert call("train.py", *short, f"hydra.run.dir={directory}").returncode == 0
+    assert read_run_result(directory)["epochs"] == 3
+    assert call("train.py", f"resume={directory}", "patience=5").returncode == 0
+    assert read_run_result(directory)["epochs"] == 6
+
+
+def test_run_that_another_process_is_at_work_on_is_left_to_that(call: Call, finished: Path) -> None:
+    before = (finished / "result.json").read_bytes()
+    with FileLock(finished / ".lock"):
+        done = call("train.py", f"resume={finished}", "max_epochs=9")
+    assert done.returncode == 1
+    assert f"Error: another process is at work in {finished}" in done.stderr
+    assert (finished / "result.json").read_bytes() == before
+
+
+def test_run_does_without_a_lock_where_the_file_system_has_none(
+    call: Call, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def acquire(*_: object, **__: object) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr("espcn.training.train.FileLock.acquire", acquire)
+    assert "Finished already" in call("train.py", f"resume={finished}").stdout
+
+
+def test_run_refuses_to_go_on_with_other_pictures(
+    call: Call, pictures: Path, tmp_path: Path
+) -> None:
+    own, directory = tmp_path / "own", tmp_path / "run"
+    shutil.copytree(pictures, own)
+    assert call("train.py", *tiny_run(own), f"hydra.run.dir={directory}").returncode == 0
+    next(own.glob("color*")).unlink()
+    done = call("train.py", f"resume={directory}", "max_epochs=5")
+    assert done.returncode == 1
+    assert "`data` must be the images that the run began with" in done.stderr
+
+
+def test_last_checkpoint_is_the_last_epochs_though_nothing_improves(
+    call: Call, pictures: Path, tmp_path: Path
+) -> None:
+    still = {"optim": "sgd", "lr": 1e-12, "lr_end": 1e-12, "averaging": 0}
+    done = call("train.py", *tiny_run(pictures, **still), f"hydra.run.dir={tmp_path / 'run'}")
+    assert done.returncode == 0, done.stderr
+    assert read_run_result(tmp_path / "run")["best_epoch"] == 1
+    assert torch.load(tmp_path / "run/last.ckpt", weights_only=True)["epoch"] == 2  # from 0
+
+
+def test_double_precision_goes_with_averaging(call: Call, pictures: Path, tmp_path: Path) -> None:
+    settings = {"trainer.precision": "64-true", "max_epochs": 1}
+    done = call("train.py", *tiny_run(pictures, **settings), f"hydra.run.dir={tmp_path / 'run'}")
+    assert done.returncode == 0, done.stderr
+    assert all(value.dtype == torch.float64 for value in saved_state(tmp_path / "run").values())
+
+
+def test_resume_of_nothing_leaves_nothing(call: Call, tmp_path: Path) -> None:
+    done = call("train.py", f"resume={tmp_path / 'typo'}")
+    assert done.returncode == 1
+    assert "must be the directory of a run" in done.stderr
+    assert not (tmp_path / "typo").exists()
+    where = f"hydra.sweep.dir={tmp_path / 'sweep'}"
+    done = call("train.py", "-m", f"resume={tmp_path / 'a'},{tmp_path / 'b'}", where)
+    assert done.returncode == 1
+    assert "`resume` must be one run, without -m" in done.stderr
+
+
+def test_run_without_validation_trains_on_everything_for_a_fixed_length(
+    call: Call, pictures: Path, tmp_path: Path
+) -> None:
+    settings = {"data.val_fraction": 0, "schedule": "cosine", "optim": "adam", "blur": 0.5}
+    done = call("train.py", *tiny_run(pictures, **settings), f"hydra.run.dir={tmp_path / 'run'}")
+    assert done.returncode == 0, done.stderr
+    got = read_run_result(tmp_path / "run")
+    assert (got["val_loss"], got["val_psnr"], got["best_epoch"]) == (None, None, 3)
+    assert got["psnr"] != got["psnr_matched"]  # blurred pictures are other pictures
+    assert same_tensors(saved_state(tmp_path / "run"), saved_state(tmp_path / "run", "last.ckpt"))
+
+
+def test_notebook_experiment_runs_on_color_in_double_precision(
+    call: Call, pictures: Path, tmp_path: Path
+) -> None:
+    settings = {"experiment": "notebook", "max_epochs": 1, "max_time": "00:00:01:00"}
+    done = call("train.py", *tiny_run(pictures, **settings), f"hydra.run.dir={tmp_path / 'run'}")
+    assert done.returncode == 0, done.stderr
+    got = read_run_result(tmp_path / "run")
+    assert (got["channels"], got["data.split"], got["optim"]) == (3, "patch", "sgd")
+    assert got["psnr_rgb_notebook"].keys() == {"skimage-test"}
+    assert all(value.dtype == torch.float64 for value in saved_state(tmp_path / "run").values())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"r": 1}, "`r` (=1) must be a whole number of at least 2"),
+        ({"blur": -1}, "`blur` (=-1) must be a sigma of 0 to 100 pixels"),
+        ({"data.val_fraction": 0}, "`schedule` (=plateau) must have a validation loss"),
+        ({"max_time": 0}, "`max_time` (=0) must be seconds or DD:HH:MM:SS"),
+        ({"max_time": 1e15}, "`max_time` (=1000000000000000) must be seconds or DD:HH:MM:SS"),
+        ({"+optim.foo": 1}, "`optim` must have options that it knows"),
+        ({"trainer.strategy": "fsdp"}, "`trainer.strategy` (=fsdp) must be one of auto, ddp"),
+        ({"trainer.accelerator": "abacus"}, "`trainer` must be what Lightning's Trainer takes"),
+        ({"trainer.precision": 7}, "`trainer.precision` (=7) must be one of 32-true, 64-true"),
+        ({"optim.name": "no.such"}, "`optim.name` (=no.such) must be one of adadelta, adafactor"),
+        ({"sets": "Set5"}, "`sets` (=Set5) must be a list of names"),
+        ({"averaging": 2}, "`averaging` (=2) must be a fraction"),
+        ({"snapshot_every": 0}, "`snapshot_every` (=0) must be a whole number"),
+        ({"data.path": "nowhere"}, "`data.path` (=nowhere) must be a folder"),
+        ({"optim": "sgd", "lr": 1e8}, "the loss is no longer finite after epoch 1: lower `lr`"),
+    ],
+)
+def test_bad_input_is_a_short_error(
+    call: Call, pictures: Path, tmp_path: Path, settings: dict, message: str
+) -> None:
+    done = call("train.py", *tiny_run(pictures, **settings), f"hydra.run.dir={tmp_path / 'run'}")
+    assert done.returncode == 1
+    assert f"Error: {message}" in done.stderr
+    assert "Traceback" not in done.stderr
+    got = read_run_result(tmp_path / "run")
+    assert got["status"] == "failed"
+    assert message in got["error"]
+
+
+def test_full_error_shows_where(
+    call: Call, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    done = call("train.py", *tiny_run(pictures, r=1), f"hydra.run.dir={tmp_path / 'run'}")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+def test_other_settings_are_refused_in_the_directory_of_a_run(
+    call: Call, finished: Path, pictures: Path
+) -> None:
+    before = (finished / "result.json").read_text()
+    done = call("train.py", *tiny_run(pictures, blur=0.7), f"hydra.run.dir={finished}")
+    assert done.returncode == 1
+    assert "holds another run" in done.stderr
+    assert (finished / "result.json").read_text() == before

@@ -1,0 +1,209 @@
+"""The command people use: from files to files, and one clear line for what goes wrong."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from espcn.io.reading import read_picture
+from espcn.upscaling.upscaler import Upscaler
+from helpers import ENVIRONMENT, ROOT, Call, check_failed, run, write_clip
+
+
+@pytest.fixture
+def photos(tmp_path: Path, pictures: Path) -> Path:
+    """Give a folder of two photographs, one in a sub-folder, names as people give them."""
+    folder = tmp_path / "my photos, 2024"
+    for name, source in (("Élan 'vital' [1].png", "color0.png"), ("sub/b=c & d.jpg", "color1.png")):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(pictures / source).save(path)
+    return folder
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_folder_is_enlarged_and_then_left_alone(call: Call, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "big"
+    done = call("upscale.py", str(photos), "-r", "2", "-o", str(out))
+    assert done.returncode == 0, done.stderr
+    assert "Enlarging 2 pictures by 2 with torch" in done.stdout
+    assert files(out) == ["sub/b=c & d_x2.jpg", "Élan 'vital' [1]_x2.png"]
+    large = read_picture(out / "Élan 'vital' [1]_x2.png")
+    assert np.array_equal(large, Upscaler(2)(read_picture(photos / "Élan 'vital' [1].png")))
+    kept = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    done = call("upscale.py", str(photos), "-r", "2", "-o", str(out))
+    assert done.returncode == 0
+    assert "Done already, and left as they are: 2 pictures (--overwrite" in done.stdout
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == kept
+    done = call("upscale.py", str(photos), "-r", "2", "-o", str(out), "--overwrite")
+    assert "Enlarging 2 pictures" in done.stdout
+
+
+def test_pictures_and_a_video_at_once(call: Call, photos: Path) -> None:
+    write_clip(photos / "clip.mp4", count=3)
+    done = call("upscale.py", str(photos), "--preset", "ultrafast", "--precision", "float32")
+    assert done.returncode == 0, done.stderr
+    assert "Enlarging 2 pictures and 1 video by 3 with torch, float32" in done.stdout
+    with av.open(str(photos / "clip_x3.mp4")) as made:
+        assert made.streams.video[0].width == 144
+    assert read_picture(photos / "sub/b=c & d_x3.jpg").shape == (288, 288, 3)
+
+
+def test_bad_files_are_named_at_the_end_and_the_others_are_done(call: Call, photos: Path) -> None:
+    (photos / "empty.png").touch()
+    (photos / "text.jpg").write_text("not a picture")
+    Image.new("RGB", (20, 20)).save(
+        photos / "moves.gif", save_all=True, append_images=[Image.new("RGB", (20, 20), "red")]
+    )
+    Image.new("L", (20, 20)).save(
+        photos / "pages.tif", save_all=True, append_images=[Image.new("L", (20, 20), 9)]
+    )
+    (photos / "sub/clip.mkv").write_bytes(b"no video")
+    done = call("upscale.py", str(photos), str(photos / "gone.png"))
+    assert sorted(files(photos))[-1].endswith("Élan 'vital' [1]_x3.png")
+    assert (photos / "sub/b=c & d_x3.jpg").exists()
+    said = sorted(line for line in done.stderr.splitlines() if line.startswith("Error: "))
+    assert done.returncode == 1
+    for line, words in zip(
+        said,
+        ("empty.png is empty", "gone.png must be a file or a folder", "moves.gif has 2 frames",
+         "pages.tif has 2 frames or pages", "clip.mkv is not a video", "text.jpg is not a picture"),
+        strict=True,
+    ):  # fmt: skip
+        assert words in line
+    assert not [name for name in files(photos) if "part" in name]
+
+
+def test_shards_do_the_work_together(call: Call, photos: Path) -> None:
+    for number in range(2):
+        done = call("upscale.py", str(photos), "--shard", f"{number}/2")
+        assert "Enlarging 1 picture by 3" in done.stdout
+    assert len(files(photos)) == 4
+    done = run("upscale.py", str(photos), "--shard", "2/2")
+    assert done.returncode == 2
+    assert "'2/2' must be I/N, with I from 0 to N - 1, like 0/4" in done.stderr
+
+
+def test_own_weights_bring_their_factor(call: Call, photos: Path) -> None:
+    ckpt = str(ROOT / "espcn/network/pretrained/espcn_x4.safetensors")
+    done = call("upscale.py", str(photos / "sub"), "--ckpt", ckpt)
+    assert done.returncode == 0, done.stderr
+    assert read_picture(photos / "sub/b=c & d_x4.jpg").shape == (384, 384, 3)
+    check_failed(
+        call("upscale.py", str(photos), "--ckpt", ckpt, "-r", "3"), "must be the factor of"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-r", "7"], "`r` (=7) must be a factor that there are weights for (2, 3, 4)"),
+        (["--engine", "warp"], "`engine` (=warp) must be one of auto, torch"),
+        (["--precision", "int4"], "`precision` (=int4) must be one of auto, float32"),
+        (["--device", "tpu"], "`device` (=tpu) must be auto, cpu, or cuda"),
+        (["--codec", "libfoo"], "`codec` (=libfoo) must be an encoder that is there: take one of"),
+        (["--quality", "0"], "`quality` (=0) must be a whole number of at least 1"),
+        (["--ckpt", "nowhere.ckpt"], "`ckpt` (=nowhere.ckpt) must be an existing file"),
+        (["-o", "upscale.py/folder"], "`-o` (=upscale.py/folder) must be a folder that can be"),
+    ],
+)
+def test_bad_settings_are_named(call: Call, photos: Path, arguments: list[str], words: str) -> None:
+    before = files(photos)
+    check_failed(call("upscale.py", str(photos), *arguments), words)
+    assert files(photos) == before
+
+
+def test_engine_that_is_not_installed_is_named(
+    call: Call, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("espcn.network.onnx_graph.find_spec", lambda name: None)
+    done = call("upscale.py", str(photos), "--engine", "openvino")
+    check_failed(
+        done,
+        "`engine` (=openvino) needs onnx and openvino, not installed: `pip install onnx openvino`",
+    )
+
+
+def test_folder_without_pictures_is_named(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    check_failed(call("upscale.py", str(tmp_path)), "holds no pictures or videos")
+
+
+def test_full_disk_leaves_no_half_file(photos: Path) -> None:
+    # A limit on the size of a file, in blocks of 1024 bytes, stands for a disk that is full.
+    Image.effect_noise((300, 300), 90).convert("RGB").save(photos / "noise.png")
+    write_clip(photos / "clip.mkv", count=20, size=(96, 64))
+    before = files(photos)
+    done = subprocess.run(
+        ["bash", "-c", 'ulimit -f 8; exec "$@"', "-", sys.executable, "upscale.py", str(photos),
+         "--crf", "1"],
+        cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    said = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert any("noise_x3.png could not be written" in line for line in said)
+    assert any("clip_x3.mkv could not be written" in line for line in said)
+    assert not [name for name in files(photos) if "part" in name]
+    assert set(before) <= set(files(photos))
+
+
+@pytest.mark.parametrize("kind", ["picture", "video"])
+def test_ctrl_c_leaves_no_half_file(kind: str, tmp_path: Path) -> None:
+    if kind == "picture":
+        Image.effect_noise((6000, 6000), 90).save(tmp_path / "noise.png")
+    else:
+        write_clip(tmp_path / "clip.mkv", count=200, size=(160, 96), codec="mpeg4")
+    before = files(tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, "upscale.py", str(tmp_path), "-r", "4"], cwd=ROOT, env=ENVIRONMENT,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    for _ in range(600):
+        if list(tmp_path.glob(".*.part")):
+            break
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Stopped: what is done is kept" in said
+    assert "Traceback" not in said
+    assert files(tmp_path) == before
+
+
+def test_first_picture_needs_no_lightning_nor_compiler() -> None:
+    script = (
+        "import sys; from espcn import Upscaler; import numpy as np, espcn.upscaling.cli,"
+        "espcn.upscaling.picture; Upscaler(3)(np.zeros((9, 9, 3), 'uint8'));"
+        "print([name for name in ('pytorch_lightning', 'lightning_fabric', 'torch._inductor',"
+        "'skimage.io', 'matplotlib', 'onnx', 'hydra') if name in sys.modules])"
+    )
+    done = run("-c", script)
+    assert done.stdout == "[]\n", done.stderr
+
+
+def test_help_says_what_there_is() -> None:
+    done = run("upscale.py", "--help")
+    assert done.returncode == 0
+    options = (
+        "-r -o --ckpt --overwrite --shard --engine --precision --device --codec --crf --preset"
+    )
+    for word in (*options.split(), "--quality", "photo_x3.jpg"):
+        assert word in done.stdout
+
+
+def test_command_is_installed() -> None:
+    command = Path(sys.executable).with_name("espcn-upscale")
+    done = subprocess.run([command, "--help"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert "espcn-upscale photo.jpg" in done.stdout

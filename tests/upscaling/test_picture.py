@@ -1,0 +1,313 @@
+"""Picture files: format, depth, channels and what is said of them are kept, at every size."""
+
+import os
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pyvips
+from PIL import Image, ImageCms
+
+from espcn.io.reading import Rows, open_picture, read_picture
+from espcn.io.writing import check_size
+from espcn.upscaling.picture import upscale_photo
+from espcn.upscaling.upscaler import Upscaler
+
+HEIGHT, WIDTH = 40, 62
+ENDINGS = ["png", "jpg", "tif", "webp", "avif", "bmp"]
+
+
+@pytest.fixture(scope="module")
+def upscaler() -> Upscaler:
+    return Upscaler(3, engine="torch", precision="float32", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def photo() -> np.ndarray:
+    import skimage.data
+
+    return np.ascontiguousarray(skimage.data.astronaut()[20 : 20 + HEIGHT, 180 : 180 + WIDTH])
+
+
+def enlarged(upscaler: Upscaler, source: Path, ending: str | None = None) -> Path:
+    target = source.with_name(f"large{ending or source.suffix}")
+    upscale_photo(upscaler, source, target)
+    assert not list(source.parent.glob(".*"))
+    return target
+
+
+def error(file: Path, wanted: np.ndarray) -> float:
+    """Give the mean absolute difference in grey levels of 8 bits."""
+    white = 257 if wanted.dtype == np.uint16 else 1
+    return float(np.abs(read_picture(file).astype(float) - wanted).mean() / white)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
+def test_formats_and_channels_are_kept(
+    ending: str, mode: str, upscaler: Upscaler, photo: np.ndarray, tmp_path: Path
+) -> None:
+    if (ending, mode) == ("jpg", "RGBA"):
+        pytest.skip("JPEG has no alpha")
+    source = tmp_path / f"small.{ending}"
+    picture = Image.fromarray(photo).convert(mode)
+    if mode == "RGBA":
+        picture.putalpha(Image.fromarray(photo[..., 0]))
+    picture.save(source, **({"quality": 95} if ending in ("jpg", "webp", "avif") else {}))
+    small = read_picture(source)
+    target = enlarged(upscaler, source)
+    large = read_picture(target)
+    assert large.dtype == np.uint8
+    assert large.shape == (3 * HEIGHT, 3 * WIDTH, small.shape[2])
+    lossless = ending in ("png", "tif", "bmp")
+    assert error(target, upscaler(small)) <= (0 if lossless else 3)
+    with Image.open(target) as made, Image.open(source) as given:
+        assert made.format == given.format
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_16_bits_are_kept(
+    ending: str, channels: int, upscaler: Upscaler, photo: np.ndarray, tmp_path: Path
+) -> None:
+    planes = [photo[..., 0], photo[..., 1], photo[..., 2], photo[..., 0]][:channels]
+    deep = np.dstack(planes).astype(np.uint16) * 257 + np.arange(WIDTH, dtype=np.uint16)[:, None]
+    kind = "grey16" if channels < 3 else "rgb16"
+    pyvips.Image.new_from_array(deep).copy(interpretation=kind).write_to_file(
+        str(tmp_path / f"small.{ending}")
+    )
+    target = enlarged(upscaler, tmp_path / f"small.{ending}")
+    assert read_picture(target).dtype == np.uint16
+    assert np.array_equal(read_picture(target), upscaler(deep))
+
+
+def test_deep_avif_keeps_its_bits(upscaler: Upscaler, photo: np.ndarray, tmp_path: Path) -> None:
+    deep = pyvips.Image.new_from_array(photo.astype(np.uint16) * 257).copy(interpretation="rgb16")
+    deep.heifsave(str(tmp_path / "small.avif"), compression="av1", bitdepth=10, Q=95)
+    target = enlarged(upscaler, tmp_path / "small.avif")
+    assert pyvips.Image.new_from_file(str(target)).get("bits-per-sample") == 10
+    assert error(target, upscaler(read_picture(tmp_path / "small.avif"))) < 3
+
+
+@pytest.mark.parametrize("mode", ["P", "1", "CMYK"])
+def test_other_modes_become_what_is_seen(
+    mode: str, upscaler: Upscaler, photo: np.ndarray, tmp_path: Path
+) -> None:
+    source = tmp_path / ("small.tif" if mode == "CMYK" else "small.png")
+    Image.fromarray(photo).convert(mode).save(source)
+    target = enlarged(upscaler, source)
+    assert np.array_equal(read_picture(target), upscaler(read_picture(source)))
+    with Image.open(target) as made:
+        assert made.mode == ("L" if mode == "1" else "RGB")
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp", "avif"])
+def test_what_is_said_of_a_picture_is_kept_and_it_is_turned_once(
+    ending: str, upscaler: Upscaler, photo: np.ndarray, tmp_path: Path
+) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0112] = "A maker", 6  # to be turned by a quarter
+    options: dict[str, Any] = {"dpi": (300, 300)} if ending in ("jpg", "png") else {}
+    source = tmp_path / f"small.{ending}"
+    Image.fromarray(photo).save(source, exif=exif, icc_profile=profile, **options)
+    with Image.open(enlarged(upscaler, source)) as made:
+        assert made.size == (3 * HEIGHT, 3 * WIDTH)  # standing: HEIGHT is its width
+        assert made.getexif()[0x010F] == "A maker"
+        assert made.getexif().get(0x0112, 1) == 1
+        assert made.info["icc_profile"] == profile
+        if options:
+            assert made.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+    assert error(tmp_path / f"large.{ending}", upscaler(read_picture(source))) < 3
+
+
+@pytest.mark.parametrize("ending", ["tif", "bmp"])
+def test_resolution_is_kept(
+    ending: str, upscaler: Upscaler, photo: np.ndarray, tmp_path: Path
+) -> None:
+    Image.fromarray(photo).save(tmp_path / f"small.{ending}", dpi=(300, 300))
+    with Image.open(enlarged(upscaler, tmp_path / f"small.{ending}")) as made:
+        assert made.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+
+
+def test_format_is_that_of_the_target(
+    upscaler: Upscaler, photo: np.ndarray, tmp_path: Path
+) -> None:
+    Image.fromarray(photo).save(tmp_path / "small.webp", lossless=True)
+    for ending in ENDINGS:
+        target = enlarged(upscaler, tmp_path / "small.webp", f".{ending}")
+        with Image.open(target) as made:
+            assert made.size == (3 * WIDTH, 3 * HEIGHT)
+    upscale_photo(upscaler, tmp_path / "small.webp", tmp_path / "coarse.jpg", quality=30)
+    assert (tmp_path / "coarse.jpg").stat().st_size < (tmp_path / "large.jpg").stat().st_size / 2
+
+
+def test_rows_are_those_of_the_picture(photo: np.ndarray, tmp_path: Path) -> None:
+    Image.fromarray(photo).save(tmp_path / "small.png")
+    rows = Rows(open_picture(tmp_path / "small.png"), tmp_path / "small.png")
+    for top, bottom in ((0, 9), (5, 14), (5, 30), (30, 31), (30, HEIGHT)):
+        assert np.array_equal(rows(top, bottom), photo[top:bottom])
+
+
+def test_progress_is_told_and_can_stop_the_work(
+    upscaler: Upscaler, photo: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("espcn.upscaling.upscaler.BAND", 6 * WIDTH)
+    source, target = tmp_path / "small.png", tmp_path / "large.png"
+    Image.fromarray(photo).save(source)
+    seen: list[tuple[int, int]] = []
+    upscale_photo(upscaler, source, target, progress=lambda *told: seen.append(told))
+    assert [done for done, _ in seen] == sorted({done for done, _ in seen})
+    assert seen[-1] == (3 * HEIGHT, 3 * HEIGHT)
+    assert len(seen) >= 6
+    assert np.array_equal(read_picture(target), upscaler(photo))
+    target.unlink()
+
+    def stop(done: int, total: int) -> None:
+        raise InterruptedError("enough")
+
+    with pytest.raises(InterruptedError, match="enough"):
+        upscale_photo(upscaler, source, target, progress=stop)
+    assert list(tmp_path.iterdir()) == [source]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_cut_off_file_is_refused(
+    ending: str, upscaler: Upscaler, photo: np.ndarray, tmp_path: Path
+) -> None:
+    source = tmp_path / f"small.{ending}"
+    Image.fromarray(photo).save(source)
+    source.write_bytes(source.read_bytes()[: source.stat().st_size * 2 // 3])
+    with pytest.raises(ValueError, match=r"small\.\w+ is (damaged|not a picture)"):
+        enlarged(upscaler, source)
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_size_that_a_format_cannot_hold_is_refused_before_the_work(
+    upscaler: Upscaler, tmp_path: Path
+) -> None:
+    for ending, width, limit in (
+        ("jpg", 21_900, 65_500),
+        ("webp", 5_462, 16_383),
+        ("avif", 5_462, 16_384),
+    ):
+        source = tmp_path / "wide.png"
+        Image.new("L", (width, 2)).save(source)
+        with pytest.raises(ValueError, match=rf"holds at most {limit} a side: write it as PNG"):
+            upscale_photo(upscaler, source, tmp_path / f"large.{ending}")
+    with pytest.raises(ValueError, match="too large for BMP here: write it as PNG"):
+        check_size(tmp_path / "a.bmp", 30_000, 30_000, 3)
+    check_size(tmp_path / "a.png", 300_000, 300_000, 3)
+    assert [path.name for path in tmp_path.iterdir()] == ["wide.png"]
+
+
+def test_bomb_is_refused(upscaler: Upscaler, tmp_path: Path) -> None:
+    # A header alone: 100,000 x 100,000 pixels in 60 bytes.
+    from espcn.io.writing import _chunk
+
+    header = (100_000).to_bytes(4, "big") * 2 + bytes([1, 0, 0, 0, 0])
+    content = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", b"x\x9c")
+    (tmp_path / "bomb.png").write_bytes(content)
+    with pytest.raises(ValueError, match="says that it is 100000 x 100000 pixels, over 1000 mega"):
+        enlarged(upscaler, tmp_path / "bomb.png")
+
+
+@pytest.mark.parametrize(
+    ("kind", "begin"),
+    [(b"zTXt", b"Comment\0\0"), (b"iTXt", b"XML:com.adobe.xmp\0\x01\0\0\0"), (b"iCCP", b"icc\0\0")],
+)
+def test_text_that_unpacks_to_much_takes_no_memory(
+    kind: bytes, begin: bytes, tmp_path: Path
+) -> None:
+    # 500 MB of zeros in a chunk of half a megabyte, beside a picture of one pixel.
+    from espcn.io.writing import _chunk
+
+    content = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", bytes([0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0]))
+    content += _chunk(kind, begin + zlib.compress(bytes(5 * 10**8), 9))
+    content += _chunk(b"IDAT", zlib.compress(b"\0\7")) + _chunk(b"IEND", b"")
+    (tmp_path / "text.png").write_bytes(content)
+    script = (
+        "import resource, sys; from pathlib import Path; from espcn.io.reading import read_picture;"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
+        "assert read_picture(Path(sys.argv[1])).tolist() == [[[7]]];"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "text.png")],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert int(done.stdout) < 100_000  # kB
+
+
+def test_turned_bomb_is_refused_before_it_is_turned(upscaler: Upscaler, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (16, 16)).save(tmp_path / "bomb.jpg", exif=exif)
+    content = bytearray((tmp_path / "bomb.jpg").read_bytes())
+    size = content.index(b"\xff\xc0") + 5  # of the frame's header: height, width
+    content[size : size + 4] = (40_000).to_bytes(2, "big") * 2
+    (tmp_path / "bomb.jpg").write_bytes(content)
+    with pytest.raises(ValueError, match="says that it is 40000 x 40000 pixels"):
+        enlarged(upscaler, tmp_path / "bomb.jpg")
+
+
+def test_animated_png_is_refused(upscaler: Upscaler, photo: np.ndarray, tmp_path: Path) -> None:
+    first, second = Image.fromarray(photo), Image.fromarray(photo[::-1])
+    first.save(tmp_path / "moves.png", save_all=True, append_images=[second])
+    with pytest.raises(ValueError, match="has many frames: save the one you want as PNG"):
+        enlarged(upscaler, tmp_path / "moves.png")
+
+
+def test_16_bits_become_8_where_a_format_has_no_more(
+    upscaler: Upscaler, photo: np.ndarray, tmp_path: Path
+) -> None:
+    deep = pyvips.Image.new_from_array(photo.astype(np.uint16) * 257).copy(interpretation="rgb16")
+    deep.pngsave(str(tmp_path / "small.png"))
+    for ending in (".bmp", ".jpg", ".webp"):
+        assert error(enlarged(upscaler, tmp_path / "small.png", ending), upscaler(photo)) < 3
+
+
+def test_transparent_becomes_white_in_jpeg(upscaler: Upscaler, tmp_path: Path) -> None:
+    Image.new("RGBA", (20, 20), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    assert read_picture(enlarged(upscaler, tmp_path / "clear.png", ".jpg")).min() > 250
+
+
+def test_name_that_is_not_utf_8(upscaler: Upscaler, photo: np.ndarray, tmp_path: Path) -> None:
+    source = tmp_path / os.fsdecode(b"caf\xe9.png")
+    Image.fromarray(photo).save(tmp_path / "plain.png")
+    (tmp_path / "plain.png").rename(source)
+    target = tmp_path / os.fsdecode(b"caf\xe9_x3.png")
+    upscale_photo(upscaler, source, target)
+    assert read_picture(target).shape == (3 * HEIGHT, 3 * WIDTH, 3)
+
+
+def test_very_wide_picture(upscaler: Upscaler, tmp_path: Path) -> None:
+    Image.effect_noise((130_000, 9), 50).save(tmp_path / "wide.png")
+    assert read_picture(enlarged(upscaler, tmp_path / "wide.png")).shape == (27, 390_000, 1)
+
+
+def test_large_picture_needs_little_memory(tmp_path: Path) -> None:
+    # 12 megapixels become 108, 324 MB. benchmarks/memory.py measures 100 megapixels.
+    source, target = tmp_path / "small.png", tmp_path / "large.png"
+    pyvips.Image.xyz(4000, 3000).bandjoin(7).cast("uchar").pngsave(str(source), compression=1)
+    script = (
+        "import resource, sys; from pathlib import Path;"
+        "from espcn.upscaling.picture import upscale_photo;"
+        "from espcn.upscaling import upscaler as module; module.BAND = 100_000;"
+        "import numpy, torch; torch.set_num_threads(1);"
+        "upscaler = module.Upscaler(3); upscaler(numpy.zeros((300, 600, 3), 'uint8'));"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
+        "upscale_photo(upscaler, Path(sys.argv[1]), Path(sys.argv[2]));"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(source), str(target)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert int(done.stdout) < 200_000  # kB, a good half of what is written
+    made = pyvips.Image.new_from_file(str(target))
+    assert (made.width, made.height, made.bands) == (12_000, 9_000, 3)

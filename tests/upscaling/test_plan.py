@@ -1,0 +1,169 @@
+"""What is enlarged and where it goes: files, folders, what is done already, shards."""
+
+from pathlib import Path
+
+import pytest
+
+from espcn.upscaling.plan import plan
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("a.jpg", "b.PNG", "sub/c.tif", "sub/deep/d.mp4", "sub/notes.txt", ".hidden.png",
+                 ".git/x.png", "sub/e.gif"):  # fmt: skip
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return tmp_path / "in"
+
+
+def targets(folder: Path, *arguments: object, **options: object) -> dict[str, str]:
+    made = plan([str(folder)], 3, *arguments, **options)  # type: ignore[arg-type]
+    assert made.problems == []
+    base = folder.parent
+    return {
+        str(job.source.relative_to(base)): str(job.target.relative_to(base)) for job in made.jobs
+    }
+
+
+def test_folder_is_walked_and_its_files_go_beside(folder: Path) -> None:
+    assert targets(folder) == {
+        "in/a.jpg": "in/a_x3.jpg",
+        "in/b.PNG": "in/b_x3.PNG",
+        "in/sub/c.tif": "in/sub/c_x3.tif",
+        "in/sub/e.gif": "in/sub/e_x3.png",
+        "in/sub/deep/d.mp4": "in/sub/deep/d_x3.mp4",
+    }
+
+
+def test_output_mirrors_the_tree_and_is_no_input(folder: Path) -> None:
+    assert targets(folder, str(folder / "big")) == {
+        "in/a.jpg": "in/big/a_x3.jpg",
+        "in/b.PNG": "in/big/b_x3.PNG",
+        "in/sub/c.tif": "in/big/sub/c_x3.tif",
+        "in/sub/e.gif": "in/big/sub/e_x3.png",
+        "in/sub/deep/d.mp4": "in/big/sub/deep/d_x3.mp4",
+    }
+    (folder / "big").mkdir()
+    (folder / "big/a_x3.jpg").touch()
+    assert len(targets(folder, str(folder / "big"))) == 4
+
+
+def test_name_that_gets_too_long_is_told_and_the_others_are_done(folder: Path) -> None:
+    for name in ("n" * 251 + ".jpg", "½" * 124 + ".jpg", "n" * 248 + ".jpg"):
+        (folder / name).touch()
+    (folder / "big").mkdir()
+    made = plan([str(folder)], 3, str(folder / "big"))
+    assert len(made.jobs) == 5 + 1 + 1
+    (said,) = made.problems
+    assert f"{'n' * 251}.jpg would get a name of over 255 bytes" in said
+
+
+def test_what_is_done_and_our_own_files_are_left_out(folder: Path) -> None:
+    (folder / "a_x3.jpg").touch()
+    (folder / "b_x2.png").touch()
+    (folder / "alone_x3.png").touch()  # of nobody here: a picture like others
+    made = plan([str(folder)], 3)
+    assert [job.source.name for job in made.done] == ["a.jpg"]
+    assert sorted(job.source.name for job in made.jobs) == [
+        "alone_x3.png", "b.PNG", "c.tif", "d.mp4", "e.gif",
+    ]  # fmt: skip
+    again = plan([str(folder)], 3, overwrite=True)
+    assert not again.done
+    assert len(again.jobs) == 6
+
+
+def test_files_that_the_shell_names(folder: Path) -> None:
+    (folder / "a_x3.jpg").touch()
+    names = [str(folder / name) for name in ("a.jpg", "a_x3.jpg", "b.PNG")]
+    assert [job.source.name for job in plan(names, 3).jobs] == ["b.PNG"]
+    assert [job.source.name for job in plan(names[1:2], 3).jobs] == ["a_x3.jpg"]  # asked for alone
+
+
+def test_single_file_may_be_named(folder: Path) -> None:
+    (job,) = plan([str(folder / "a.jpg")], 3, str(folder / "new/name.webp")).jobs
+    assert job.target == folder / "new/name.webp"
+    (job,) = plan([str(folder / "a.jpg")], 3, str(folder / "new")).jobs
+    assert job.target == folder / "new/a_x3.jpg"
+    for names in ([str(folder)], [str(folder / "a.jpg"), str(folder / "b.PNG")]):
+        with pytest.raises(ValueError, match=r"`-o` .* must be a folder for more than one file"):
+            plan(names, 3, str(folder / "name.png"))
+    made = plan([str(folder / "a.jpg")], 3, str(folder / "a.jpg"), overwrite=True)
+    assert "would be written over itself" in made.problems[0]
+
+
+@pytest.mark.parametrize(("source", "target"), [("a.jpg", "a.mp4"), ("sub/deep/d.mp4", "d.png")])
+def test_a_picture_becomes_no_video(source: str, target: str, folder: Path) -> None:
+    made = plan([str(folder / source)], 3, str(folder / target))
+    assert not made.jobs
+    assert made.problems[0].endswith("too")
+
+
+def test_shards_part_the_files_and_stay_as_they_are(folder: Path) -> None:
+    whole = {job.source for job in plan([str(folder)], 3).jobs}
+    parts = [{job.source for job in plan([str(folder)], 3, shard=(i, 3)).jobs} for i in range(3)]
+    assert set.union(*parts) == whole
+    assert sum(map(len, parts)) == len(whole)
+    (folder / "a_x3.jpg").touch()  # by the first machine, when the second begins
+    assert {job.source for job in plan([str(folder)], 3, shard=(1, 3)).jobs} == parts[1]
+
+
+def test_two_files_that_would_become_one_are_named(folder: Path) -> None:
+    (folder / "sub/e.png").touch()
+    made = plan([str(folder / "sub")], 3)
+    assert len(made.jobs) == 3
+    # The one that keeps its format is done.
+    assert "e.gif would become" in made.problems[0]
+    assert "e_x3.png, as" in made.problems[0]
+    for number in range(3):  # in every shard, and not in the one alone that has both
+        assert plan([str(folder / "sub")], 3, shard=(number, 3)).problems == made.problems
+
+
+def test_file_is_done_once_however_it_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    names = ["a.jpg", str(folder / "a.jpg"), "sub/../a.jpg"]
+    assert [job.source for job in plan(names, 3).jobs] == [Path("a.jpg")]
+    made = plan(["a.jpg"], 3, str(folder / "a.jpg"), overwrite=True)
+    assert "would be written over itself" in made.problems[0]
+    assert not made.jobs
+
+
+def test_output_within_the_input_is_not_enlarged_again(folder: Path) -> None:
+    (folder / "big/sub").mkdir(parents=True)
+    for name in ("big/a_x2.jpg", "big/sub/c_x2.tif", "big/a_x2_x3.jpg"):
+        (folder / name).touch()
+    made = plan([str(folder)], 3, str(folder / "other"))
+    assert len(made.jobs) == 5
+    assert len(made.own) == 3
+
+
+def test_only_what_can_be_written_is_a_target(folder: Path) -> None:
+    for name in ("x.gif", "x.heic", "x.jp2"):
+        with pytest.raises(ValueError, match=r"`-o` .* must end in .png .*, or in / if"):
+            plan([str(folder / "a.jpg")], 3, str(folder / name))
+    with pytest.raises(ValueError, match="`-o` must name a folder, .* but is empty"):
+        plan([str(folder / "a.jpg")], 3, "")
+    (job,) = plan([str(folder / "a.jpg")], 3, f"{folder}/v1.2/").jobs
+    assert job.target == folder / "v1.2/a_x3.jpg"
+
+
+def test_a_name_that_is_too_long_does_not_stop_the_others(folder: Path) -> None:
+    made = plan([str(folder / ("a" * 300 + ".png")), str(folder / "a.jpg")], 3)
+    assert len(made.jobs) == 1
+    assert "can't be looked at: File name too long" in made.problems[0]
+
+
+def test_what_is_not_there_or_no_picture_is_named_and_the_rest_is_done(folder: Path) -> None:
+    (folder / "empty").mkdir()
+    names = [str(folder / name) for name in ("gone.jpg", "empty", "sub/notes.txt", "a.jpg")]
+    made = plan(names, 3)
+    assert [job.source.name for job in made.jobs] == ["a.jpg"]
+    for problem, words in zip(
+        made.problems,
+        ("gone.jpg must be a file or a folder that exists", "holds no pictures or videos",
+         "must be a picture or a video, known by its name's ending: .avif"),
+        strict=True,
+    ):  # fmt: skip
+        assert words in problem

@@ -1,0 +1,149 @@
+"""The upscaler: luma by the network, the rest bicubic, tile by tile as if all at once."""
+
+import numpy as np
+import pytest
+import torch
+
+from espcn.imaging.color import from_ycbcr, to_ycbcr
+from espcn.imaging.resize import imresize
+from espcn.network.weights import load, shipped
+from espcn.upscaling import upscaler as upscaling
+from espcn.upscaling.upscaler import Upscaler
+
+
+@pytest.fixture(scope="module")
+def photo() -> np.ndarray:
+    import skimage.data
+
+    return np.ascontiguousarray(skimage.data.astronaut()[20:91, 180:263])
+
+
+@pytest.fixture(scope="module")
+def exact() -> Upscaler:
+    return Upscaler(3, engine="torch", precision="float32", device="cpu")
+
+
+def expected(photo: np.ndarray, r: int) -> np.ndarray:
+    """Give the plain way, in float64: luma through the network, chroma through `imresize`."""
+    planes = to_ycbcr(torch.from_numpy(photo).permute(2, 0, 1))
+    height, width = photo.shape[:2]
+    with torch.no_grad():
+        luma = load(r)[0].double()(planes[None, :1] / 255)[0] * 255
+    chroma = imresize(planes[1:], r * height, r * width)
+    return from_ycbcr(torch.cat([luma, chroma])).permute(1, 2, 0).numpy()
+
+
+@pytest.mark.parametrize("r", [2, 3, 4])
+def test_colors_are_luma_by_the_network_and_chroma_bicubic(photo: np.ndarray, r: int) -> None:
+    large = Upscaler(r, engine="torch", precision="float32", device="cpu")(photo)
+    assert (large.dtype, large.shape) == (np.uint8, (r * 71, r * 83, 3))
+    wanted = expected(photo, r).clip(0, 255)
+    assert np.abs(large - wanted).max() < 0.501
+
+
+def test_every_depth_gives_the_same_picture(photo: np.ndarray, exact: Upscaler) -> None:
+    wanted = expected(photo, 3).clip(0, 255) / 255
+    deep = exact(photo.astype(np.uint16) * 257)
+    assert deep.dtype == np.uint16
+    assert np.abs(deep - 65535 * wanted).max() < 1
+    for kind in (np.float32, np.float64):
+        large = exact((photo / 255).astype(kind))
+        assert large.dtype == kind
+        np.testing.assert_allclose(large, wanted, rtol=0, atol=1e-5)
+
+
+def test_grey_is_its_own_luma_and_alpha_is_bicubic(photo: np.ndarray, exact: Upscaler) -> None:
+    grey, alpha = photo[..., 1], photo[..., 2]
+    with torch.no_grad():
+        wanted = load(3)[0](torch.from_numpy(grey)[None, None] / 255)[0, 0].numpy() * 255
+    large = exact(grey)
+    assert large.shape == (213, 249)
+    assert np.abs(large - wanted.clip(0, 255)).max() < 0.51
+    assert np.array_equal(exact(grey[..., None])[..., 0], large)
+    smooth = imresize(torch.from_numpy(alpha).double(), 213, 249).clamp(0, 255).round().numpy()
+    both = exact(np.stack([grey, alpha], 2))
+    assert np.array_equal(both[..., 0], large)
+    assert np.abs(both[..., 1] - smooth).max() <= 1
+    colored = exact(np.concatenate([photo, alpha[..., None]], 2))
+    assert np.array_equal(colored[..., :3], exact(photo))
+    assert np.array_equal(colored[..., 3], both[..., 1])
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_tiles_give_the_whole_picture(
+    photo: np.ndarray, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upscaler = Upscaler(3, engine="torch", precision=precision, device="cpu")
+    deep = photo.astype(np.uint16) * 257
+    whole = [upscaler(picture).astype(int) for picture in (photo, deep)]
+    monkeypatch.setattr(upscaling, "BAND", 83 * 7)
+    monkeypatch.setattr(upscaling, "TILE_WIDTH", 11)
+    tiled = [upscaler(picture).astype(int) for picture in (photo, deep)]
+    assert np.abs(tiled[1] - whole[1]).max() <= 1
+    assert np.abs(tiled[0] - whole[0]).max() <= (0 if precision == "float32" else 2)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (2, 3), (5, 7, 3), (3, 2, 4)])
+def test_smallest_pictures(shape: tuple[int, ...], exact: Upscaler) -> None:
+    large = exact(np.full(shape, 77, np.uint8))
+    assert large.shape == (3 * shape[0], 3 * shape[1], *shape[2:])
+    assert np.abs(large.astype(int) - 77).max() <= 2  # a constant picture stays about that
+
+
+def test_bfloat16_is_near_and_deep_pictures_are_exact(photo: np.ndarray, exact: Upscaler) -> None:
+    short = Upscaler(3, engine="torch", precision="bfloat16", device="cpu")
+    error = short(photo).astype(float) - exact(photo)
+    assert 0 < np.sqrt(np.square(error).mean()) < 0.6
+    deep = photo.astype(np.uint16) * 257
+    assert np.array_equal(short(deep), exact(deep))
+
+
+def test_planes_of_video_agree_with_pictures(photo: np.ndarray, exact: Upscaler) -> None:
+    grey = np.ascontiguousarray(photo[..., 1])
+    large = np.empty((213, 249), np.uint8)
+    exact.luma(grey, 8, large)
+    assert np.array_equal(large, exact(grey))
+    deep = np.empty((213, 249), np.uint16)
+    exact.luma(grey.astype(np.uint16) * 4, 10, deep)
+    assert np.abs(deep / 4 - large).max() <= 0.5
+    assert deep.max() <= 1023
+    cut = np.empty((212, 248), np.uint8)  # as of an odd size with chroma at half
+    exact.luma(grey, 8, cut)
+    assert np.array_equal(cut, large[:212, :248])
+
+
+def test_chroma_keeps_its_place(exact: Upscaler) -> None:
+    # A slope tells where each sample was taken. Samples stand on the left one of two luma columns,
+    # also once enlarged: at 2 k in luma columns, whose middle is 2 k + 1/2 from the left.
+    slope = np.tile(np.arange(16, dtype=np.uint16) * 40, (4, 1))
+    large = np.empty((12, 48), np.uint16)
+    exact.chroma(slope, 10, large, shift=(1 - 1 / 3) / 4)
+    inner = np.arange(9, 39)
+    small_place = ((2 * inner + 0.5) / 3 - 0.5) / 2
+    np.testing.assert_allclose(large[5, inner], 40 * small_place, atol=0.51)
+    exact.chroma(slope, 10, large, shift=-1 / 12)  # from the middle to the left one
+    np.testing.assert_allclose(large[5, inner], 40 * ((2 * inner + 0.5) / 6 - 0.5), atol=0.51)
+    exact.chroma(slope, 10, large)
+    np.testing.assert_allclose(large[5, inner], 40 * ((inner + 0.5) / 3 - 0.5), atol=0.51)
+
+
+def test_bad_pictures_are_refused(exact: Upscaler) -> None:
+    for picture, words in (
+        (np.zeros((4, 4), np.int32), "must be an array of uint8, uint16 or floats, got int32"),
+        ([[1]], "got list"),
+        (np.zeros((2, 4, 4, 3), np.uint8), r"got \(2, 4, 4, 3\): give one picture at a time"),
+        (np.zeros((3, 4, 5), np.uint8), r"1 to 4\), got \(3, 4, 5\)"),
+        (np.zeros((0, 4), np.uint8), r"got \(0, 4\)"),
+        (np.full((4, 4), 255.0), "but reaches 255.0: divide it by what white is"),
+        (np.full((4, 4), np.nan), "of numbers of 0 to 1.* but reaches nan"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            exact(picture)  # type: ignore[arg-type]
+
+
+def test_factor_must_be_that_of_the_weights() -> None:
+    assert Upscaler(ckpt=shipped(2)).r == 2
+    with pytest.raises(ValueError, match=r"`r` \(=3\) must be the factor of `ckpt` \(2\)"):
+        Upscaler(3, ckpt=shipped(2))
+    with pytest.raises(ValueError, match=r"`r` \(=5\) must be a factor that there are weights for"):
+        Upscaler(5)

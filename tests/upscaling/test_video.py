@@ -1,0 +1,439 @@
+"""Videos: every frame at its time, and all that comes with it; what is broken is said."""
+
+import os
+import re
+from argparse import Namespace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from espcn.upscaling.encoding import Encoding, Remarks
+from espcn.upscaling.frames import planar
+from espcn.upscaling.upscaler import Upscaler
+from espcn.upscaling.video import _rest, _Seen, _write, upscale_video
+from helpers import write_clip
+
+FAST = Encoding(preset="ultrafast")
+VIDEOS = Path(os.environ["ESPCN_DATA"]).parent / "video" if "ESPCN_DATA" in os.environ else Path()
+
+
+@pytest.fixture(scope="module")
+def upscaler() -> Upscaler:
+    return Upscaler(3, engine="torch", precision="float32", device="cpu")
+
+
+def duration(path: Path) -> float:
+    with av.open(str(path)) as container:
+        return container.duration / 1e6
+
+
+def frames(path: Path) -> list[av.VideoFrame]:
+    with av.open(str(path)) as container:
+        return list(container.decode(video=0))
+
+
+def packets(path: Path, kind: str) -> list[tuple[float, bytes]]:
+    """Give when each packet of the first stream of a kind comes, and what it holds."""
+    with av.open(str(path)) as container:
+        stream = next(one for one in container.streams if one.type == kind)
+        return [
+            (round(float(packet.pts * packet.time_base), 3), bytes(packet))
+            for packet in container.demux(stream)
+            if packet.size
+        ]
+
+
+def times(path: Path) -> list[float]:
+    return [round(frame.time, 4) for frame in frames(path)]
+
+
+def mean_error(small: Path, large: Path, r: int) -> float:
+    """Give the mean absolute difference of the luma planes, the larger one averaged."""
+    errors = []
+    for one, other in zip(frames(small), frames(large), strict=True):
+        bits = one.format.components[0].bits
+        a, b = (plane(frame).astype(float) / 2 ** (bits - 8) for frame in (one, other))
+        height, width = b.shape[0] // r, b.shape[1] // r
+        cells = b[: r * height, : r * width].reshape(height, r, width, r).mean((1, 3))
+        errors.append(np.abs(cells - a[:height, :width]).mean())
+    return float(np.mean(errors))
+
+
+def plane(frame: av.VideoFrame, index: int = 0) -> np.ndarray:
+    own = frame.planes[index]
+    kind = np.uint8 if frame.format.components[0].bits == 8 else np.uint16
+    rows = np.frombuffer(bytes(own), kind).reshape(-1, own.line_size // np.dtype(kind).itemsize)
+    return rows[: own.height, : own.width]
+
+
+@pytest.mark.parametrize(
+    "kind", ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le", "gray"]
+)
+def test_every_frame_is_enlarged_in_its_own_format(
+    kind: str, upscaler: Upscaler, tmp_path: Path
+) -> None:
+    codec = "ffv1" if kind == "gray" else "libx264"
+    source, target = write_clip(tmp_path / "a.mkv", kind=kind, codec=codec), tmp_path / "b.mkv"
+    encoding = Encoding(crf=4, preset="ultrafast")
+    assert upscale_video(upscaler, source, target, encoding) == Remarks()
+    made = frames(target)
+    # H.264's monochrome is what FFmpeg reads as yuv420p.
+    assert [frame.format.name for frame in made] == ["yuv420p" if kind == "gray" else kind] * 12
+    assert [(frame.width, frame.height) for frame in made] == [(144, 96)] * 12
+    assert times(target) == times(source)
+    assert mean_error(source, target, 3) < 2  # grey levels
+
+
+def test_chroma_is_enlarged_too(upscaler: Upscaler, tmp_path: Path) -> None:
+    source, target = write_clip(tmp_path / "a.mkv", count=2), tmp_path / "b.mkv"
+    upscale_video(upscaler, source, target, Encoding(crf=4, preset="ultrafast"))
+    for index in (1, 2):
+        small, large = (plane(frames(path)[0], index).astype(float) for path in (source, target))
+        assert large.shape == (48, 72)
+        assert np.ptp(small) > 3
+        cells = large.reshape(16, 3, 24, 3).mean((1, 3))
+        assert np.abs(cells - small).mean() < 0.1 * np.ptp(small)
+
+
+@pytest.mark.parametrize(
+    ("kind", "codec"), [("yuvj420p", "mjpeg"), ("bgr0", "ffv1"), ("rgb24", "libx264rgb")]
+)
+def test_other_formats_become_planar_ones(
+    kind: str, codec: str, upscaler: Upscaler, tmp_path: Path
+) -> None:
+    source, target = write_clip(tmp_path / "a.mkv", kind=kind, codec=codec), tmp_path / "b.mkv"
+    assert upscale_video(upscaler, source, target, FAST) == Remarks()
+    with av.open(str(target)) as container:
+        context = container.streams.video[0].codec_context
+        assert context.pix_fmt in ("yuvj420p", "yuv444p")
+        first = next(container.decode(video=0)).to_ndarray(format="rgb24")
+    with av.open(str(source)) as container:
+        small = next(container.decode(video=0)).to_ndarray(format="rgb24")
+    cells = first.reshape(32, 3, 48, 3, 3).mean((1, 3))
+    assert np.abs(cells - small).mean() < 8  # grey levels: the colours are the same
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("nv12", "yuv420p"), ("yuva420p", "yuv420p"), ("yuv420p12le", "yuv420p10le"),
+        ("p010le", "yuv420p10le"), ("rgb24", "yuv444p"), ("gbrp10le", "yuv444p10le"),
+        ("gray16le", "gray10le"), ("pal8", "yuv444p"),
+        ("yuyv422", "yuv422p"), ("yuv411p", "yuv444p"),
+    ],
+)  # fmt: skip
+def test_nearest_planar_format(kind: str, expected: str) -> None:
+    assert planar(av.VideoFormat(kind)) == expected
+
+
+def test_odd_size_loses_a_row_and_a_column(upscaler: Upscaler, tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "a.mkv", size=(47, 31), kind="yuv420p", codec="ffv1")
+    assert upscale_video(upscaler, source, tmp_path / "b.mkv", FAST) == Remarks()
+    assert {(frame.width, frame.height) for frame in frames(tmp_path / "b.mkv")} == {(140, 92)}
+    assert mean_error(source, tmp_path / "b.mkv", 3) < 4
+
+
+def test_variable_frame_rate_keeps_its_times(upscaler: Upscaler, tmp_path: Path) -> None:
+    moments = [0, 40, 50, 300, 301, 500, 990, 1000, 1040, 1500, 1503, 2000]
+    source = write_clip(tmp_path / "a.mkv", pts=lambda number: moments[number])
+    for name in ("b.mkv", "b.mp4"):
+        upscale_video(upscaler, source, tmp_path / name, FAST)
+        assert times(tmp_path / name) == [moment / 1000 for moment in moments]
+    source = write_clip(tmp_path / "a.mp4", pts=lambda number: moments[number])
+    upscale_video(upscaler, source, tmp_path / "c.mp4", FAST)
+    assert duration(tmp_path / "c.mp4") == pytest.approx(duration(source), abs=2e-3)
+
+
+@pytest.mark.parametrize(("source", "target"), [("avi", "mkv"), ("mp4", "avi"), ("avi", "avi")])
+def test_avi_counts_its_frames(
+    source: str, target: str, upscaler: Upscaler, tmp_path: Path
+) -> None:
+    # H.264 with frames out of order, for which AVI has no times.
+    small = write_clip(tmp_path / f"a.{source}", codec="libx264", count=20, preset="veryfast")
+    upscale_video(upscaler, small, tmp_path / f"b.{target}", Encoding(preset="ultrafast"))
+    got = times(tmp_path / f"b.{target}")
+    assert np.diff(got) == pytest.approx([0.04] * 19, abs=1e-3)
+    assert got[0] <= 0.081
+    assert mean_error(small, tmp_path / f"b.{target}", 3) < 3
+
+
+def test_webm_is_written_as_vp9(upscaler: Upscaler, tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "a.webm", codec="libvpx-vp9", sound="libopus")
+    assert upscale_video(upscaler, source, tmp_path / "b.webm") == Remarks()
+    with av.open(str(tmp_path / "b.webm")) as container:
+        assert [one.codec_context.codec.canonical_name for one in container.streams] == [
+            "vp9", "opus",
+        ]  # fmt: skip
+    assert mean_error(source, tmp_path / "b.webm", 3) < 3
+
+
+def test_mp4_chapters_are_kept_and_losses_are_named(
+    titled: Path, upscaler: Upscaler, tmp_path: Path
+) -> None:
+    upscale_video(upscaler, titled, tmp_path / "b.mp4", FAST)
+    assert upscale_video(Upscaler(2), tmp_path / "b.mp4", tmp_path / "c.mp4", FAST) == Remarks()
+    with av.open(str(tmp_path / "c.mp4")) as made:
+        assert [c["metadata"]["title"] for c in made.chapters()] == ["Beginning", "End"]
+    lost = upscale_video(upscaler, titled, tmp_path / "b.ts", FAST).left_out
+    assert "its chapters, which mpegts can't hold" in lost
+    clear = write_clip(tmp_path / "clear.mkv", kind="yuva420p", codec="ffv1")
+    assert upscale_video(upscaler, clear, tmp_path / "d.mkv", FAST).left_out == ["its transparency"]
+
+
+@pytest.mark.parametrize(
+    ("ending", "sound"),
+    [("mp4", "aac"), ("mkv", "flac"), ("ts", "aac"), ("m2ts", "ac3"), ("mov", "aac")],
+)
+def test_sound_is_copied(ending: str, sound: str, upscaler: Upscaler, tmp_path: Path) -> None:
+    source, target = write_clip(tmp_path / f"a.{ending}", sound=sound), tmp_path / f"b.{ending}"
+    assert upscale_video(upscaler, source, target, FAST) == Remarks()
+    before, after = packets(source, "audio"), packets(target, "audio")
+    assert [content for _, content in after] == [content for _, content in before]
+    shift = frames(target)[0].time - frames(source)[0].time  # of both alike, in some containers
+    assert [time - shift for time, _ in after] == pytest.approx([t for t, _ in before], abs=2e-3)
+    assert abs(duration(source) - duration(target)) <= 0.04
+
+
+@pytest.fixture
+def titled(tmp_path: Path) -> Path:
+    """Give a clip with subtitles, chapters, a font, languages, a title."""
+    (tmp_path / "a.srt").write_text(
+        "1\n00:00:00,040 --> 00:00:00,200\nOne\n\n2\n00:00:00,240 --> 00:00:00,400\nTwo\n"
+    )
+    plain = write_clip(tmp_path / "plain.mkv", sound="aac")
+    with (
+        av.open(str(plain)) as clip,
+        av.open(str(tmp_path / "a.srt")) as text,
+        av.open(str(tmp_path / "titled.mkv"), "w") as made,
+    ):
+        copies = {
+            (name, stream.index): made.add_stream_from_template(stream)
+            for name, source in (("clip", clip), ("text", text))
+            for stream in source.streams
+        }
+        copies["text", 0].metadata["language"] = "fre"
+        made.add_attachment("font.ttf", "font/ttf", b"not a font")
+        made.metadata["title"] = "A test"
+        chapter = {"id": 1, "start": 0, "end": 200, "time_base": Fraction(1, 1000)}
+        made.set_chapters(
+            [chapter | {"metadata": {"title": "Beginning"}},
+             chapter | {"id": 2, "start": 200, "end": 480, "metadata": {"title": "End"}}]
+        )  # fmt: skip
+        for name, source in (("clip", clip), ("text", text)):
+            for packet in source.demux():
+                if packet.size:
+                    packet.stream = copies[name, packet.stream_index]
+                    made.mux(packet)
+    return tmp_path / "titled.mkv"
+
+
+def test_subtitles_chapters_and_titles_are_kept(
+    titled: Path, upscaler: Upscaler, tmp_path: Path
+) -> None:
+    assert upscale_video(upscaler, titled, tmp_path / "b.mkv", FAST) == Remarks()
+    for kind in ("audio", "subtitle"):
+        assert packets(tmp_path / "b.mkv", kind) == packets(titled, kind)
+    with av.open(str(titled)) as a, av.open(str(tmp_path / "b.mkv")) as b:
+        assert b.metadata["title"] == "A test"
+        assert [c["metadata"] for c in b.chapters()] == [{"title": "Beginning"}, {"title": "End"}]
+        assert [(c["start"], c["end"]) for c in b.chapters()] == [
+            (c["start"], c["end"]) for c in a.chapters()
+        ]
+        assert [s.type for s in b.streams] == [s.type for s in a.streams]
+        assert b.streams.subtitles[0].metadata["language"] == "fre"
+
+
+def test_what_the_container_cannot_hold_is_named(
+    titled: Path, upscaler: Upscaler, tmp_path: Path
+) -> None:
+    remarks = upscale_video(upscaler, titled, tmp_path / "b.mp4", FAST)
+    assert remarks.left_out == [
+        "its stream 2 (subtitle srt), which mp4 can't hold: .mkv may",
+        "its stream 3 (attachment), which mp4 can't hold: .mkv may",
+    ]
+    assert packets(tmp_path / "b.mp4", "audio") == packets(titled, "audio")
+    assert len(frames(tmp_path / "b.mp4")) == 12
+
+
+def test_rotation_aspect_and_colors_are_kept(upscaler: Upscaler, tmp_path: Path) -> None:
+    def prepare(_: Any, stream: Any) -> None:
+        stream.set_display_rotation(90)
+        context = stream.codec_context
+        context.sample_aspect_ratio = Fraction(4, 3)
+        context.color_range, context.colorspace = 1, 1
+        context.color_primaries, context.color_trc = 1, 1
+
+    for name in ("a.mp4", "a.mkv"):
+        source, target = write_clip(tmp_path / name, prepare=prepare), tmp_path / f"b{name[1:]}"
+        upscale_video(upscaler, source, target, FAST)
+        first = frames(target)[0]
+        assert first.rotation == frames(source)[0].rotation != 0
+        assert (first.width, first.height) == (144, 96)
+        assert (first.color_range, first.colorspace, first.color_primaries, first.color_trc) == (
+            1, 1, 1, 1,
+        )  # fmt: skip
+        with av.open(str(target)) as container:
+            assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
+
+
+def test_damaged_frames_are_counted_and_the_rest_is_kept(
+    upscaler: Upscaler, tmp_path: Path
+) -> None:
+    source = write_clip(tmp_path / "a.mkv", count=24)
+    content = bytearray(source.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 300] = bytes(300)
+    (tmp_path / "bad.mkv").write_bytes(content)
+    remarks = upscale_video(upscaler, tmp_path / "bad.mkv", tmp_path / "b.mkv", FAST)
+    assert any("damaged" in words or "cut off" in words for words in remarks.damaged)
+    assert 3 <= len(frames(tmp_path / "b.mkv")) <= 24
+
+
+def test_cut_off_file_is_kept_as_far_as_it_goes(upscaler: Upscaler, tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "a.mkv", count=50)
+    content = source.read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(content[: len(content) // 2])
+    remarks = upscale_video(upscaler, tmp_path / "cut.mkv", tmp_path / "b.mkv", FAST)
+    assert any(words.startswith("the source is cut off after") for words in remarks.damaged)
+    assert 15 <= len(frames(tmp_path / "b.mkv")) <= 30
+
+
+def test_frame_that_lost_its_time_comes_after_the_one_before() -> None:
+    made: list[Any] = []
+    stream = Namespace(
+        codec_context=Namespace(time_base=Fraction(1, 1000)),
+        average_rate=Fraction(25),
+        encode=lambda frame: [] if frame is None else made.append(frame.pts),
+    )
+    flow = [Namespace(pts=pts, time_base=Fraction(1, 90000), duration=3600)
+            for pts in (7200, None, 14400)]  # fmt: skip
+    outgoing = Namespace(mux=lambda packets: None)
+    assert list(_write(outgoing, stream, {}, iter(flow), False, _Seen())) == [1, 2, 3]
+    assert made == [80, 120, 160]
+
+
+def test_frames_left_at_a_damaged_end_have_a_time(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "a.mkv", count=8, preset="medium")
+    with av.open(str(source)) as incoming:
+        video = incoming.streams.video[0]
+        before = [f for p in incoming.demux(video) if p.size for f in p.decode()]
+        rest = list(_rest(video))
+        assert len(before) + len(rest) == 8
+        assert rest
+        assert {frame.time_base for frame in rest} == {video.time_base}
+        assert list(_rest(video)) == []  # FFmpeg has an error for the second time
+
+
+def test_damaged_sound_is_left_out_and_said(upscaler: Upscaler, tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "a.ts", sound="aac")
+    content = source.read_bytes()
+    at = [m.start() for m in re.finditer(rb"\xff\xf1", content)]  # ADTS, which begins a packet
+    for place in at[3:5]:
+        content = content[: place + 2] + b"\xff" + content[place + 3 :]
+    (tmp_path / "bad.ts").write_bytes(content)
+    remarks = upscale_video(upscaler, tmp_path / "bad.ts", tmp_path / "b.mkv", FAST)
+    assert len(frames(tmp_path / "b.mkv")) == 12
+    assert any("damaged packets of sound or text are missing" in w for w in remarks.damaged)
+
+
+def test_stopping_leaves_nothing(upscaler: Upscaler, tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "a.mkv", count=30)
+
+    def progress(done: int, total: int | None) -> None:
+        assert total == 30
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        upscale_video(upscaler, source, tmp_path / "b.mkv", FAST, progress)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mkv"]
+
+
+def test_other_codecs(upscaler: Upscaler, tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "a.mkv")
+    encoding = Encoding("libx265", crf=20, preset="ultrafast")
+    assert upscale_video(upscaler, source, tmp_path / "b.mkv", encoding) == Remarks()
+    with av.open(str(tmp_path / "b.mkv")) as container:
+        assert container.streams.video[0].codec_context.name == "hevc"
+    assert times(tmp_path / "b.mkv") == times(source)
+
+
+def test_what_is_not_a_video_is_refused(upscaler: Upscaler, tmp_path: Path) -> None:
+    target = tmp_path / "b.mkv"
+    text = tmp_path / "text.mp4"
+    text.write_text("not a video")
+    empty = tmp_path / "empty.mp4"
+    empty.touch()
+    for path in (text, empty):
+        with pytest.raises(ValueError, match=f"{path.name} is not a video, or only part of one"):
+            upscale_video(upscaler, path, target)
+    sound = tmp_path / "sound.mka"
+    with av.open(str(sound), "w", format="matroska") as container:
+        stream = container.add_stream("flac", rate=48000, layout="mono", format="s16")
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.int16), "s16", "mono")
+        silence.sample_rate = 48000
+        container.mux(stream.encode(silence))
+        container.mux(stream.encode(None))
+    with pytest.raises(ValueError, match="has no video stream: nothing to enlarge"):
+        upscale_video(upscaler, sound, target)
+    assert not target.exists()
+
+
+def test_what_cannot_be_written_is_refused(upscaler: Upscaler, tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "a.mkv", count=3)
+    with pytest.raises(ValueError, match=r"`codec` \(=libfoo\) must be an encoder that is there"):
+        Encoding("libfoo")
+    with pytest.raises(ValueError, match="must end in one of .mp4"):
+        upscale_video(upscaler, source, tmp_path / "b.txt")
+    deep = write_clip(tmp_path / "deep.mkv", kind="yuv444p")
+    with pytest.raises(ValueError, match=r"`codec` \(=libsvtav1\) must hold yuv444p: take libx264"):
+        upscale_video(upscaler, deep, tmp_path / "b.mkv", Encoding("libsvtav1", 30, "12"))
+    with pytest.raises(OSError, match=r"b.mkv could not be written by libx264 preset=warp crf=18"):
+        upscale_video(upscaler, source, tmp_path / "b.mkv", Encoding(preset="warp"))
+    with pytest.raises(ValueError, match=r"`codec` \(=libx264\) must be one that webm can hold:"):
+        upscale_video(upscaler, source, tmp_path / "b.webm", Encoding("libx264"))
+    with pytest.raises(ValueError, match=r"`crf` \(=-1\) must be a number of at least 0"):
+        Encoding(crf=-1)
+    assert not list(tmp_path.glob(".*")) + list(tmp_path.glob("b.*"))
+
+
+def test_absurd_size_is_refused(upscaler: Upscaler, tmp_path: Path) -> None:
+    # The size that Matroska states, changed: 48 x 32 pixels to 60000 x 60000.
+    source = write_clip(tmp_path / "a.mkv", codec="ffv1", count=2)
+    content = source.read_bytes()
+    assert content.count(b"\xb0\x81\x30") == content.count(b"\xba\x81\x20") == 1
+    content = content.replace(b"\xb0\x81\x30", b"\xb0\x82\xea").replace(
+        b"\xba\x81\x20", b"\xba\x82\xea"
+    )
+    source.write_bytes(content)
+    with pytest.raises((ValueError, OSError)):
+        upscale_video(upscaler, source, tmp_path / "b.mkv", FAST)
+    assert not (tmp_path / "b.mkv").exists()
+
+
+@pytest.mark.skipif(not (VIDEOS / "bikes.mp4").is_file(), reason="needs the real clips")
+@pytest.mark.parametrize("name", ["carphone_pristine", "bikes", "bigbuckbunny"])
+def test_real_clips(name: str, upscaler: Upscaler, tmp_path: Path) -> None:
+    source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    seconds = 0.6  # of each: the whole ones take minutes on one core
+    with av.open(str(VIDEOS / f"{name}.mp4")) as whole, av.open(str(source), "w") as part:
+        copies = {stream.index: part.add_stream_from_template(stream) for stream in whole.streams}
+        for packet in whole.demux():
+            if packet.size and packet.dts * packet.time_base < seconds:
+                packet.stream = copies[packet.stream_index]
+                part.mux(packet)
+    assert upscale_video(upscaler, source, target, FAST) == Remarks()
+    before, after = frames(source), frames(target)
+    assert len(before) == len(after) > 10
+    assert [f.time for f in after] == pytest.approx([f.time for f in before], abs=1e-4)
+    assert {(f.width, f.height) for f in after} == {(3 * before[0].width, 3 * before[0].height)}
+    assert mean_error(source, target, 3) < 3
+    with av.open(str(source)) as a, av.open(str(target)) as b:
+        assert abs(a.duration - b.duration) <= 40_000
+        assert [s.type for s in a.streams] == [s.type for s in b.streams]
+    if len(av.open(str(source)).streams) > 1:
+        assert packets(target, "audio") == packets(source, "audio")
