@@ -32,7 +32,7 @@ from espcn.report.tables import PAPER, table
 from espcn.runs.directory import register_resolvers
 from espcn.runs.identity import plain_settings
 from espcn.training.lightning_module import SuperResolution
-from espcn.training.train import Run
+from espcn.training.run import Run
 from espcn.training.trainer import quieten_lightning
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -6,7 +6,18 @@ from typing import Any
 
 
 def integer(name: str, value: Any, least: int, remedy: str, most: int = 2**31 - 1) -> None:
-    """Raise unless `value` is a whole number of at least `least` and at most `most`."""
+    """Check that a setting is a whole number within a range.
+
+    Args:
+        name: The setting's name, for the message.
+        value: What was given; true and false are no numbers.
+        least: The smallest allowed value.
+        remedy: What to do instead, for the message.
+        most: The largest allowed value.
+
+    Raises:
+        ValueError: It is not.
+    """
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         few = f"must be a whole number of at least {least}"
         rule = few if not isinstance(value, int) or value <= most else f"must be at most {most}"
@@ -14,26 +25,63 @@ def integer(name: str, value: Any, least: int, remedy: str, most: int = 2**31 - 
 
 
 def fraction(name: str, value: Any, remedy: str) -> None:
-    """Raise unless `value` lies in 0..1."""
+    """Check that a setting lies in 0..1.
+
+    Args:
+        name: The setting's name, for the message.
+        value: What was given.
+        remedy: What to do instead, for the message.
+
+    Raises:
+        ValueError: It does not.
+    """
     if not _is_number(value) or not 0 <= value <= 1:
         raise ValueError(f"`{name}` (={value}) must be a fraction, 0 to 1: {remedy}")
 
 
 def name_list(name: str, value: Any, remedy: str) -> None:
-    """Raise unless `value` is a list of names."""
+    """Check that a setting is a list of names.
+
+    Args:
+        name: The setting's name, for the message.
+        value: What was given.
+        remedy: What to do instead, for the message.
+
+    Raises:
+        ValueError: It is not.
+    """
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
         raise ValueError(f"`{name}` (={value}) must be a list of names: {remedy}")
 
 
 def number(name: str, value: Any, remedy: str, above: float | None = None) -> None:
-    """Raise unless `value` is a finite number of at least 0, or greater than `above`."""
+    """Check that a setting is a finite number of at least 0, or above a bound.
+
+    Args:
+        name: The setting's name, for the message.
+        value: What was given.
+        remedy: What to do instead, for the message.
+        above: A bound that the value must exceed.
+
+    Raises:
+        ValueError: It is not.
+    """
     if not _is_number(value) or value < 0 or (above is not None and value <= above):
         rule = "must be a number of at least 0" if above is None else f"must be above {above:g}"
         raise ValueError(f"`{name}` (={value}) {rule}: {remedy}")
 
 
 def choice(name: str, value: Any, choices: Collection[str]) -> None:
-    """Raise unless `value` is one of `choices`."""
+    """Check that a setting is one of several words.
+
+    Args:
+        name: The setting's name, for the message.
+        value: What was given.
+        choices: The allowed words.
+
+    Raises:
+        ValueError: It is not.
+    """
     if value not in list(choices):
         raise ValueError(f"`{name}` (={value}) must be one of {', '.join(choices)}")
 

@@ -12,9 +12,15 @@ STOPS = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", *REQUEUES)]
 
 @contextmanager
 def interrupts(signals: list[str]) -> Iterator[None]:
-    """Let the others of STOPS stop a run as Ctrl-C does; add to `signals` the names of what came.
+    """Turn every signal in STOPS into KeyboardInterrupt; restore the handlers on exit.
 
-    Gives all their old meaning back afterwards: Lightning switches Ctrl-C off once it came.
+    Lightning disables Ctrl-C once it has handled it, so the old handlers are put back.
+
+    Args:
+        signals: The name of each received signal is appended to it.
+
+    Yields:
+        Nothing.
     """
 
     def stop(signum: int, frame: Any) -> None:
@@ -32,6 +38,6 @@ def interrupts(signals: list[str]) -> Iterator[None]:
 
 
 def ignore_interrupts() -> None:
-    """Let nothing more stop a run, within `interrupts`: what it has is being written down."""
+    """Ignore all further signals in STOPS, within `interrupts`, while results are being written."""
     for number in STOPS:
         signal.signal(number, signal.SIG_IGN)

@@ -86,7 +86,7 @@ def test_no_circle_anywhere() -> None:
 
 def test_modules_and_folders_stay_small() -> None:
     lengths = {name: len(path.read_text().splitlines()) for name, path in modules().items()}
-    assert not {name: count for name, count in lengths.items() if count > 300}
+    assert not {name: count for name, count in lengths.items() if count > 320}
     folders: dict[Path, int] = {}
     for path in modules().values():
         if path.name != "__init__.py":

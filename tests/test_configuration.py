@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from espcn.imaging.degradation import Degradation
 from espcn.runs.directory import register_resolvers
 from espcn.runs.identity import plain_settings
-from espcn.training.train import Run
+from espcn.training.run import Run
 from helpers import ROOT, run
 
 

@@ -11,7 +11,12 @@ from espcn.data.patches import Patches, PatchSubset
 
 
 class Batches(Dataset):
-    """Whole batches of patches: indexed by a batch's indices and its orientation."""
+    """Whole batches of patches, indexed by the indices of a batch and its orientation.
+
+    Args:
+        patches: The patches.
+        r: The factor, which orienting targets needs.
+    """
 
     def __init__(self, patches: Patches | PatchSubset, r: int) -> None:
         self.patches, self.r = patches, r
@@ -23,11 +28,21 @@ class Batches(Dataset):
 
 
 class EpochOrder(Sampler):
-    """The order of an epoch: a batch's indices and its orientation, from the seed and the epoch.
+    """The order of an epoch: the indices of each batch and its orientation.
 
-    The last patches that fill no batch are left out until they come earlier in another epoch; a
-    small batch would weigh as much as a whole one. `share` is the number of this process and the
-    count of all: each takes its part of the same batches, of which `batch_size` is the whole.
+    Both follow from the seed and the epoch alone, so that a resumed run sees the same. The last
+    patches, which fill no batch, are dropped from this epoch: a small batch would weigh as much as
+    a whole one.
+
+    Args:
+        count: Number of patches.
+        batch_size: Patches of a step, over all processes together.
+        augment: Choose a random one of the 8 orientations for each batch.
+        seed: Any whole number of at least 0.
+        share: Rank and world size: each process takes its part of the same batches.
+
+    Raises:
+        ValueError: The processes can't share a batch equally.
     """
 
     def __init__(
@@ -47,7 +62,11 @@ class EpochOrder(Sampler):
         self.augment, self.seed, self.share, self.epoch = augment, seed, share, 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Take note of the epoch, from 0; Lightning calls this before each."""
+        """Set the epoch; Lightning calls this before each.
+
+        Args:
+            epoch: Its number, from 0.
+        """
         self.epoch = epoch
 
     def __len__(self) -> int:

@@ -39,8 +39,11 @@ PROCESSES = 4  # at most: each takes 260 MB, mostly PyTorch's, and all with this
 class PreparedPatches:
     """All patches of a set, image after image, and within an image scale after scale.
 
-    `first` is int64 `(images, scales + 1)`: where the patches of each begin, and the last one's
-    end. `bad` are the indices of images that could not be read, whose patches are nothing.
+    Attributes:
+        patches: The patches, memory-mapped.
+        first: int64 `(images, scales + 1)`: where the patches of each image and scale begin; the
+            last column is where they end.
+        bad: Indices of images that could not be read, whose patches are to be ignored.
     """
 
     patches: Patches
@@ -48,15 +51,30 @@ class PreparedPatches:
     bad: tuple[int, ...]
 
     def indices(self, images: Sequence[int], scale: int) -> torch.Tensor:
-        """Give where the patches of some images at the scale of this number are, in their order."""
+        """Return where the patches of some images are.
+
+        Args:
+            images: Indices of images.
+            scale: Index of the scale.
+
+        Returns:
+            int64 `(n,)`, in the order of `images`.
+        """
         ranges = [np.arange(*self.first[i, scale : scale + 2]) for i in images]
         return torch.from_numpy(np.concatenate([np.empty(0, np.int64), *ranges]))
 
 
 def cache_folder(folder: str | None) -> Path:
-    """Give the folder for prepared patches: `folder`, $ESPCN_CACHE or ~/.cache/espcn.
+    """Return the folder for prepared patches: `folder`, $ESPCN_CACHE or ~/.cache/espcn.
 
-    Raises a ValueError where a home directory is asked for and there is none.
+    Args:
+        folder: The setting `data.cache`.
+
+    Returns:
+        The folder, which may not exist yet.
+
+    Raises:
+        ValueError: It is below a home directory, and there is none.
     """
     named = folder or os.environ.get("ESPCN_CACHE") or "~/.cache/espcn"
     try:
@@ -69,11 +87,21 @@ def cache_folder(folder: str | None) -> Path:
 
 
 def prepare(images: LazyImages, recipe: Recipe, folder: Path) -> PreparedPatches:
-    """Give the patches of picture files, prepared in `folder` now or before.
+    """Return the patches of picture files, prepared now or before.
 
-    `sizes` are the pictures' heights and widths, `digests` their SHA-256. Raises a ValueError if
-    more than a tenth of the files can't be read or one isn't what it was, an OSError if `folder`
-    can't hold the patches. What lies there and isn't whole is prepared anew.
+    What lies in `folder` and is not complete is prepared again.
+
+    Args:
+        images: The files.
+        recipe: How they are cut, at each of its scales.
+        folder: The folder of the cache.
+
+    Returns:
+        All patches.
+
+    Raises:
+        ValueError: More than a tenth of the files can't be read, or one has changed.
+        OSError: `folder` has no room for the patches, or can't be written to.
     """
     paths, sizes, digests = images.paths, images.sizes, images.digests
     settings = {"version": VERSION, **asdict(recipe), "scales": list(recipe.scales)}
@@ -152,7 +180,7 @@ def _all(work: list[Any], images: int) -> Iterator[tuple[list[int], dict[int, st
 
 
 def _processes() -> int:
-    """Give how many there should be: no more than the processors that this one may use."""
+    """Return the number of processes: no more than the processors that this one may use."""
     allowed = getattr(os, "sched_getaffinity", None)  # only Linux tells
     return min(PROCESSES, len(allowed(0)) if allowed else os.cpu_count() or 1)
 

@@ -15,7 +15,13 @@ META, DONE = "meta.json", "done.u1"
 
 @dataclass(frozen=True)
 class CacheLayout:
-    """The files of a cache: their names, shapes and sizes."""
+    """The files of a cache: their names, shapes and sizes.
+
+    Attributes:
+        folder: Where they are.
+        count: Number of patches.
+        recipe: How they are cut.
+    """
 
     folder: Path
     count: int
@@ -43,7 +49,14 @@ class CacheLayout:
         return sum(self.sizes.values())
 
     def bad(self, meta: dict[str, Any]) -> dict[int, str] | None:
-        """Give the images that could not be read, and why; None if not all is there and whole."""
+        """Return the images that could not be read, and the reasons.
+
+        Args:
+            meta: What the cache's meta.json must say.
+
+        Returns:
+            Reasons by the image's index; None if the cache is not complete.
+        """
         try:
             found = json.loads((self.folder / META).read_text(encoding="utf-8"))
             bad = {int(index): str(reason) for index, reason in found.pop("bad").items()}
@@ -52,9 +65,12 @@ class CacheLayout:
         return bad if found == meta and self._has(self.sizes) else None
 
     def reserve(self, images: int) -> None:
-        """Take the room at once: a disk too small is known before the work, not after it.
+        """Allocate the files at once: a full disk is then known before the work, not after it.
 
-        What was done before is forgotten if it isn't what a preparation that was stopped leaves.
+        Earlier work is discarded unless it is what a stopped preparation leaves.
+
+        Args:
+            images: Number of images.
         """
         sizes = self.sizes | {DONE: images}
         if (self.folder / META).exists() or not self._has(sizes):
@@ -69,7 +85,14 @@ class CacheLayout:
         return all(path.is_file() and path.stat().st_size == n for path, n in paths.items())
 
     def arrays(self, mode: Any) -> list[np.ndarray]:
-        """Give both arrays, memory-mapped."""
+        """Map both arrays into memory.
+
+        Args:
+            mode: As for `numpy.memmap`.
+
+        Returns:
+            The low-resolution patches and their targets, uint8.
+        """
         if not self.count:
             return [np.empty(shape, np.uint8) for shape in self.shapes.values()]
         return [

@@ -27,17 +27,32 @@ AtScale = Callable[[float, Sequence[int], Any], Any]
 class PatchData(pl.LightningDataModule):
     """Training and validation patches, cut and preshuffled once, held in memory or on disk.
 
-    `source` is auto, t91, skimage or folder (then `path`), looked for under `data_dir`. A folder's
-    patches are kept on disk under `cache`, see `espcn.cache`. `r`,
-    `channels`, `blur` and `downsample` are the degradation's and the network's; `halo` its context
-    in low-resolution pixels. `patch` and `stride` are in low-resolution pixels too. `scales` are
-    the sizes, as shares of its own, at which each training image is shown; it is judged at 1 alone.
+    Args:
+        source: Where images come from: `t91`, `skimage` (photographs in the scikit-image package),
+            `auto` (T91, or those photographs where it can't be had) or `folder`.
+        path: The folder of your own pictures, for `folder`.
+        cache: Where the patches of a folder are kept on disk; see `espcn.data.cache.cache_folder`.
+        data_dir: The folder that holds the known image sets; else `ESPCN_DATA`, else `datasets`.
+        r: The factor.
+        channels: 1 for luma, 3 for RGB.
+        degradation: What makes the low-resolution patches.
+        halo: Context around each patch in low-resolution pixels; the network's.
+        patch: Side of a patch in low-resolution pixels.
+        stride: Distance between neighbouring patches in low-resolution pixels.
+        scales: Sizes at which each training image is shown, as shares of its own, above 0 and at
+            most 1. Validation uses the full size only.
+        degrade: `image` degrades whole images, `patch` each patch on its own, as the notebook did.
+        split: Hold out whole images (`image`), so that overlapping patches never sit on both sides,
+            or single patches (`patch`), as the notebook did.
+        val_fraction: The share held out for validation, 0 to 1; not looked at with `folds`.
+        fold: Which of `folds` equal parts is held out instead, from 0.
+        folds: Number of such parts.
+        augment: Show each batch in a random one of the 8 orientations.
+        batch_size: Patches of a step, over all processes together.
+        seed: Determines, with the epoch, the order of the patches and their orientations.
 
-    `degrade` is `image`, or `patch` as in the notebook. `split` is `image`, so that overlapping
-    patches never sit on both sides, or `patch`, as in the notebook. `val_fraction` of the images
-    (patches) is held out; with `fold` (from 0) and `folds`, instead, the fold-th of so many equal
-    parts. `augment` shows each batch in a random one of the 8 orientations. The order and the
-    orientations follow from `seed` and the epoch alone, so that a resumed run sees the same.
+    Raises:
+        ValueError: A setting is out of its range; the message names it.
     """
 
     def __init__(
@@ -77,11 +92,16 @@ class PatchData(pl.LightningDataModule):
         self.train_patches: Patches | PatchSubset | None = None
 
     def prepare(self) -> str:
-        """Read, degrade, cut and split; return a line for people on which data these are.
+        """Read, degrade, cut and split.
 
-        Sets `train_patches`, `val_patches` and `val_set`, the images that were held out, whole
-        (with `split=patch`, those of which a patch was: most are trained on too). Raises a
-        ValueError if no image has room for a patch.
+        Sets `train_patches`, `val_patches` and `val_set`, the held-out images, whole. With
+        `split=patch` those are the images of held-out patches, most of which are trained on too.
+
+        Returns:
+            A line that says which images these are.
+
+        Raises:
+            ValueError: No image has room for a patch, or nothing is left to train on.
         """
         self.images, line = load_training(self.source, self.data_dir, self.path)
         images = self.images.images
@@ -115,12 +135,16 @@ class PatchData(pl.LightningDataModule):
         return line
 
     def setup(self, stage: str) -> None:
-        """Prepare, if nobody has yet: Lightning calls this before it fits."""
+        """Prepare, unless that has been done: Lightning calls this before it fits.
+
+        Args:
+            stage: Unused.
+        """
         if self.train_patches is None:
             self.prepare()
 
     def _in_memory(self, images: Sequence[np.ndarray]) -> tuple[Patches, AtScale]:
-        """Cut the images at their own size; give too how to have some of them at another."""
+        """Cut images at full size; also return a function that cuts a subset at another scale."""
         tensors = [to_channels(image, self.recipe.channels) for image in images]
 
         def at_scale(scale: float, shown: Sequence[int], kept: Any) -> Patches:
@@ -145,7 +169,11 @@ class PatchData(pl.LightningDataModule):
         return PatchSubset(store.patches, store.indices(good, 0)), at_scale
 
     def train_dataloader(self) -> DataLoader:
-        """Give the batches of an epoch: pairs of uint8 tensors, as `Patches` holds them."""
+        """Return the batches of an epoch.
+
+        Returns:
+            Pairs of uint8 tensors, as `Patches` holds them.
+        """
         assert self.train_patches is not None
         order = EpochOrder(
             len(self.train_patches),
@@ -159,7 +187,11 @@ class PatchData(pl.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader | list:
-        """Give the held-out patches in large batches, in their order; nothing if there are none."""
+        """Return the held-out patches in large batches, in their order.
+
+        Returns:
+            Pairs of uint8 tensors; an empty list if nothing is held out.
+        """
         if not len(self.val_patches):
             return []
         number, count = self._share(self.val_patches)
@@ -168,7 +200,7 @@ class PatchData(pl.LightningDataModule):
         return DataLoader(Batches(self.val_patches, self.recipe.r), sampler=order, batch_size=None)
 
     def _share(self, patches: Patches | PatchSubset) -> tuple[int, int]:
-        """Give the number of this process and the count of all, who share the patches."""
+        """Return this process's rank and the world size."""
         if self.trainer is None:
             return 0, 1
         number, count = self.trainer.global_rank, self.trainer.world_size

@@ -27,16 +27,32 @@ class Unavailable(OSError):
 
 
 def data_root(data_dir: str | None) -> Path:
-    """The folder that holds one folder for each set: `data_dir`, $ESPCN_DATA or `datasets`."""
+    """Return the folder that holds one folder for each known set.
+
+    Args:
+        data_dir: The setting; else $ESPCN_DATA, else `datasets`.
+
+    Returns:
+        The folder, which may not exist.
+    """
     # A name like 2020 comes as a number from the command line.
     return Path(str(data_dir or os.environ.get("ESPCN_DATA") or "datasets")).expanduser()
 
 
 def load_set(name: str, data_dir: str | None = None, download: bool = True) -> ImageSet:
-    """The set `name`, one of SETS or of the two EMBEDDED ones, downloaded where need be.
+    """Load a known set, downloaded where needed; each file must match the registry.
 
-    Each file is read once and must have the SHA-256 of the registry. Raises Unavailable, or
-    ValueError for an unknown name.
+    Args:
+        name: One of SETS, or one of the two embedded ones.
+        data_dir: The folder that holds the sets.
+        download: Download files that are missing or differ.
+
+    Returns:
+        The set.
+
+    Raises:
+        ValueError: The name is unknown.
+        Unavailable: The set is not complete, and can't be downloaded.
     """
     if name in EMBEDDED:
         return _load_embedded(name)
@@ -57,10 +73,18 @@ def load_set(name: str, data_dir: str | None = None, download: bool = True) -> I
 def load_training(
     source: str, data_dir: str | None = None, path: str | Path | None = None
 ) -> tuple[ImageSet, str]:
-    """The images to learn from, and a line for people that says which they are and why.
+    """Load the images to train on.
 
-    `source`: "t91"; "skimage" for the photographs inside scikit-image; "auto" for T91 or, where it
-    can't be had, those; "folder" for the pictures in `path`.
+    Args:
+        source: `t91`, `skimage`, `auto` or `folder`; see `PatchData`.
+        data_dir: The folder that holds the sets.
+        path: The folder of your own pictures, for `folder`.
+
+    Returns:
+        The set, and a line that says which images these are, and why.
+
+    Raises:
+        ValueError: `source` is none of these, or `path` is missing.
     """
     if source not in ("auto", "t91", "skimage", "folder"):
         raise ValueError(f"`data` (={source}) must be auto, t91, skimage or folder")
@@ -84,9 +108,15 @@ def load_training(
 
 
 def load_test(names: list[str], data_dir: str | None = None) -> tuple[list[ImageSet], list[str]]:
-    """Those of the sets `names` that can be had, and a line for people on each that can't.
+    """Load test sets, as far as they can be had.
 
-    If names are given and none can be had, the test photographs inside scikit-image.
+    Args:
+        names: Names of known sets.
+        data_dir: The folder that holds the sets.
+
+    Returns:
+        The sets, and a line on each that can't be had. If none can, three photographs in the
+        scikit-image package take their place.
     """
     sets: list[ImageSet] = []
     lines: list[str] = []

@@ -28,10 +28,21 @@ def download(
     missing: Callable[[], Mapping[str, str]],
     timeout: Timeout = TIMEOUT,
 ) -> None:
-    """Fetch what `missing` gives, SHA-256 by path below `base_url`, into `folder`, by base name.
+    """Download files into a folder, several at a time; each gets its name once it is verified.
 
-    Jobs that start together download once: the second waits, and then finds nothing missing.
-    Raises OSError or ValueError for the first file that could not be had; those before it stay.
+    Of jobs that start together one downloads; the others wait, and then find nothing missing.
+
+    Args:
+        name: The set's name, for the progress bar.
+        folder: Where the files go, under their base names.
+        base_url: The address that paths are relative to.
+        missing: Returns the SHA-256 of each missing file by its path.
+        timeout: Seconds to connect, and between two packets.
+
+    Raises:
+        ConnectionError: The host can't be reached.
+        OSError: A file could not be downloaded; the ones before it stay.
+        ValueError: A file does not match its SHA-256.
     """
     from filelock import FileLock
 

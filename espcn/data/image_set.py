@@ -21,10 +21,14 @@ File = tuple[str, Any]  # SHA-256, and the image or what was asked for of it
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Named images as `read_picture` gives them, with what they are and where they are from.
+    """Named images, what they are, and where they are from.
 
-    `names` are file names in natural order (t2 before t10), `fingerprint` tells two sets with
-    different files apart, `source` says to people where the images lie.
+    Attributes:
+        name: The set's name.
+        names: File names in natural order (t2 before t10).
+        images: Pictures as `read_picture` returns them.
+        fingerprint: Sixteen hexadecimal digits that differ for sets of different files.
+        source: Where the images are, for people.
     """
 
     name: str
@@ -55,7 +59,13 @@ class ImageSet:
 
 
 class LazyImages(Sequence[np.ndarray]):
-    """Picture files, each read when it is asked for; `sizes` are (height, width)."""
+    """Picture files, each read when it is asked for.
+
+    Args:
+        paths: The files.
+        sizes: Their (height, width) in pixels.
+        digests: Their SHA-256.
+    """
 
     def __init__(
         self, paths: Sequence[Path], sizes: Sequence[tuple[int, int]], digests: Sequence[str]
@@ -71,7 +81,14 @@ class LazyImages(Sequence[np.ndarray]):
         return read_picture(read_unchanged(self.paths[index], self.digests[index]))
 
     def subset(self, chosen: Sequence[int]) -> "LazyImages":
-        """Give some of them."""
+        """Return some of the files.
+
+        Args:
+            chosen: Their indices.
+
+        Returns:
+            The files, in the order of `chosen`.
+        """
         return LazyImages(
             [self.paths[i] for i in chosen],
             [self.sizes[i] for i in chosen],
@@ -80,7 +97,18 @@ class LazyImages(Sequence[np.ndarray]):
 
 
 def read_unchanged(path: Path, digest: str) -> bytes:
-    """Give a file's content; a ValueError if it is no longer the one with this SHA-256."""
+    """Return the content of a file that must not have changed.
+
+    Args:
+        path: The file.
+        digest: Its SHA-256.
+
+    Returns:
+        Its bytes.
+
+    Raises:
+        ValueError: It is no longer this file.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -96,11 +124,20 @@ def read_unchanged(path: Path, digest: str) -> bytes:
 
 
 def load_folder(path: str | Path, lazily: bool = False) -> ImageSet:
-    """Every picture in a folder of the user's and in the folders below, hidden ones left out.
+    """Load all pictures of a folder and its subfolders, except hidden ones.
 
-    `lazily` looks at their sizes and content alone, and gives `LazyImages` as the images.
-    A picture that can't be read is left out with a warning; if more than a tenth of them can't,
-    that is a ValueError, as is a folder without pictures. Names are relative to `path`.
+    A picture that can't be read is skipped with a warning.
+
+    Args:
+        path: The folder; names are relative to it.
+        lazily: Look only at sizes and content now; the images are then `LazyImages`.
+
+    Returns:
+        The set.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        ValueError: It contains no pictures, or more than a tenth can't be read.
     """
     path = Path(str(path)).expanduser()
     if not path.is_dir():
@@ -133,7 +170,16 @@ def read_files(
     digests: Mapping[str, str | None],
     decode: Callable[[bytes], Any] = read_picture,
 ) -> tuple[dict[str, File], dict[str, str]]:
-    """The files that can be read and have the digest asked for; of the others, why not."""
+    """Read files in parallel, each verified against its SHA-256.
+
+    Args:
+        folder: Where they are.
+        digests: SHA-256 by file name; None accepts any content.
+        decode: What makes an image, or something else, of a file's content.
+
+    Returns:
+        SHA-256 and decoded content by name, and, by name, why a file could not be read.
+    """
 
     def read(name: str) -> File | str:
         try:
@@ -157,7 +203,16 @@ def _size(data: bytes) -> tuple[int, int]:
 
 
 def image_set(name: str, files: Mapping[str, File], source: str) -> ImageSet:
-    """Return the set of some files that were read, in natural order, with its fingerprint."""
+    """Return the set of files that were read, in natural order, with its fingerprint.
+
+    Args:
+        name: The set's name.
+        files: SHA-256 and image by file name.
+        source: Where they are, for people.
+
+    Returns:
+        The set.
+    """
     names = sorted(files, key=_natural)
     lines = "\n".join(sorted(f"{files[name][0]}  {name}" for name in names))
     fingerprint = hashlib.sha256(os.fsencode(lines)).hexdigest()[:16]

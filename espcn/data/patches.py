@@ -58,7 +58,15 @@ class Recipe:
         object.__setattr__(self, "scales", tuple(map(float, self.scales)))
 
     def count(self, height: int, width: int) -> int:
-        """Return how many patches `cut` makes of an image of this size."""
+        """Return how many patches `cut` makes of an image.
+
+        Args:
+            height: The image's height in pixels.
+            width: The image's width in pixels.
+
+        Returns:
+            The number of patches.
+        """
         high, wide = ((n // self.r - self.patch) // self.stride + 1 for n in (height, width))
         return max(high, 0) * max(wide, 0)
 
@@ -67,8 +75,10 @@ class Recipe:
 class Patches:
     """Low-resolution patches and their preshuffled targets.
 
-    `low` is uint8 `(n, channels, patch + 2 halo, patch + 2 halo)`, `target` uint8
-    `(n, channels r^2, patch, patch)`, and `owner` int64 `(n,)`, the index of each one's image.
+    Attributes:
+        low: uint8 `(n, channels, patch + 2 halo, patch + 2 halo)`.
+        target: uint8 `(n, channels r^2, patch, patch)`.
+        owner: int64 `(n,)`, the index of each patch's image.
     """
 
     low: Tensor
@@ -79,22 +89,49 @@ class Patches:
         return len(self.owner)
 
     def select(self, chosen: Tensor) -> "Patches":
-        """Give the patches at the indices, or under the mask, `chosen`."""
+        """Return some of the patches.
+
+        Args:
+            chosen: Indices, or a mask.
+
+        Returns:
+            The chosen patches.
+        """
         return Patches(self.low[chosen], self.target[chosen], self.owner[chosen])
 
     def subset(self, mask: Tensor) -> "Patches":
-        """Give the patches under a mask."""
+        """Return the patches under a mask.
+
+        Args:
+            mask: bool `(n,)`.
+
+        Returns:
+            The chosen patches.
+        """
         return self.select(mask)
 
     def flipped(self, r: int, symmetry: int) -> "Patches":
-        """Give all patches mirrored or transposed alike; see `espcn.imaging.shuffle.flip`."""
+        """Return all patches flipped or transposed alike.
+
+        Args:
+            r: The factor.
+            symmetry: As for `espcn.imaging.shuffle.flip`.
+
+        Returns:
+            The patches and their targets in the new orientation.
+        """
         target = flip_preshuffled(self.target, r, symmetry)
         return Patches(flip(self.low, symmetry), target, self.owner)
 
 
 @dataclass(frozen=True)
 class PatchSubset:
-    """Some patches in an order of their own, taken out only when they are asked for."""
+    """Some patches in an order of their own, copied only when they are asked for.
+
+    Attributes:
+        patches: All patches.
+        indices: int64 `(n,)`, the chosen ones.
+    """
 
     patches: Patches
     indices: Tensor
@@ -104,25 +141,39 @@ class PatchSubset:
 
     @property
     def low(self) -> Tensor:
-        """All low-resolution patches, taken out."""
+        """The low-resolution patches, copied."""
         return self.patches.low[self.indices]
 
     @property
     def target(self) -> Tensor:
-        """All targets, taken out."""
+        """The targets, copied."""
         return self.patches.target[self.indices]
 
     @property
     def owner(self) -> Tensor:
-        """The index of each one's image."""
+        """The index of each patch's image."""
         return self.patches.owner[self.indices]
 
     def select(self, chosen: Tensor) -> Patches:
-        """Give the patches at the indices `chosen`, counted within these."""
+        """Return some of the patches.
+
+        Args:
+            chosen: Indices within this subset.
+
+        Returns:
+            The chosen patches, copied.
+        """
         return self.patches.select(self.indices[chosen])
 
     def subset(self, mask: Tensor) -> "PatchSubset":
-        """Give those under a mask, without taking them out."""
+        """Return the patches under a mask, without copying them.
+
+        Args:
+            mask: bool `(n,)`.
+
+        Returns:
+            A smaller subset.
+        """
         return PatchSubset(self.patches, self.indices[mask])
 
 
@@ -166,9 +217,13 @@ def cut(images: Sequence[Tensor], recipe: Recipe) -> Patches:
 
 
 def join(parts: Sequence[Patches | PatchSubset]) -> Patches | PatchSubset:
-    """Give all patches of several lots, cut alike, as one; their owners are those of each lot.
+    """Concatenate patches cut with the same recipe; owner indices are unchanged.
 
-    They are all held, or all chosen from the same patches.
+    Args:
+        parts: All held, or all subsets of the same patches.
+
+    Returns:
+        The patches of all parts.
     """
     first = parts[0]
     if isinstance(first, PatchSubset):
@@ -179,7 +234,15 @@ def join(parts: Sequence[Patches | PatchSubset]) -> Patches | PatchSubset:
 
 
 def rescale(image: Tensor, scale: float) -> Tensor:
-    """Give an image, uint8 `(channels, height, width)`, at `scale` of its size, by bicubic."""
+    """Return an image at a share of its size, by bicubic interpolation.
+
+    Args:
+        image: uint8 `(channels, height, width)`.
+        scale: The share, above 0; 1 returns the image itself.
+
+    Returns:
+        uint8, at least one pixel high and wide.
+    """
     if scale == 1:
         return image
     size = [max(1, round(length * scale)) for length in image.shape[-2:]]
@@ -188,7 +251,7 @@ def rescale(image: Tensor, scale: float) -> Tensor:
 
 
 def _windows(image: Tensor, size: int, stride: int) -> Tensor:
-    """Give all windows of `(channels, height, width)`: `(n, channels, size, size)`, row by row."""
+    """Return all windows of an image, `(n, channels, size, size)`, row by row."""
     windows = image.unfold(1, size, stride).unfold(2, size, stride)
     return windows.permute(1, 2, 0, 3, 4).reshape(-1, len(image), size, size)
 

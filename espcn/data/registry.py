@@ -16,7 +16,12 @@ _SELFEX = _RAW + "jbhuang0604/SelfExSR/8f6dd8c1d20cb7e8792a7177b4f6fd677633f598/
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the files of a set are, and whether it may be learnt from ("train") or not ("test")."""
+    """Where the files of a set are.
+
+    Attributes:
+        url: The address that its paths are relative to.
+        role: "train" for a set that may be learnt from, "test" for one that may not.
+    """
 
     url: str
     role: str
@@ -41,11 +46,25 @@ EMBEDDED = {  # the two motorcycles are a stereo pair: they stay on one side
 
 
 def checksums_by_path(name: str) -> dict[str, str]:
-    """Path in the repository to SHA-256, of each file of a set."""
+    """Return the files of a known set.
+
+    Args:
+        name: One of SETS.
+
+    Returns:
+        SHA-256 by path in the repository.
+    """
     text = resources.files("espcn").joinpath("data", "checksums", f"{name}.txt").read_text()
     return {path: digest for digest, path in (line.split("  ", 1) for line in text.splitlines())}
 
 
 def checksums_by_name(registry: Mapping[str, str]) -> dict[str, str | None]:
-    """The same by base name, under which the files lie in the folder of the set."""
+    """Return the files of a set under the base names that they have in the set's folder.
+
+    Args:
+        registry: SHA-256 by path.
+
+    Returns:
+        SHA-256 by base name.
+    """
     return {os.path.basename(path): digest for path, digest in registry.items()}

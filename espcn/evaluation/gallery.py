@@ -43,11 +43,15 @@ def save_pictures(folder: Path, made: Reconstruction, scored: Score) -> None:
 
 
 def save_kernels(folder: Path, network: ESPCN) -> None:
-    """Draw the first layer's kernels and what the last layer's paint, as sheets of small squares.
+    """Draw the kernels of the first layer and what those of the last layer paint.
 
-    filters_first.png holds the 64 kernels of 5x5, filters_last.png what each of the 32 features
-    paints at high resolution (see `painted`; grey is zero). Those of the largest variance come
-    first, as in the paper's figure 3, and each is scaled to its own range.
+    Writes filters_first.png, the 64 kernels of 5x5, and filters_last.png, what each of the 32
+    features paints at high resolution (see `painted`; grey is zero). Kernels are sorted by
+    variance, as in the paper's figure 3, and each is scaled to its own range.
+
+    Args:
+        folder: Where to write; created if missing.
+        network: The network.
     """
     folder.mkdir(parents=True, exist_ok=True)
     first = network.conv1.weight.detach().cpu()
@@ -60,10 +64,16 @@ def save_kernels(folder: Path, network: ESPCN) -> None:
 
 @torch.no_grad()
 def painted(network: ESPCN) -> Tensor:
-    """Give what a one in each of the last layer's features adds to the output around it.
+    """Return what each feature of the last layer adds to the output around it.
 
-    `(32, channels, 3r, 3r)`: the r^2 kernels of 3x3 that look at a feature, turned round, since the
+    These are the r^2 kernels of 3x3 that look at a feature, rotated by 180 degrees, since the
     output at p - u sees the feature at p through the kernel's tap u, and shuffled together.
+
+    Args:
+        network: The network.
+
+    Returns:
+        `(32, channels, 3r, 3r)`.
     """
     kernels = network.conv3.weight.cpu().flip(2, 3).transpose(0, 1)
     return torch.nn.functional.pixel_shuffle(kernels, network.r)

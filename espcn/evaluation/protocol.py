@@ -21,10 +21,16 @@ from espcn.network.model import ESPCN
 
 @dataclass(frozen=True)
 class Score:
-    """One picture's figures, or the mean of a set's: PSNR in dB, SSIM in -1..1.
+    """The figures of a picture, or the mean over a set, on luma by the protocol.
 
-    On luma by the protocol, but for `psnr_rgb_notebook`: an RGB network's PSNR over all colours,
-    neither clipped, rounded nor cropped, as the notebook measured it.
+    Attributes:
+        name: The picture's or the set's name.
+        psnr: The network's PSNR in dB.
+        bicubic_psnr: Bicubic's PSNR in dB.
+        ssim: The network's SSIM, -1 to 1; None if it was not measured.
+        bicubic_ssim: Bicubic's SSIM; likewise.
+        psnr_rgb_notebook: An RGB network's PSNR over all colours, neither clipped, rounded nor
+            cropped, as the notebook measured it; None for a luma network.
     """
 
     name: str
@@ -166,7 +172,15 @@ def score_set(
 
 
 def mean_score(name: str, scores: list[Score]) -> Score:
-    """Give the mean over a set's pictures, in dB for PSNR."""
+    """Return the mean over a set's pictures, in dB for PSNR.
+
+    Args:
+        name: The set's name.
+        scores: The pictures' figures.
+
+    Returns:
+        The means; None for a figure that a picture lacks.
+    """
 
     def mean(field: str) -> float | None:
         values = [getattr(one, field) for one in scores]

@@ -15,11 +15,21 @@ TOLERANCE = 1e-4  # of 0..1: between runtimes, sums are taken in another order
 
 
 def export(r: int | None = None, ckpt: str | None = None, output: str | None = None) -> Path:
-    """Write a network to an ONNX file, once ONNX Runtime gives what PyTorch gives; give its path.
+    """Write a network to an ONNX file, once ONNX Runtime agrees with PyTorch.
 
-    The shipped network for `r`, 3 if not given, or that of `ckpt`; to `output`, or espcn_x3.onnx.
-    The file's metadata say factor, range, layout, licence and where the weights come from. Raises a
-    ValueError if onnx or onnxruntime isn't there, or if the two differ by more than `TOLERANCE`.
+    The file's metadata hold factor, range, layout, licence and provenance.
+
+    Args:
+        r: The factor of the shipped weights, 3 if not given.
+        ckpt: A checkpoint or weights of your own instead.
+        output: The file; espcn_x3.onnx and the like if not given.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        ValueError: onnx or onnxruntime is not installed, or the two differ by more than
+            `TOLERANCE`.
     """
     needs("onnx", "onnxruntime", reason="export")
     from onnx import helper

@@ -22,20 +22,37 @@ YCBCR_OFFSET = torch.tensor([16.0, 128.0, 128.0], dtype=torch.float64)[:, None, 
 
 
 def to_ycbcr(rgb: Tensor) -> Tensor:
-    """Give RGB pictures `(..., 3, height, width)`, 0..255, in YCbCr: float64, not yet rounded."""
+    """Convert RGB pictures to YCbCr.
+
+    Args:
+        rgb: `(..., 3, height, width)`, 0..255.
+
+    Returns:
+        float64 of the same shape, not yet rounded: Y in 16..235, Cb and Cr in 16..240.
+    """
     return torch.einsum("ij,...jhw->...ihw", YCBCR_FROM_RGB, rgb.double()) + YCBCR_OFFSET
 
 
 def from_ycbcr(ycbcr: Tensor) -> Tensor:
-    """Undo `to_ycbcr`; beyond 0..255 where no colour has such a luma and chroma."""
+    """Convert YCbCr pictures to RGB, the inverse of `to_ycbcr`.
+
+    Args:
+        ycbcr: `(..., 3, height, width)`: Y in 16..235, Cb and Cr in 16..240.
+
+    Returns:
+        float64 of the same shape; outside 0..255 where no colour has such a luma and chroma.
+    """
     return torch.einsum("ij,...jhw->...ihw", RGB_FROM_YCBCR, ycbcr.double() - YCBCR_OFFSET)
 
 
 def luma(rgb: Tensor) -> Tensor:
-    """Give the luma of RGB pictures, rounded to whole grey levels.
+    """Return the luma of RGB pictures, rounded to whole grey levels.
 
-    `rgb` is `(..., 3, height, width)`, 0..255; the luma is float64 `(..., 1, height, width)` and
-    lies between 16 and 235, not between 0 and 255.
+    Args:
+        rgb: `(..., 3, height, width)`, 0..255.
+
+    Returns:
+        float64 `(..., 1, height, width)`, in 16..235, not in 0..255.
     """
     weights = YCBCR_FROM_RGB[:1]
     y = torch.einsum("ij,...jhw->...ihw", weights, rgb.double()) + YCBCR_OFFSET[0]
@@ -43,11 +60,18 @@ def luma(rgb: Tensor) -> Tensor:
 
 
 def to_channels(pixels: np.ndarray, channels: int) -> Tensor:
-    """Give a picture as a network takes it: uint8 `(channels, height, width)`, 0..255.
+    """Return a picture as a network takes it.
 
-    `pixels` is a picture as `read_picture` gives it, uint8 or uint16 `(height, width, 1 to 4)`;
-    its alpha is left out. `channels` is 1 for luma, 3 for RGB. A grey picture is used as it is, not
-    scaled to 16..235: only so do the published figures of Set14 (whose bridge is grey) come out.
+    A grey picture is used as it is, not scaled to 16..235: only so do the published figures of
+    Set14, whose bridge is grey, come out.
+
+    Args:
+        pixels: uint8 or uint16 `(height, width, 1 to 4)`, as `read_picture` returns it; alpha is
+            ignored.
+        channels: 1 for luma, 3 for RGB.
+
+    Returns:
+        uint8 `(channels, height, width)`, 0..255.
     """
     if pixels.dtype == np.uint16:
         pixels = np.round(pixels / 257.0).astype(np.uint8)

@@ -75,11 +75,19 @@ class Degradation:
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
-        """Return the names of all settings, under which configurations store them."""
+        """Return the names of all settings, under which configurations store them.
+
+        Returns:
+            The names, in the order of the fields.
+        """
         return tuple(field.name for field in dataclasses.fields(cls))
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings that differ from their defaults, by name."""
+        """Return the settings that differ from their defaults.
+
+        Returns:
+            Values by name; `from_settings` builds the same degradation from them.
+        """
         return {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
@@ -87,7 +95,11 @@ class Degradation:
         }
 
     def __str__(self) -> str:
-        """Return the settings as on the command line: "blur=0.5 downsample=bicubic"."""
+        """Return the settings as on the command line.
+
+        Returns:
+            Text like "blur=0.5 downsample=bicubic".
+        """
         return " ".join(
             f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
             for name, value in dataclasses.asdict(self).items()
@@ -136,17 +148,31 @@ def _from_text(value: Any) -> Any:
 
 
 def crop_to_multiple(image: Tensor, r: int) -> Tensor:
-    """Leave out the last rows and columns of `(..., height, width)` that `r` does not divide."""
+    """Crop the last rows and columns, so that `r` divides both sides.
+
+    Args:
+        image: `(..., height, width)`.
+        r: The factor.
+
+    Returns:
+        A view of the cropped image.
+    """
     height, width = image.shape[-2:]
     return image[..., : height - height % r, : width - width % r]
 
 
 def gaussian_blur(image: Tensor, sigma: float, shift: float = 0.0) -> Tensor:
-    """Blur `(..., height, width)` by a Gaussian, mirrored at the border.
+    """Blur an image by a Gaussian, mirrored at the border.
 
-    `sigma` is in pixels, 0 for no blur. `shift` (0 or 0.5) moves the sampling points down and to
-    the right by so much of a pixel; at a sigma of 0 and a shift of 0.5 that leaves the mean of the
-    two nearest pixels, the limit of ever narrower Gaussians.
+    Args:
+        image: `(..., height, width)`, floating point.
+        sigma: Standard deviation in pixels; 0 is no blur.
+        shift: 0 or 0.5; moves the sampling points down and to the right by this part of a pixel. At
+            a sigma of 0 and a shift of 0.5 the result is the mean of the two nearest pixels, the
+            limit of ever narrower Gaussians.
+
+    Returns:
+        The blurred image, of the same shape.
     """
     kernel = torch.from_numpy(_gaussian(sigma, shift)).to(image.dtype)
     reach = len(kernel) // 2
@@ -157,7 +183,7 @@ def gaussian_blur(image: Tensor, sigma: float, shift: float = 0.0) -> Tensor:
 
 
 def _gaussian(sigma: float, shift: float) -> np.ndarray:
-    """Give an odd-sized normalised kernel, float64; `shift` > 0 leaves its first value 0."""
+    """Return an odd-sized normalised kernel, float64; `shift` > 0 leaves its first value 0."""
     if sigma < 0.01:  # beside exp(-5000) nothing counts
         return np.array([0.0, 0.5, 0.5] if shift else [1.0])
     reach = int(TRUNCATE * sigma + 0.5) + math.ceil(shift)

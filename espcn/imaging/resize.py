@@ -12,11 +12,18 @@ BICUBIC_HALO = 2  # low-resolution pixels beyond its own that an output pixel de
 
 
 def imresize(image: Tensor, height: int, width: int) -> Tensor:
-    """Resize `(..., h, w)` as MATLAB's `imresize` does: bicubic, antialiased when it shrinks.
+    """Resize an image as MATLAB's `imresize` does: bicubic, antialiased when it shrinks.
 
-    PyTorch's antialiased interpolation is the same away from the border, where it leaves out what
-    MATLAB mirrors; a symmetric margin, cut off afterwards, makes them agree everywhere. Factors
-    must be whole, up or down, in both directions alike. Clips nothing, rounds nothing.
+    Away from the border PyTorch's antialiased interpolation is the same. At the border it drops
+    what MATLAB mirrors; a symmetric margin, cropped afterwards, makes them agree everywhere.
+
+    Args:
+        image: `(..., h, w)`, floating point.
+        height: Height of the result in pixels; a whole multiple or part of `h`.
+        width: Width of the result in pixels, resized by the same factor.
+
+    Returns:
+        `(..., height, width)`, neither clipped nor rounded.
     """
     h, w = image.shape[-2:]
     margin = 4 * max(h // height, 1)  # beyond the kernel's reach, and a multiple of the factor
@@ -31,7 +38,15 @@ def imresize(image: Tensor, height: int, width: int) -> Tensor:
 
 
 def pad_symmetric(image: Tensor, margin: int) -> Tensor:
-    """Mirror `(..., height, width)` beyond its borders, the border pixels themselves repeated."""
+    """Mirror an image beyond its borders; the border pixels themselves are repeated.
+
+    Args:
+        image: `(..., height, width)`.
+        margin: Pixels to add on each side.
+
+    Returns:
+        `(..., height + 2 margin, width + 2 margin)`.
+    """
     for dim in (-2, -1):
         size = image.shape[dim]
         at = torch.arange(-margin, size + margin, device=image.device) % (2 * size)
@@ -40,18 +55,25 @@ def pad_symmetric(image: Tensor, margin: int) -> Tensor:
 
 
 def bicubic_filters(r: int, across: float = 0.0) -> Tensor:
-    """Give the filters, float64 `(r^2, 1, 5, 5)`, of Keys' cubic (a = -1/2), MATLAB's.
+    """Return the filters of Keys' cubic (a = -1/2), which is MATLAB's.
 
-    Their convolution of planes with two more pixels on each side, shuffled, is the enlarged plane.
-    `across` moves the sampling points to the right, in low-resolution pixels, up to a half: for
-    chroma that does not lie in the middle of its pixels.
+    Convolve planes that have BICUBIC_HALO more pixels on each side with them, then shuffle: the
+    result is the planes upscaled by r.
+
+    Args:
+        r: The factor.
+        across: Moves the sampling points to the right by this many low-resolution pixels, at most a
+            half, for chroma that does not lie in the middle of its pixels.
+
+    Returns:
+        float64 `(r^2, 1, 5, 5)`.
     """
     down, right = _weights(r, 0.0), _weights(r, across)
     return torch.einsum("ay,bx->abyx", down, right).reshape(r * r, 1, 5, 5)
 
 
 def _weights(r: int, shift: float) -> Tensor:
-    """Give the weights of five neighbours for each of the r places: `(r, 5)`."""
+    """Return the weights of five neighbours for each of the r places: `(r, 5)`."""
     place = (torch.arange(r, dtype=torch.float64) + 0.5) / r - 0.5 + shift
     distance = (place[:, None] - torch.arange(-BICUBIC_HALO, BICUBIC_HALO + 1)).abs()
     near = 1.5 * distance**3 - 2.5 * distance**2 + 1

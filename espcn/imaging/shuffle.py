@@ -15,44 +15,83 @@ from torch import Tensor
 
 
 def shuffle(channels: Tensor, r: int) -> Tensor:
-    """Lay out `(..., C r^2, height, width)` as `(..., C, r height, r width)`, PyTorch's order."""
+    """Rearrange channels into pixels (Shi et al. 2016, Eq. 4), in PyTorch's channel order.
+
+    Args:
+        channels: `(..., C r^2, height, width)`.
+        r: The factor.
+
+    Returns:
+        `(..., C, r height, r width)`.
+    """
     return F.pixel_shuffle(channels, r)
 
 
 def preshuffle(picture: Tensor, r: int) -> Tensor:
-    """Take `(..., C, r height, r width)` apart into `(..., C r^2, height, width)`: the inverse."""
+    """Rearrange pixels into channels, the inverse of `shuffle`.
+
+    Args:
+        picture: `(..., C, r height, r width)`.
+        r: The factor.
+
+    Returns:
+        `(..., C r^2, height, width)`.
+    """
     return F.pixel_unshuffle(picture, r)
 
 
 def paper_order(r: int, channels: int) -> Tensor:
-    """Give the permutation `p` with `shuffle(T[p], r)` equal to `paper_shuffle(T, r)`.
+    """Return the permutation `p` for which `shuffle(T[p], r)` equals `paper_shuffle(T, r)`.
 
-    `p` is int64 `(channels r^2,)`: where the paper keeps what PyTorch keeps at each place.
+    Args:
+        r: The factor.
+        channels: The number of channels C of the shuffled picture.
+
+    Returns:
+        int64 `(channels r^2,)`: where the paper keeps what PyTorch keeps at each place.
     """
     places = torch.arange(channels * r * r).reshape(r, r, channels)  # (y mod r, x mod r, c)
     return places.permute(2, 1, 0).reshape(-1)  # (c, x mod r, y mod r): x is the row
 
 
 def paper_shuffle(channels: Tensor, r: int) -> Tensor:
-    """Carry out the paper's Eq. 4 on `(..., C r^2, height, width)` in the paper's channel order.
+    """Apply the paper's Eq. 4 in the paper's channel order, for weights or targets in that order.
 
-    PS(T)[x, y, c] = T[x // r, y // r, C r (y mod r) + C (x mod r) + c], for whoever brings weights
-    or targets in that order.
+    PS(T)[x, y, c] = T[x // r, y // r, C r (y mod r) + C (x mod r) + c].
+
+    Args:
+        channels: `(..., C r^2, height, width)` in the paper's order.
+        r: The factor.
+
+    Returns:
+        `(..., C, r height, r width)`.
     """
     return shuffle(channels[..., paper_order(r, channels.shape[-3] // r**2), :, :], r)
 
 
 def paper_preshuffle(picture: Tensor, r: int) -> Tensor:
-    """Undo `paper_shuffle`: `(..., C, r height, r width)` to `(..., C r^2, height, width)`."""
+    """Rearrange pixels into channels in the paper's order, the inverse of `paper_shuffle`.
+
+    Args:
+        picture: `(..., C, r height, r width)`.
+        r: The factor.
+
+    Returns:
+        `(..., C r^2, height, width)` in the paper's order.
+    """
     back = torch.argsort(paper_order(r, picture.shape[-3]))
     return preshuffle(picture, r)[..., back, :, :]
 
 
 def flip(picture: Tensor, symmetry: int) -> Tensor:
-    """Apply one of the 8 symmetries of the square to pictures `(..., height, width)`.
+    """Apply one of the 8 symmetries of the square.
 
-    `symmetry` is 0 to 7, of whose bits the first mirrors left and right, the second mirrors top
-    and bottom, and the third, last of all, transposes.
+    Args:
+        picture: `(..., height, width)`.
+        symmetry: Three bits, 0 to 7: 1 flips horizontally, 2 vertically, 4 then transposes.
+
+    Returns:
+        The flipped picture; transposing exchanges height and width.
     """
     if symmetry & 1:
         picture = picture.flip(-1)
@@ -62,10 +101,18 @@ def flip(picture: Tensor, symmetry: int) -> Tensor:
 
 
 def flip_preshuffled(channels: Tensor, r: int, symmetry: int) -> Tensor:
-    """Apply a symmetry to preshuffled pictures `(..., C r^2, height, width)`, exactly.
+    """Apply a symmetry to preshuffled pictures, exactly.
 
     Equal to `preshuffle(flip(shuffle(channels)))`: the pixels of each r x r cell change places
     within the cell as the cells do within the picture.
+
+    Args:
+        channels: `(..., C r^2, height, width)`.
+        r: The factor.
+        symmetry: As for `flip`.
+
+    Returns:
+        The flipped pictures, preshuffled.
     """
     count = channels.shape[-3]
     cells = torch.arange(count, device=channels.device).reshape(-1, r, r)

@@ -16,9 +16,17 @@ MAX_PLAIN_BYTES = 240  # file systems take names of 255 bytes; a name to write u
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Give a name to write under; the file appears at `path` only when the block ends well.
+    """Provide a temporary path that is renamed to `path` only if the block succeeds.
 
-    An OSError that names no file, as a full disk's does, is given the name of this one.
+    Args:
+        path: The final path.
+
+    Yields:
+        The path to write to, in the same folder.
+
+    Raises:
+        OSError: Writing failed; an error without a file's name, as of a full disk, is given this
+            one.
     """
     name = path.name
     if len(os.fsencode(name)) > MAX_PLAIN_BYTES:
@@ -37,9 +45,15 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def check_folder(folder: Path, setting: str, given: object) -> None:
-    """Make a folder where there is none; a ValueError if nothing can be written there.
+    """Check that a folder can be written to; create it if it is missing.
 
-    The error says that `setting` was `given`.
+    Args:
+        folder: The folder.
+        setting: The setting that names it, for the message.
+        given: That setting's value, for the message.
+
+    Raises:
+        ValueError: Nothing can be written there.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -52,24 +66,36 @@ def check_folder(folder: Path, setting: str, given: object) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, UTF-8."""
+    """Write a text file in UTF-8, atomically.
+
+    Args:
+        path: The file.
+        text: Its content.
+    """
     with atomic_write(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    r"""Write a JSON file; what is not finite becomes null, since JSON has no NaN.
+    r"""Write a JSON file, atomically; a number that is not finite becomes null, as JSON has no NaN.
 
-    A file's name need not be UTF-8: what of it is none becomes `\udcff`, which JSON reads back.
+    The bytes of a file name that are not UTF-8 are written as `\udcff`, which JSON reads back.
+
+    Args:
+        path: The file.
+        content: Plain values by name.
     """
     text = json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n"
     write_text(path, text.encode(errors="backslashreplace").decode())
 
 
 def write_csv(path: Path, rows: list[dict[str, Any]], digits: int | None = None) -> None:
-    """Write rows under the names of all their columns, in the order of first appearance.
+    """Write rows as CSV, atomically.
 
-    Floats get `digits` significant digits, if given, else all that they have.
+    Args:
+        path: The file.
+        rows: Values by column; the columns appear in the order of their first appearance.
+        digits: Significant digits of floats; all of them if not given.
     """
     if digits is not None:
         rows = [

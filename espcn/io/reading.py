@@ -31,15 +31,22 @@ _PILLOW = (b"BM", b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")  # first two bytes o
 
 
 def read_picture(source: Path | bytes) -> np.ndarray:
-    """The samples of a picture, `(height, width, channels)`, uint8 or uint16, as it should be seen.
+    """Return the samples of a picture, upright, as it should be seen.
 
-    `source` is a path or a file's content. Channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA.
-    EXIF orientation is applied, palettes and 1-bit pictures become 0..255, CMYK becomes
-    sRGB. RGB in another colour space keeps its samples: a profile isn't applied. AVIF of 10 or 12
-    bits is spread to 0..65535. A grey GIF has 3 channels, because GIF knows only palettes.
+    EXIF orientation is applied, palettes and 1-bit pictures become 0..255, CMYK becomes sRGB. RGB
+    in another colour space keeps its samples: profiles are not applied. AVIF of 10 or 12 bits is
+    spread to 0..65535. A grey GIF has 3 channels, because GIF has palettes only.
 
-    Raises ValueError, with the file's name where there is one, for what isn't a picture, is
-    damaged or cut short, has several frames or pages, or has samples of another kind.
+    Args:
+        source: A path, or a file's content.
+
+    Returns:
+        uint8 or uint16 `(height, width, channels)`: 1 channel is grey, 2 grey and alpha, 3 RGB, 4
+        RGBA.
+
+    Raises:
+        ValueError: It is not a picture, is damaged or cut short, has several frames or pages, or
+            has samples of another kind; the message has the file's name where there is one.
     """
     image = open_picture(source)
     try:
@@ -50,7 +57,17 @@ def read_picture(source: Path | bytes) -> np.ndarray:
 
 
 def open_picture(source: Path | bytes) -> pyvips.Image:
-    """The picture of `read_picture`, not yet decoded: to be read once, from top to bottom."""
+    """Open the picture of `read_picture` without decoding it yet.
+
+    Args:
+        source: A path, or a file's content.
+
+    Returns:
+        An image to be read once, from top to bottom.
+
+    Raises:
+        ValueError: As for `read_picture`.
+    """
     name = _name(source)
     head = source[:2] if isinstance(source, bytes) else _first_bytes(source)
     if not head:
@@ -82,11 +99,14 @@ def open_picture(source: Path | bytes) -> pyvips.Image:
 
 
 class Rows:
-    """The rows of a picture that `open_picture` gave, to be asked for from top to bottom.
+    """The rows of an opened picture, read from top to bottom.
 
-    `rows(top, bottom)` gives an array `(bottom - top, width, channels)`. The next call may begin no
-    higher than this one and no lower than its end: the rows of this call are remembered for it.
-    Raises a ValueError that names `source` where the file is damaged.
+    Each call may begin no higher than the one before and no lower than its end: the rows of that
+    call are kept.
+
+    Args:
+        picture: A picture as `open_picture` returns it.
+        source: The file that it is from, for messages.
     """
 
     def __init__(self, picture: pyvips.Image, source: Path | bytes) -> None:
@@ -96,7 +116,18 @@ class Rows:
         self._top, self._kept = 0, np.empty((0, *self._shape), self._dtype)
 
     def __call__(self, top: int, bottom: int) -> np.ndarray:
-        """Give these rows."""
+        """Return some rows.
+
+        Args:
+            top: The first row.
+            bottom: The row after the last one.
+
+        Returns:
+            uint8 or uint16 `(bottom - top, width, channels)`.
+
+        Raises:
+            ValueError: The file is damaged.
+        """
         known = self._top + len(self._kept)
         self._kept, self._top = self._kept[top - self._top :], top
         if bottom > known:

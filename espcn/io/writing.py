@@ -35,7 +35,17 @@ _META = ("xmp-data", "iptc-data", "icc-profile-data", "image-description", "reso
 
 
 def check_size(path: Path, width: int, height: int, channels: int) -> None:
-    """Raise a ValueError if the format of `path` can't hold a picture of this size."""
+    """Check that a format can hold a picture of some size.
+
+    Args:
+        path: The file to write, whose suffix names the format.
+        width: Width in pixels.
+        height: Height in pixels.
+        channels: Number of channels.
+
+    Raises:
+        ValueError: It can't.
+    """
     kind = FORMATS[path.suffix.lower()]
     remedy = "write it as PNG or TIFF with -o"
     if kind == "bmp":
@@ -58,11 +68,19 @@ def save_picture(
     original: pyvips.Image,
     quality: int = QUALITY,
 ) -> None:
-    """Write a picture whose rows come from top to bottom; it appears once it is whole.
+    """Write a picture while its rows are computed; the file appears once it is complete.
 
-    `bands` are uint8 or uint16 `(rows, width, channels)`, `original` the picture that they were
-    made of, as `open_picture` gives it: channels, depth, and what is said of it are its own.
-    An OSError says that the disk is full, or whatever else kept the file from being written.
+    Args:
+        path: The file, whose suffix names the format.
+        bands: Rows from top to bottom, uint8 or uint16 `(rows, width, channels)`.
+        height: Height of the whole picture in pixels.
+        width: Width in pixels.
+        original: The picture that was upscaled, as `open_picture` returns it, whose channels, depth
+            and metadata the new one keeps.
+        quality: Of JPEG, WebP and AVIF, 1 to 100.
+
+    Raises:
+        OSError: The disk is full, or the file can't be written for another reason.
     """
     kind = FORMATS[path.suffix.lower()]
     with atomic_write(path) as part:
@@ -127,7 +145,7 @@ def _with_metadata(picture: pyvips.Image, original: pyvips.Image) -> pyvips.Imag
 def _uncompressed_png(
     bands: Iterable[np.ndarray], height: int, width: int, channels: int, depth: int
 ) -> Iterator[bytes]:
-    """Give rows as a PNG without compression: the one way into libvips for rows yet to be made."""
+    """Yield rows as an uncompressed PNG: the one way into libvips for rows yet to be made."""
     color = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
     yield b"\x89PNG\r\n\x1a\n"
     yield _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0))
@@ -147,7 +165,11 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 
 class _Source:
-    """A libvips source that reads what an iterator gives, and keeps the error that it raises."""
+    """A libvips source that reads what an iterator yields, and keeps the error that it raises.
+
+    Args:
+        pieces: The bytes of a file, in order.
+    """
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self.error: BaseException | None = None

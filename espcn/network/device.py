@@ -7,14 +7,31 @@ import torch
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:
-    """Say whether the device multiplies bfloat16 matrices faster than float32 ones."""
+    """Return whether a device multiplies bfloat16 matrices faster than float32 ones.
+
+    Args:
+        device: The processor or a GPU.
+
+    Returns:
+        Whether it does.
+    """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
 
 
 def torch_device(name: str) -> torch.device:
-    """Give the device of a name, auto for the GPU where there is one."""
+    """Return the device of a name.
+
+    Args:
+        name: cpu, cuda, or auto for the GPU where there is one.
+
+    Returns:
+        The device.
+
+    Raises:
+        ValueError: There is no such device.
+    """
     there = torch.cuda.is_available()
     if name == "auto":
         name = "cuda" if there else "cpu"
@@ -24,7 +41,14 @@ def torch_device(name: str) -> torch.device:
 
 
 def device_name(device: torch.device) -> str:
-    """Return the model name of a GPU, or of the processor."""
+    """Return the model name of a GPU or of the processor.
+
+    Args:
+        device: The device.
+
+    Returns:
+        Its name; a processor's ends with "(cpu)".
+    """
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     info = Path("/proc/cpuinfo")

@@ -28,9 +28,15 @@ TILE = {"float32": 100_000, "bfloat16": 240_000}
 class Engine:
     """A luma network ready to run on one device.
 
-    `engine` is torch, compile, onnx or openvino, `precision` float32 or bfloat16, `device` cpu or
-    cuda, each auto by default: bfloat16 where the processor multiplies matrices in it. Raises a
-    ValueError for what the machine can't run.
+    Args:
+        network: A luma network that replicates the border.
+        engine: torch, compile, onnx or openvino; auto takes the fastest.
+        precision: float32 or bfloat16; auto takes bfloat16 where the processor multiplies matrices
+            in it.
+        device: cpu or cuda; auto takes the GPU where there is one.
+
+    Raises:
+        ValueError: The network or the machine can't do this.
     """
 
     def __init__(
@@ -66,16 +72,23 @@ class Engine:
         self._lock = threading.Lock()  # one at a time has all cores, and none waits on another
 
     def __str__(self) -> str:
-        """Name what runs: "torch, bfloat16, 2 threads"."""
+        """Name what runs.
+
+        Returns:
+            Text like "torch, bfloat16, 2 threads".
+        """
         where = f"{torch.get_num_threads()} threads" if self.device.type == "cpu" else "GPU"
         return f"{self.name}, {self.precision}, {where}"
 
     def __call__(self, context: Tensor) -> Tensor:
-        """Give the network's output before the shuffle, `(batch, r^2, height, width)`, float32.
+        """Return the network's output before the shuffle.
 
-        `context` is luma with 4 more pixels on each side, `(batch, 1, height + 8, width + 8)`.
-        Both are in grey levels, 0..255; in bfloat16 those going in should be whole, and what comes
-        out is neither rounded nor clipped.
+        Args:
+            context: Luma with HALO more pixels on each side, `(batch, 1, height + 8, width + 8)`,
+                grey levels in 0..255; in bfloat16 they should be whole.
+
+        Returns:
+            float32 `(batch, r^2, height, width)`, grey levels, neither rounded nor clipped.
         """
         with self._lock, torch.inference_mode():
             centred = context.to(self.device, torch.float32) - CENTER

@@ -24,15 +24,22 @@ HALO = 4  # low-resolution pixels that an output pixel looks at beyond its own: 
 class ESPCN(nn.Module):
     """The efficient sub-pixel convolutional network.
 
-    `r` is the upscaling factor, `channels` 1 for luma or 3 for RGB, `activation` tanh or relu.
-
-    `padding` says what lies beyond a picture's border. `replicate` repeats the border pixels
-    once and convolves without padding. `zeros` pads every layer with zeros, as the notebook and
-    most ports do; that hurts every pixel within 4 low-resolution pixels of the border.
-
     The picture, 0..1, enters the first layer as `gain (x - center)` and leaves the last one by the
-    inverse. This changes how the network learns, not what it is: `fold` gives the same function
+    inverse. This changes how the network learns, not what it is: `folded` returns the same function
     with `center` 0 and `gain` 1, the paper's own.
+
+    Args:
+        r: The upscaling factor, at least 2.
+        channels: 1 for luma, 3 for RGB.
+        activation: tanh or relu.
+        padding: What lies beyond a picture's border. `replicate` repeats the border pixels once and
+            convolves without padding. `zeros` pads every layer with zeros, as the notebook and most
+            ports do; that hurts every pixel within 4 low-resolution pixels of the border.
+        center: Subtracted from the picture and added to the output.
+        gain: Multiplies the picture and divides the output, above 0.
+
+    Raises:
+        ValueError: A setting is out of its range; the message names it.
     """
 
     def __init__(
@@ -77,16 +84,26 @@ class ESPCN(nn.Module):
         return HALO if self.padding == "replicate" else 0
 
     def forward(self, picture: Tensor) -> Tensor:
-        """Upscale `(batch, channels, height, width)`, 0..1, to r times the height and width."""
+        """Upscale pictures.
+
+        Args:
+            picture: `(batch, channels, height, width)`, 0..1.
+
+        Returns:
+            `(batch, channels, r height, r width)`, 0..1, not clipped.
+        """
         if self.halo:
             picture = F.pad(picture, [self.halo] * 4, mode="replicate")
         return F.pixel_shuffle(self.preshuffled(picture), self.r)
 
     def preshuffled(self, patch: Tensor) -> Tensor:
-        """Give the output before the shuffle, `(batch, channels r^2, height, width)`.
+        """Return the output before the shuffle.
 
-        `patch` is `(batch, channels, height + 2 halo, width + 2 halo)`, 0..1: with its context
-        around it where the network does not pad.
+        Args:
+            patch: `(batch, channels, height + 2 halo, width + 2 halo)`, 0..1, with its context.
+
+        Returns:
+            `(batch, channels r^2, height, width)`, 0..1, not clipped.
         """
         act, inner = ACTIVATIONS[self.activation], 0 if self.halo else 1
         if not self.halo:
@@ -100,10 +117,17 @@ class ESPCN(nn.Module):
 
     @torch.no_grad()
     def folded(self, center: float = 0.0, gain: float = 1.0) -> "ESPCN":
-        """Give the same function with another `center` and `gain`; by default the paper's own.
+        """Return the same function with another `center` and `gain`, by default the paper's own.
 
-        That is three plain convolutions. With `center` 115 / 255 and `gain` 255 they take and give
-        grey levels, less 115.
+        Those of the paper are three plain convolutions. With `center` 115 / 255 and `gain` 255 they
+        map grey levels less 115 to grey levels less 115.
+
+        Args:
+            center: The new center.
+            gain: The new gain.
+
+        Returns:
+            A new network.
         """
         folded = copy.deepcopy(self)
         folded.center, folded.gain = center, gain

@@ -21,10 +21,15 @@ OPSET = 17
 
 
 def onnx_model(network: ESPCN, whole: bool = True) -> "onnx.ModelProto":
-    """Give the network as ONNX, its batch, height and width free.
+    """Return the network as an ONNX graph with free batch, height and width.
 
-    `whole`: pictures in, `(batch, channels, height, width)`, 0..1, larger pictures out. Else the
-    three convolutions alone, as they stand, without border, `center`, `gain` and shuffle.
+    Args:
+        network: The network.
+        whole: Map pictures `(batch, channels, height, width)`, 0..1, to larger ones. Else the graph
+            is the three convolutions alone, without border, `center`, `gain` and shuffle.
+
+    Returns:
+        The model.
     """
     from onnx import TensorProto, helper, numpy_helper
 
@@ -79,7 +84,15 @@ def onnx_model(network: ESPCN, whole: bool = True) -> "onnx.ModelProto":
 
 
 def needs(*packages: str, reason: str) -> None:
-    """Raise a ValueError that names those of `packages` that aren't installed."""
+    """Check that packages are installed.
+
+    Args:
+        *packages: Their names.
+        reason: What needs them, for the message.
+
+    Raises:
+        ValueError: One is missing.
+    """
     missing = [package for package in packages if find_spec(package) is None]
     if missing:
         raise ValueError(

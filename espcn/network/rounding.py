@@ -20,9 +20,14 @@ DAMPING = 1e-4  # of the mean square of a layer's inputs: how far what was seen 
 
 @torch.no_grad()
 def round_weights(network: ESPCN, dtype: torch.dtype) -> ESPCN:
-    """Give a network like this one whose weights are all numbers of `dtype`.
+    """Return a network like this one whose weights are all numbers of a smaller type.
 
-    It takes grey levels about 0 (`center` the middle, `gain` 255) and is in float64.
+    Args:
+        network: A network that maps grey levels about 0 (`gain` 255), in float64.
+        dtype: The type, say bfloat16.
+
+    Returns:
+        A new network in float64.
     """
     rounded = network.folded(network.center, network.gain)
     flow = _noise()
@@ -57,7 +62,7 @@ def _round_in_turn(weights: Tensor, seen: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _noise() -> Tensor:
-    """Give pictures whose amplitude falls as 1 / frequency, as in nature: grey levels about 0."""
+    """Return noise whose amplitude falls as 1 / frequency, as in nature: grey levels about 0."""
     generator = torch.Generator().manual_seed(0)
     white = torch.randn(COUNT, 1, SIZE, SIZE, generator=generator, dtype=torch.float64)
     along = torch.fft.fftfreq(SIZE, dtype=torch.float64)

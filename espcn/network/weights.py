@@ -102,12 +102,26 @@ def load(r: int | None = None, ckpt: str | Path | None = None) -> Trained:
 
 
 def factors() -> list[int]:
-    """Give the factors that there are shipped weights for."""
+    """Return the factors for which weights are shipped.
+
+    Returns:
+        The factors in ascending order.
+    """
     return sorted(int(path.stem.removeprefix("espcn_x")) for path in SHIPPED.glob("*.safetensors"))
 
 
 def shipped(r: int) -> Path:
-    """Give the file of the shipped weights for a factor; a ValueError if there are none."""
+    """Return the file of the shipped weights for a factor.
+
+    Args:
+        r: The factor.
+
+    Returns:
+        A .safetensors file.
+
+    Raises:
+        ValueError: There are none for this factor.
+    """
     if r not in factors():
         there = ", ".join(map(str, factors()))
         raise ValueError(
@@ -141,9 +155,16 @@ def save_weights(
 
 
 def check_archive(path: Path) -> None:
-    """Raise an error if a checkpoint would unpack to more than it is, or call more than it needs.
+    """Check that a checkpoint unpacks to no more than its size, and calls no more than it needs.
 
-    Its pickle may call what makes tensors and dictionaries: in all else there is nothing of ours.
+    Its pickle may only call what makes tensors and dictionaries.
+
+    Args:
+        path: The checkpoint, a zip archive.
+
+    Raises:
+        ValueError: It is compressed, which PyTorch's are not.
+        UnpicklingError: It calls something else.
     """
     with zipfile.ZipFile(path) as archive:
         parts = archive.infolist()
@@ -160,7 +181,14 @@ def check_archive(path: Path) -> None:
 
 
 def reason(error: Exception) -> str:
-    """Say in a line why a checkpoint could not be read."""
+    """Return in one line why a checkpoint could not be read.
+
+    Args:
+        error: What reading it raised.
+
+    Returns:
+        The reason.
+    """
     # What PyTorch says of a refused pickle is the advice to run it.
     if isinstance(error, pickle.UnpicklingError):
         return "it holds more than plain values"
@@ -187,6 +215,6 @@ def _read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str,
 
 
 def _network_weights(state: dict[str, Any]) -> dict[str, Any]:
-    """Give the network's part of a task's state."""
+    """Return the network's part of the LightningModule's state."""
     prefix = "network."
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}

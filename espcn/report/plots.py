@@ -14,13 +14,27 @@ from espcn.io.atomic import atomic_write
 
 
 def save_figure(figure: Any, path: Path) -> None:
-    """Write a matplotlib figure as PNG and let go of it."""
+    """Write a matplotlib figure as PNG, atomically.
+
+    Args:
+        figure: The figure.
+        path: The file.
+    """
     with atomic_write(path) as part:
         figure.savefig(part, dpi=120, bbox_inches="tight", format="png")
 
 
 def new_figure(width: float, height: float, columns: int = 1) -> tuple[Any, Any]:
-    """Give a matplotlib figure of so many inches and its axes, an array if there are `columns`."""
+    """Return a matplotlib figure and its axes.
+
+    Args:
+        width: Inches.
+        height: Inches.
+        columns: Number of axes side by side.
+
+    Returns:
+        The figure, and its axes, an array if there are several.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -30,7 +44,14 @@ def new_figure(width: float, height: float, columns: int = 1) -> tuple[Any, Any]
 def plot_losses(
     rows: Sequence[dict[str, Any]], path: Path, title: str, mark_drops: bool = True
 ) -> None:
-    """Draw the losses over the epochs, rows as `History`'s, with a line where the rate dropped."""
+    """Plot the losses over the epochs.
+
+    Args:
+        rows: Rows as `History` keeps them.
+        path: The PNG file.
+        title: The plot's title.
+        mark_drops: Mark the epochs at which the rate dropped.
+    """
     figure, axes = new_figure(7, 4.2)
     epochs = [row["epoch"] for row in rows]
     for name, label in (("train_loss", "training"), ("val_loss", "validation")):
@@ -67,7 +88,14 @@ def plot_losses(
 def plot_sweep(
     rows: Sequence[dict[str, Any]], setting: str, others: Sequence[str], path: Path
 ) -> None:
-    """Draw `val_psnr` against a swept number, a line per choice of the others."""
+    """Plot `val_psnr` against a swept number, a line for each choice of the other settings.
+
+    Args:
+        rows: Settings and `val_psnr`, by name.
+        setting: The swept number.
+        others: The other settings.
+        path: The PNG file.
+    """
     points = [
         (", ".join(f"{name}={row.get(name)}" for name in others), row[setting], row["val_psnr"])
         for row in rows
@@ -83,11 +111,17 @@ def plot_comparison(
     title: str,
     span: float | None = None,
 ) -> None:
-    """Draw what a setting does: a panel for each measure, a line for each series of points.
+    """Plot the effect of a setting: a panel for each measure, a line for each series of points.
 
-    `panels` maps a measure ("validation PSNR (dB)") to its points `(series, value, figure)`, one
-    for each fold or seed. All are shown, faintly, and their means; these joined where values are
-    numbers. With `span`, only figures of at most so much below the best.
+    All points are shown, faintly, and their means; the means are joined where values are numbers.
+
+    Args:
+        panels: Points `(series, value, figure)`, one for each fold or seed, by measure ("validation
+            PSNR (dB)").
+        setting: The setting's name, for the axis.
+        path: The PNG file.
+        title: The plot's title.
+        span: Show only figures at most this far below the best.
     """
     figure, axes = new_figure(max(7, 5.2 * len(panels)), 4.2, len(panels))
     panel_axes = [axes] if len(panels) == 1 else list(axes)

@@ -21,10 +21,16 @@ def table(
     settings: Collection[str] = (),
     markdown: bool = False,
 ) -> str:
-    """Lay out rows in aligned columns, gaps for None.
+    """Return rows as text in aligned columns, with gaps for None.
 
-    Figures get `digits` digits after the point, 2 for PSNR and 4 for SSIM; the columns named in
-    `settings` as many as they have.
+    Args:
+        rows: Values by column.
+        digits: Digits after the point of figures: 2 for PSNR, 4 for SSIM.
+        settings: Columns that keep all their digits.
+        markdown: Lay the table out as Markdown.
+
+    Returns:
+        The table, without a line break at its end.
     """
     names = list(dict.fromkeys(name for row in rows for name in row))
     cells = [[row.get(name) for name in names] for row in rows]
@@ -34,10 +40,15 @@ def table(
 
 
 def score_table(r: int, figures: dict[str, dict[str, float]], benchmark: bool = True) -> str:
-    """Lay out a run's PSNR on test sets beside bicubic's and the paper's.
+    """Return a table of PSNR on test sets beside the paper's.
 
-    `figures` maps "bicubic" and the run's own title to a map from test set to dB. The paper's
-    stand there only where they compare: on the `benchmark` degradation.
+    Args:
+        r: The factor.
+        figures: dB by test set, by column ("bicubic", "this run").
+        benchmark: Whether the degradation is the benchmark's; the paper's figures appear only then.
+
+    Returns:
+        The table.
     """
     sets = list(dict.fromkeys(name for column in figures.values() for name in column))
     paper = PAPER.get(r, {}) if benchmark else {}

@@ -9,13 +9,18 @@ LIBRARIES = ("espcn", "torch", "pytorch-lightning", "torchmetrics", "scikit-imag
 
 
 def versions() -> dict[str, str | None]:
-    """Give the versions of Python, of this program and of the libraries that figures depend on."""
+    """Return the versions of Python, of this program and of the libraries that figures depend on.
+
+    Returns:
+        Versions by name; `commit` ends with "+" if files were changed since, None outside a
+        checkout.
+    """
     numbers = {name: version(name) for name in LIBRARIES}
     return {"python": platform.python_version(), "commit": _commit()} | numbers
 
 
 def _commit() -> str | None:
-    """Give the commit of this checkout, with "+" if its files were changed since; else None."""
+    """Return the commit of this checkout, with "+" if its files were changed since; else None."""
     root = Path(__file__).parents[2]
     if not (root / ".git").exists():  # installed, perhaps into somebody's own repository
         return None

@@ -19,10 +19,15 @@ SHOWN = ("train_loss", "val_loss", "lr")
 
 
 class History(Callback):
-    """Keeps a row an epoch: `epoch` (from 1), `step`, `train_loss`, `val_loss`, `lr`, `seconds`.
+    """Keeps a row for each epoch.
 
-    The rows go into `epochs.csv` in `directory` and into the checkpoint, so that a resumed run has
-    those of the time before; `seconds` counts the training of all its parts.
+    Its columns are `epoch` (from 1), `step`, `train_loss`, `val_loss`, `lr` and `seconds`.
+
+    The rows are written to epochs.csv and stored in the checkpoint, so that a resumed run has those
+    of before; `seconds` adds up the training of all its parts.
+
+    Args:
+        directory: The run's directory.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -32,15 +37,30 @@ class History(Callback):
         self.goes_on = False  # whether there is a checkpoint to go on from
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock from where the last part of the run stopped."""
+        """Start the clock where the last part of the run stopped.
+
+        Args:
+            trainer: The run's Trainer.
+            pl_module: The LightningModule.
+        """
         self.started = time.monotonic() - (self.rows[-1]["seconds"] if self.rows else 0.0)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note the rate that the epoch begins with."""
+        """Record the rate that the epoch begins with.
+
+        Args:
+            trainer: The run's Trainer.
+            pl_module: The LightningModule.
+        """
         self.rate = trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Add the epoch's row, with the rate that it began with."""
+        """Add the epoch's row.
+
+        Args:
+            trainer: The run's Trainer.
+            pl_module: The LightningModule.
+        """
         metrics = trainer.callback_metrics
         row = {
             "epoch": trainer.current_epoch + 1,
@@ -55,11 +75,22 @@ class History(Callback):
             write_csv(self.path, self.rows)
 
     def state_dict(self) -> dict[str, Any]:
-        """Give the rows and the data's fingerprint, for the checkpoint."""
+        """Return the rows and the data's fingerprint, for the checkpoint.
+
+        Returns:
+            Plain values.
+        """
         return {"rows": self.rows, "fingerprint": self.fingerprint}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the rows from a checkpoint; a ValueError if it was trained on other data."""
+        """Restore the rows from a checkpoint.
+
+        Args:
+            state_dict: What `state_dict` returned.
+
+        Raises:
+            ValueError: The run was trained on other images.
+        """
         if state_dict["fingerprint"] != self.fingerprint:
             raise ValueError(
                 "`data` must be the images that the run began with (fingerprint "
@@ -69,7 +100,12 @@ class History(Callback):
         self.rows = list(state_dict["rows"])
 
     def best(self) -> dict[str, Any] | None:
-        """Give the row of the epoch whose weights are the best: the last, if none is judged."""
+        """Return the row of the epoch with the best weights.
+
+        Returns:
+            The row of the lowest validation loss, or the last one if nothing is held out; None
+            before the first epoch has ended.
+        """
         judged = [row for row in self.rows if row["val_loss"] is not None]
         if judged:
             return min(
@@ -79,10 +115,15 @@ class History(Callback):
 
 
 class TrainingProgress(Callback):
-    """One bar over the whole training, with the time left and the losses of the last epoch."""
+    """A bar over the whole training, with the time left and the losses of the last epoch."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Open the bar, at the step where a resumed run goes on."""
+        """Open the bar, at the step where a resumed run continues.
+
+        Args:
+            trainer: The run's Trainer.
+            pl_module: The LightningModule.
+        """
         total = trainer.estimated_stepping_batches
         self.bar = tqdm(
             desc="Training",
@@ -95,21 +136,39 @@ class TrainingProgress(Callback):
         )
 
     def on_train_batch_end(self, *args: Any) -> None:
-        """Move on by a step."""
+        """Advance by a step.
+
+        Args:
+            *args: Unused.
+        """
         self.bar.update()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Show the epoch's losses and rate."""
+        """Show the epoch's losses and rate.
+
+        Args:
+            trainer: The run's Trainer.
+            pl_module: The LightningModule.
+        """
         metrics = {**trainer.callback_metrics, "lr": trainer.optimizers[0].param_groups[0]["lr"]}
         shown = {name: f"{float(metrics[name]):.3g}" for name in SHOWN if name in metrics}
         self.bar.set_postfix({"epoch": str(trainer.current_epoch + 1)} | shown, refresh=False)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Close the bar."""
+        """Close the bar.
+
+        Args:
+            trainer: The run's Trainer.
+            pl_module: The LightningModule.
+        """
         self.bar.close()
 
     def on_exception(self, *args: Any) -> None:
-        """Close the bar, so that the message after it starts a line."""
+        """Close the bar, so that the message after it starts a line.
+
+        Args:
+            *args: Unused.
+        """
         if hasattr(self, "bar"):
             self.bar.close()
 
@@ -118,15 +177,23 @@ class Patience(EarlyStopping):
     """EarlyStopping whose patience is the one given, not the one of a checkpoint."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the count of epochs without an improvement, and the best loss, from a checkpoint."""
+        """Restore the count of epochs without improvement, and the best loss.
+
+        Args:
+            state_dict: What the checkpoint holds.
+        """
         super().load_state_dict(state_dict | {"patience": self.patience})
 
 
 class Checkpoint(ModelCheckpoint):
-    """ModelCheckpoint that knows its best file also when the run's directory has been moved."""
+    """ModelCheckpoint that finds its best file even if the run's directory has been moved."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the best loss from a checkpoint, and look for its files where the run is now."""
+        """Restore the best loss, and look for the files where the run is now.
+
+        Args:
+            state_dict: What the checkpoint holds.
+        """
         old, new = str(state_dict["dirpath"]), str(self.dirpath)
 
         def moved(value: Any) -> Any:
@@ -140,30 +207,50 @@ class Checkpoint(ModelCheckpoint):
 class LastEpoch(BaseCheckpoint):
     """Writes last.ckpt after every epoch.
 
-    ModelCheckpoint's `save_last` does so only after those that were better than all before.
+    ModelCheckpoint's `save_last` does so only after epochs that improved on all before.
+
+    Args:
+        directory: The run's directory.
     """
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / "last.ckpt"
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write it, when all other callbacks have done with the epoch."""
+        """Write it, after all other callbacks.
+
+        Args:
+            trainer: The run's Trainer.
+            pl_module: The LightningModule.
+        """
         trainer.save_checkpoint(self.path)
 
 
 class OneRun(Callback):
-    """Keeps the processes one run: the same images, the same epoch to begin with, one network.
+    """Keeps several processes one run: the same images, the same first epoch, one network.
 
     All compute the same step from the same gradient. But where they differ in threads or in
-    hardware they round differently, and SOAP makes much of that: each would soon have a network of
-    its own. So all take the first one's weights after each step.
+    hardware they round differently, and SOAP amplifies that: each would soon have a network of its
+    own. So all take the weights of rank 0 after each step.
+
+    Args:
+        history: The run's history, which knows its data.
     """
 
     def __init__(self, history: History) -> None:
         self.history = history
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Raise a ValueError in all processes if one of them sees other files."""
+        """Check that all processes see the same files.
+
+        Args:
+            trainer: The run's Trainer.
+            pl_module: The LightningModule.
+            stage: Unused.
+
+        Raises:
+            ValueError: They do not; it is raised in all of them.
+        """
         if trainer.world_size == 1:
             return
         seen: list[Any] = [None] * trainer.world_size
@@ -182,26 +269,43 @@ class OneRun(Callback):
                 )
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any
     ) -> None:
-        """Take the first process's weights."""
+        """Take the weights of rank 0.
+
+        Args:
+            trainer: The run's Trainer.
+            pl_module: The LightningModule.
+            *args: Unused.
+        """
         if trainer.world_size > 1:
             for parameter in pl_module.parameters():
                 dist.broadcast(parameter.data, 0)
 
 
 class OwnSignals(Callback):
-    """Gives a run's own handlers of signals back to it, where Lightning has put others.
+    """Restores a run's own signal handlers where Lightning has replaced them.
 
-    Lightning's ask all processes at once whether to stop, and hang if one of them is in the middle
-    of a step.
+    Lightning's handlers ask all processes at once whether to stop, and hang if one of them is in
+    the middle of a step.
     """
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Note the handlers before Lightning replaces them."""
+        """Remember the handlers before Lightning replaces them.
+
+        Args:
+            trainer: The run's Trainer.
+            pl_module: The LightningModule.
+            stage: Unused.
+        """
         self.handlers = {number: signal.getsignal(number) for number in STOPS}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Put them back."""
+        """Restore them.
+
+        Args:
+            trainer: The run's Trainer.
+            pl_module: The LightningModule.
+        """
         for number, handler in self.handlers.items():
             signal.signal(number, handler)

@@ -12,17 +12,23 @@ from espcn.network.weights import check_archive, reason
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's way of saving, under the final name only once the file is whole.
+    """Saves checkpoints atomically, and checks what it loads.
 
-    Lightning itself moves it there from the system's temporary folder, which, on another disk, is a
-    copy that can be cut short. A run's directory may come from a stranger: what is loaded is looked
-    at first.
+    Lightning moves a checkpoint from the system's temporary folder, which, on another disk, is a
+    copy that can be cut short. A run's directory may come from a stranger, so what is loaded is
+    checked.
     """
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
     ) -> None:
-        """Write `checkpoint` to `path`."""
+        """Write a checkpoint.
+
+        Args:
+            checkpoint: Its content.
+            path: The file.
+            storage_options: Unused.
+        """
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()
         torch.save(checkpoint, content)  # which, of a file, would not say that the disk is full
@@ -32,7 +38,19 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def load_checkpoint(
         self, path: Any, map_location: Any = "cpu", weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Give the checkpoint at `path`; a ValueError if it is none of ours."""
+        """Read a checkpoint; only tensors and plain values are read.
+
+        Args:
+            path: The file.
+            map_location: The device that tensors are loaded to.
+            weights_only: Unused.
+
+        Returns:
+            Its content.
+
+        Raises:
+            ValueError: It is not one that train.py wrote.
+        """
         try:
             check_archive(Path(path))
             return super().load_checkpoint(path, map_location, weights_only=True)

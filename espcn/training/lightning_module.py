@@ -22,20 +22,28 @@ RMSE_EPS = 1e-6  # a quarter of a grey level, squared: keeps the square root dif
 class SuperResolution(pl.LightningModule):
     """Trains an ESPCN on preshuffled patches.
 
-    `loss` is what is minimised: `mse`, the mean squared error (the paper's Eq. 6), or `rmse`, the
-    mean over a batch's patches of each one's root mean squared error. The benchmark averages
-    pictures in dB, so that a smooth one counts as much as a textured one; under the mean squared
-    error the few patches of the highest contrast decide. Logged, and watched by the schedule, is
-    the mean squared error in either case.
+    The benchmark averages pictures in dB, so that a smooth one counts as much as a textured one;
+    under the mean squared error the few patches of the highest contrast decide. The mean squared
+    error is logged, and watched by the schedule, whichever loss is minimised.
 
-    `optimizer` makes a torch optimiser from parameter groups and `lr=`. The last layer's rate is
-    the fraction `last_layer_lr` of the others' ("the final layer learns 10 times slower", section
-    3.2).
+    Args:
+        network: The network to train.
+        optimizer: Makes a torch optimiser from parameter groups and `lr=`.
+        lr: The learning rate at the start, above 0.
+        lr_end: The learning rate that the schedule ends at, at most `lr`.
+        last_layer_lr: The last layer's rate as a fraction of the others' ("the final layer learns
+            10 times slower", section 3.2).
+        loss: `mse`, the mean squared error (the paper's Eq. 6), or `rmse`, the mean over a batch's
+            patches of each one's root mean squared error.
+        schedule: `plateau`: the rate falls to a tenth after `plateau_patience` + 1 epochs whose
+            validation loss is not below the best by more than `mu`. `cosine`: it follows half a
+            cosine from `lr` to `lr_end`, step by step, over the run's whole length.
+        mu: The paper's threshold, as a mean squared error of pictures in 0..1.
+        plateau_patience: Number of such epochs in a row that are tolerated.
+        settings: Plain values that the checkpoints carry.
 
-    `schedule` is `plateau`: the rate falls to a tenth after `plateau_patience` + 1 epochs whose
-    validation loss is not below the best by more than `mu`, down to `lr_end`, each layer to its
-    own share of it. Or `cosine`: along half a cosine from `lr` to `lr_end`, step by step, over the
-    run's whole length. `settings` are plain values that the checkpoints carry.
+    Raises:
+        ValueError: A setting is out of its range; the message names it.
     """
 
     def __init__(
@@ -72,12 +80,20 @@ class SuperResolution(pl.LightningModule):
         self.save_hyperparameters(settings or {})
 
     def on_fit_start(self) -> None:
-        """Add losses up in the precision in which they are computed."""
+        """Accumulate losses in the precision in which they are computed."""
         for mean in (self.train_loss, self.val_loss):
             mean.set_dtype(self.dtype)  # type: ignore[arg-type]
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Give the loss of a batch of uint8 patches and targets."""
+        """Return the loss of a batch.
+
+        Args:
+            batch: uint8 patches and targets, as `Patches` holds them.
+            batch_idx: Unused.
+
+        Returns:
+            The loss, a scalar.
+        """
         output, target = self._outputs(batch)
         mse = F.mse_loss(output, target)
         self._log("train_loss", mse, len(target))
@@ -86,7 +102,12 @@ class SuperResolution(pl.LightningModule):
         return ((output - target).square().mean((1, 2, 3)) + RMSE_EPS).sqrt().mean()
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Log the mean squared error of a batch of held-out patches and targets."""
+        """Log the mean squared error of a batch of held-out patches.
+
+        Args:
+            batch: uint8 patches and targets.
+            batch_idx: Unused.
+        """
         output, target = self._outputs(batch)
         self._log("val_loss", F.mse_loss(output, target), len(target))
 
@@ -100,7 +121,11 @@ class SuperResolution(pl.LightningModule):
         self.log(name, mean, on_step=False, on_epoch=True)
 
     def configure_optimizers(self) -> Any:
-        """Make the optimiser, in whose second group the last layer stands, and the scheduler."""
+        """Make the optimiser, whose second group is the last layer, and the scheduler.
+
+        Returns:
+            Both, as Lightning expects them.
+        """
         last = list(self.network.conv3.parameters())
         body = [*self.network.conv1.parameters(), *self.network.conv2.parameters()]
         groups = [{"params": body}, {"params": last, "lr": self.lr * self.last_layer_lr}]
@@ -135,7 +160,12 @@ class SuperResolution(pl.LightningModule):
         return LambdaLR(optimizer, share)
 
     def lr_scheduler_step(self, scheduler: LRScheduler | ReduceLROnPlateau, metric: Any) -> None:
-        """Step the cosine; leave the plateau to `on_train_epoch_end`."""
+        """Step the cosine; the plateau is stepped in `on_train_epoch_end`.
+
+        Args:
+            scheduler: The scheduler.
+            metric: Unused.
+        """
         if not isinstance(scheduler, ReduceLROnPlateau):
             scheduler.step()
 
@@ -156,10 +186,16 @@ class SuperResolution(pl.LightningModule):
 
 
 def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """Give the `avg_fn` of an exponential moving average of the weights that warms up.
+    """Return the `avg_fn` of an exponential moving average of the weights that warms up.
 
-    Its decay grows with the number of steps n as (1 + n) / (10 + n), up to `decay`: without that, a
+    Its decay grows with the number of steps n as (1 + n) / (10 + n), up to `decay`. Without that, a
     third of the average after 1,000 steps at 0.999 would still be the random start.
+
+    Args:
+        decay: The decay that it grows to, below 1.
+
+    Returns:
+        A function of the average, the current weights and the number of steps.
     """
 
     def average(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:

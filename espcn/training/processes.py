@@ -18,9 +18,16 @@ from espcn.runs.launch import launch
 
 
 def processes(settings: dict[str, Any]) -> tuple[dict[str, Any], ClusterEnvironment]:
-    """Give what Lightning's Trainer is told of `trainer`, as torchrun or srun have started it.
+    """Return what Lightning's Trainer is told, given how torchrun or srun started this process.
 
-    Raises a ValueError where they have started something else.
+    Args:
+        settings: The trainer's settings.
+
+    Returns:
+        Options of the Trainer, and its cluster environment.
+
+    Raises:
+        ValueError: The settings ask for other processes than were started.
     """
     options = {k: v for k, v in settings.items() if k != "name"}
     # Those that Lightning spawns or forks could not give their results back.
@@ -50,9 +57,12 @@ def processes(settings: dict[str, Any]) -> tuple[dict[str, Any], ClusterEnvironm
 
 
 def use_own_cores(trainer: pl.Trainer) -> None:
-    """Take as many threads as SLURM has given this process cores, if a person has not said else.
+    """Use as many threads as SLURM has given this process cores, unless OMP_NUM_THREADS is set.
 
-    A machine that does not bind its processes to their cores shows all of its own to each.
+    A machine that does not bind processes to their cores shows all of its own to each.
+
+    Args:
+        trainer: The run's Trainer.
     """
     cores = os.environ.get("SLURM_CPUS_PER_TASK")
     if cores is None or "OMP_NUM_THREADS" in os.environ:
@@ -64,6 +74,13 @@ def use_own_cores(trainer: pl.Trainer) -> None:
 
 
 def is_loss_of_another(error: BaseException) -> bool:
-    """Say whether an error is how a process learns that another one of its run has ended."""
+    """Return whether an error is how a process learns that another one of its run has ended.
+
+    Args:
+        error: The error.
+
+    Returns:
+        Whether it is.
+    """
     lost = "Connection closed by peer" in str(error) or "Connection reset by peer" in str(error)
     return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and lost)

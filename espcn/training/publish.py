@@ -13,7 +13,14 @@ from espcn.runs.directory import RESULT, read_result
 
 
 def provenance(result: dict[str, Any]) -> dict[str, str]:
-    """Give where a finished run's weights come from, from its result.json."""
+    """Return where the weights of a finished run come from.
+
+    Args:
+        result: The content of its result.json.
+
+    Returns:
+        Text by name, for the metadata of its weights.
+    """
     colors = "luma, BT.601 studio range" if result["channels"] == 1 else "RGB"
     versions, epochs = result["versions"], f"{result['best_epoch']} of {result['epochs']} epochs"
     known = {

@@ -21,11 +21,17 @@ from torch import Tensor
 class SOAP(torch.optim.Optimizer):
     """Adam in a slowly turning eigenbasis, one for each side of each kernel seen as a matrix.
 
-    A kernel `(out, in, height, width)` is a matrix `(out, in height width)`; biases get plain
-    Adam. `lr` is the step's size as in Adam. `betas` are the decays of the averages of the gradient
-    and of its square in the eigenbasis, `shampoo_beta` that of the two covariances. `refresh_every`
-    is the number of steps between two turns of the bases, each a step of power iteration and a
-    QR decomposition. The first step only takes the measure of the gradient and changes nothing.
+    A kernel `(out, in, height, width)` is a matrix `(out, in height width)`; biases get plain Adam.
+    The first step only measures the gradient and changes nothing.
+
+    Args:
+        params: Parameters, or parameter groups.
+        lr: The step size, as in Adam.
+        betas: Decays of the averages of the gradient, and of its square in the eigenbasis.
+        shampoo_beta: Decay of the averages of the two covariances.
+        eps: Added to the root of the averaged square.
+        refresh_every: Steps between two updates of the bases, each a step of power iteration and a
+            QR decomposition.
     """
 
     def __init__(
@@ -48,7 +54,14 @@ class SOAP(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
-        """Take one step; `closure`, if given, computes the gradients first and gives the loss."""
+        """Take one step.
+
+        Args:
+            closure: Computes the gradients first and returns the loss, if given.
+
+        Returns:
+            The loss; None without a closure.
+        """
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -89,7 +102,7 @@ def _covariances(grad: Tensor) -> dict[str, Tensor]:
 
 
 def _rotate(grad: Tensor, state: dict[str, Any]) -> Tensor:
-    """Give a gradient in the eigenbasis; a bias, which has none, as it is."""
+    """Return a gradient in the eigenbasis; a bias, which has none, is returned as it is."""
     if "left_basis" not in state:
         return grad
     return state["left_basis"].mT @ grad @ state["right_basis"]

@@ -1,56 +1,40 @@
 """The job behind train.py: one run, from its configuration to its result file."""
 
-import math
 import os
 import sys
-import time
 import traceback
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
-import torch
 from filelock import FileLock, Timeout
 
-from espcn import checks
-from espcn.data.datamodule import PatchData
-from espcn.data.datasets import load_test
-from espcn.data.image_set import ImageSet
-from espcn.evaluation.protocol import Score, score_mean
-from espcn.imaging.degradation import BENCHMARK, Degradation
 from espcn.interrupts import REQUEUES, ignore_interrupts, interrupts
-from espcn.io.atomic import write_json
-from espcn.network.device import device_name
-from espcn.network.model import ESPCN, SETTINGS
-from espcn.network.weights import load
-from espcn.report.plots import plot_losses
-from espcn.report.tables import score_table, table
-from espcn.report.versions import versions
-from espcn.runs.directory import LOCK, RESULT, read_result, record_command, store_config
+from espcn.runs.directory import LOCK, read_result
 from espcn.runs.identity import flatten
 from espcn.runs.launch import rank, requeue
-from espcn.training.callbacks import History
-from espcn.training.lightning_module import SuperResolution
-from espcn.training.optimizers import make_optimizer
 from espcn.training.processes import is_loss_of_another
-from espcn.training.trainer import is_judged, make_trainer, quieten_lightning
+from espcn.training.run import Run, tell
 
 _interrupted = False  # once a person has stopped a sweep, its later jobs do not begin
 
 
 def train(settings: dict[str, Any], directory: Path, command: str | None = None) -> dict[str, Any]:
-    """Carry out a run, or what is left of it, in `directory`; give the content of its result.json.
+    """Carry out a run, or the rest of it.
 
-    `command` makes the run again, or, of one that goes on, says what was changed; None for nothing.
+    A finished run is skipped; a stopped one resumes from its last.ckpt. A directory in which
+    another process is at work is left to that process. Nothing that goes wrong inside the run is
+    raised: the result's `status` is then failed or interrupted, its `error` says why, and a message
+    is printed.
 
-    A run that is finished is left alone; one that was stopped goes on from its last.ckpt. Never
-    raises for what goes wrong inside the run: the result's `status` is then failed or interrupted,
-    its `error` says why, and a message has been printed. `requeued` says whether SLURM starts the
-    job again. A directory in which another process is at work is left to that.
+    Args:
+        settings: Plain settings.
+        directory: The run's directory.
+        command: What makes the run again or, when it is resumed, what was changed; None for
+            nothing.
+
+    Returns:
+        The content of its result.json; `requeued` says whether SLURM starts the job again.
     """
     if rank() > 0:
         return _train(settings, directory, command)
@@ -72,7 +56,7 @@ def _train(settings: dict[str, Any], directory: Path, command: str | None) -> di
     done = read_result(directory)
     same = done is not None and all(done.get(k, v) == v for k, v in flatten(settings).items())
     if done is not None and same and done["status"] == "completed":
-        _tell(f"Finished already: {directory}")
+        tell(f"Finished already: {directory}")
         return done
     if _interrupted:
         return {"status": "interrupted", "error": "the sweep was stopped before this job began"}
@@ -105,7 +89,7 @@ def _train(settings: dict[str, Any], directory: Path, command: str | None) -> di
 
 
 def _say(error: Exception) -> str:
-    """Print what went wrong, and where, if it is a fault of ours; give it in words."""
+    """Print what went wrong, with a traceback if it is a fault of ours; return it in words."""
     words = f"{error}" or type(error).__name__
     expected = isinstance(error, ValueError | OSError)
     if is_loss_of_another(error):
@@ -114,185 +98,3 @@ def _say(error: Exception) -> str:
         traceback.print_exc()
     print(f"Error{f' in process {rank()}' if rank() else ''}: {words}", file=sys.stderr)
     return words
-
-
-class Run:
-    """One run: what it needs, what it does, and what it writes down, in the order of its methods.
-
-    `result` is filled along the way, so that whatever is known stands in result.json however the
-    run ends.
-    """
-
-    def __init__(
-        self,
-        settings: dict[str, Any],
-        directory: Path,
-        result: dict[str, Any],
-        command: str | None = None,
-    ) -> None:
-        self.settings, self.directory, self.result = settings, directory, result
-        self.command, self.history = command, History(directory)
-        self.timings: dict[str, float] = {}
-        self.began = False  # whether anything in the directory may differ from before
-
-    def build(self) -> tuple[PatchData, SuperResolution, pl.Trainer]:
-        """Make the data, the task and the trainer, which check all settings; read nothing yet."""
-        s = self.settings
-        checks.integer("seed", s["seed"], 0, "any such number will do, say 0")
-        checks.name_list("sets", s["sets"], "say [Set5,Set14]")
-        pl.seed_everything(s["seed"], verbose=False)
-        network = ESPCN(**{name: s[name] for name in SETTINGS})
-        data, task = self._data(network), self._task(network)
-        if s["trainer"]["precision"] == "64-true":
-            task.double()  # before the average of its weights is made, which Lightning leaves as is
-        trainer = make_trainer(s, self.directory, self.history)
-        trained = (read_result(self.directory) or {}).get("epochs", 0)
-        if s["max_epochs"] < trained:
-            raise ValueError(
-                f"`max_epochs` (={s['max_epochs']}) must be at least the {trained} epochs that are "
-                "trained already: make it larger"
-            )
-        return data, task, trainer
-
-    def carry_out(self) -> None:
-        """Prepare the data, train, and score the best weights."""
-        s = self.settings
-        data, task, trainer = self.build()
-        self.result |= {
-            "device": device_name(trainer.strategy.root_device),
-            "processes": trainer.world_size,
-            "versions": versions(),
-        }
-        with self._timed("prepare_s"):
-            _tell(data.prepare())
-            test_sets, missing = load_test(s["sets"], s["data_dir"])
-        for line in missing:
-            _tell(line)
-        self.result |= {
-            "dataset": data.images.name,
-            "fingerprint": data.images.fingerprint,
-            "images": len(data.images.images),
-            "patches": len(data.train_patches or ()),
-            "val_images": len(data.val_set),
-            "val_patches": len(data.val_patches),
-        }
-        self.history.fingerprint = data.images.fingerprint
-        if rank() == 0:
-            store_config(s, self.directory)
-            self.result["command"] = record_command(self.directory, self.command)
-        self.began = True
-        last = self.directory / "last.ckpt"
-        self.history.goes_on = last.is_file()
-        with self._timed("train_s"), warnings.catch_warnings():
-            quieten_lightning()
-            begin = last if self.history.goes_on else None
-            trainer.fit(task, data, ckpt_path=begin, weights_only=True)
-        self._check_finite()
-        if rank() > 0:
-            return
-        with self._timed("evaluate_s"):
-            self._score(data, test_sets, trainer.strategy.root_device)
-
-    def record(self) -> None:
-        """Write result.json and the plot of the losses, from whatever is known."""
-        best = self.history.best()
-        if best is not None:
-            self.result |= {
-                "best_epoch": best["epoch"],
-                "train_loss": best["train_loss"],
-                "val_loss": best["val_loss"],
-                "epochs": self.history.rows[-1]["epoch"],
-            }
-            saved = self.directory / "best.ckpt"
-            self.result["checkpoint"] = str(saved) if saved.is_file() else None
-            # A resumed run's training counts in all its parts.
-            self.timings["train_s"] = self.history.rows[-1]["seconds"]
-        self.result["threads"] = torch.get_num_threads()  # Lightning gives each process its share
-        self.result |= self.timings | {"duration_s": round(sum(self.timings.values()), 3)}
-        self.directory.mkdir(parents=True, exist_ok=True)
-        write_json(self.directory / RESULT, self.result)
-        if best is not None:
-            plot_losses(
-                self.history.rows,
-                self.directory / "losses.png",
-                "Training",
-                mark_drops=self.settings["schedule"] == "plateau",
-            )
-
-    def _data(self, network: ESPCN) -> PatchData:
-        s = self.settings
-        options = {k: v for k, v in s["data"].items() if k != "name"}
-        shared = {k: s[k] for k in ("r", "channels", "data_dir", "batch_size", "seed")}
-        degradation = Degradation.from_settings(s)
-        return PatchData(
-            s["data"]["name"], halo=network.halo, degradation=degradation, **options, **shared
-        )
-
-    def _task(self, network: ESPCN) -> SuperResolution:
-        s = self.settings
-        if s["schedule"] == "plateau" and not is_judged(s):
-            raise ValueError(
-                "`schedule` (=plateau) must have a validation loss to watch, but "
-                "`data.val_fraction` is 0: take schedule=cosine or hold images out"
-            )
-        options = {k: v for k, v in s["optim"].items() if k not in ("name", "lr")}
-        names = ("lr", "lr_end", "last_layer_lr", "loss", "schedule", "mu", "plateau_patience")
-        return SuperResolution(
-            network,
-            make_optimizer(s["optim"]["name"], options),
-            **{name: s[name] for name in names},
-            settings=network.settings | asdict(Degradation.from_settings(s)),
-        )
-
-    def _check_finite(self) -> None:
-        last = self.history.rows[-1] if self.history.rows else None
-        if last and not all(math.isfinite(last[k] or 0.0) for k in ("train_loss", "val_loss")):
-            raise ValueError(
-                f"the loss is no longer finite after epoch {last['epoch']}: lower `lr` "
-                f"(={self.settings['lr']})"
-            )
-
-    def _score(self, data: PatchData, test_sets: list[ImageSet], device: torch.device) -> None:
-        """Score best.ckpt on the held-out images and on the test sets; print the table."""
-        trained = load(ckpt=self.directory / "best.ckpt")
-        network, matched = trained.network.to(device), trained.degradation
-        val = score_mean(network, data.val_set)
-        self.result["val_psnr"] = val.psnr
-        self.result["val_psnr_matched"] = score_mean(network, data.val_set, matched).psnr
-        scores: dict[Degradation, dict[str, Score]] = {BENCHMARK: {}, matched: {}}
-        for degradation, of_sets in scores.items():
-            for images in test_sets:
-                of_sets[images.name] = score_mean(network, images, degradation)
-        benchmark = scores[BENCHMARK]
-        self.result["psnr"] = {name: one.psnr for name, one in benchmark.items()}
-        self.result["psnr_matched"] = {name: one.psnr for name, one in scores[matched].items()}
-        self.result["bicubic_psnr"] = {name: one.bicubic_psnr for name, one in benchmark.items()}
-        if network.channels == 3:
-            self.result["psnr_rgb_notebook"] = {
-                name: one.psnr_rgb_notebook for name, one in scores[matched].items()
-            }
-        columns = {"bicubic": self.result["bicubic_psnr"], "this run": self.result["psnr"]}
-        if test_sets:
-            print("\n" + score_table(network.r, columns))
-        if val.psnr is not None:
-            figures = f"{val.psnr:.2f} dB, bicubic {val.bicubic_psnr:.2f} dB"
-            print(f"\nValidation images, on the benchmark's degradation too: {figures}")
-        if network.channels == 3:
-            rgb = self.result["psnr_rgb_notebook"]
-            print("\n" + table([{"notebook's RGB PSNR (dB)": n, "this run": v}
-                                       for n, v in rgb.items()]))  # fmt: skip
-        print(f"Trained on {data.images.name}; all of it is in {self.directory}")
-
-    @contextmanager
-    def _timed(self, name: str) -> Iterator[None]:
-        start = time.monotonic()
-        try:
-            yield
-        finally:
-            self.timings[name] = round(time.monotonic() - start, 3)
-
-
-def _tell(line: str) -> None:
-    """Print once, however many processes there are."""
-    if rank() == 0:
-        print(line)

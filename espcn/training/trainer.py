@@ -29,12 +29,31 @@ TRAINER_PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed")
 
 
 def is_judged(settings: dict[str, Any]) -> bool:
-    """Say whether a run holds anything out to be judged on."""
+    """Return whether a run holds anything out to be judged on.
+
+    Args:
+        settings: Plain settings.
+
+    Returns:
+        Whether it does.
+    """
     return settings["data"]["val_fraction"] > 0 or settings["data"]["folds"] is not None
 
 
 def make_trainer(settings: dict[str, Any], directory: Path, history: History) -> pl.Trainer:
-    """Give the Trainer of a run that writes into `directory`; a ValueError on bad lengths."""
+    """Return the Trainer of a run.
+
+    Args:
+        settings: Plain settings.
+        directory: The run's directory.
+        history: The callback that keeps its rows.
+
+    Returns:
+        The Trainer.
+
+    Raises:
+        ValueError: A setting is out of its range, or this machine can't do it.
+    """
     s = settings
     checks.integer("max_epochs", s["max_epochs"], 1, "the number of times that all is seen")
     checks.fraction("averaging", s["averaging"], "0.999 is usual, 0 is none")
@@ -88,7 +107,7 @@ def _lightning(**options: Any) -> pl.Trainer:
 
 
 def _checkpoints(settings: dict[str, Any], directory: Path) -> list[Callback]:
-    """Give what writes best.ckpt, last.ckpt after every epoch, and the snapshots asked for."""
+    """Return what writes best.ckpt, last.ckpt after every epoch, and the snapshots asked for."""
     common: dict[str, Any] = {
         "dirpath": directory,
         "save_on_train_epoch_end": True,  # after the plateau has stepped: see the task
@@ -106,7 +125,7 @@ def _checkpoints(settings: dict[str, Any], directory: Path) -> list[Callback]:
 
 
 def _duration(max_time: Any) -> timedelta:
-    """Give a length of time from `DD:HH:MM:SS` or seconds."""
+    """Return a length of time, from `DD:HH:MM:SS` or seconds."""
     try:
         days, hours, minutes, seconds = (["0"] * 3 + str(max_time).split(":"))[-4:]
         if str(max_time).count(":") not in (0, 3):
@@ -122,7 +141,7 @@ def _duration(max_time: Any) -> timedelta:
 
 
 def quieten_lightning() -> None:
-    """Leave out what does not help here: tips, and hints on workers, which batches do not need."""
+    """Silence tips, and hints on workers, which batches do not need."""
     for name in (
         "pytorch_lightning.utilities.rank_zero",
         "lightning_fabric.utilities.rank_zero",

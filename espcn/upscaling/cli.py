@@ -43,21 +43,35 @@ class Stopped(Exception):
 
 @dataclass
 class Outcome:
-    """What became of one job, or of all: what went wrong, and what is worth a word."""
+    """The outcome of one job, or of all.
+
+    Attributes:
+        done: Number of files written.
+        problems: What went wrong.
+        notes: What else the user should know.
+    """
 
     done: int = 0
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def add(self, other: "Outcome") -> None:
-        """Take in what became of another."""
+        """Add another outcome.
+
+        Args:
+            other: The other one.
+        """
         self.done += other.done
         self.problems += other.problems
         self.notes += other.notes
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Read the arguments, enlarge the files, set the exit code: 1 if anything went wrong."""
+    """Run the command; the exit code is 1 if anything went wrong.
+
+    Args:
+        arguments: What follows the command's name; `sys.argv` if not given.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # a file's name need not be UTF-8
     given = _parser().parse_args(arguments)
@@ -73,7 +87,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def upscale(given: argparse.Namespace) -> list[str]:
-    """Enlarge the files that were asked for; print what became of them, give what went wrong."""
+    """Upscale the files that were asked for, and print the outcome.
+
+    Args:
+        given: The parsed arguments.
+
+    Returns:
+        What went wrong.
+    """
     started = time.monotonic()
     checks.integer("quality", given.quality, 1, "95 is the default", most=100)
     todo = plan(given.files, _factor(given), given.output, given.overwrite, given.shard)
@@ -149,7 +170,7 @@ def _one(
 
 
 def _bar(*arguments: Any, **options: Any) -> Any:
-    """Give a progress bar; in a log file a line now and then."""
+    """Return a progress bar; in a log file it prints a line now and then."""
     options["mininterval"] = 0.1 if sys.stderr.isatty() else 30
     return tqdm(*arguments, **options)
 

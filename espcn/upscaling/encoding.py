@@ -30,11 +30,15 @@ ENCODERS = {
 
 @dataclass(frozen=True)
 class Encoding:
-    """How frames are written: the encoder by FFmpeg's name, its quality and its speed.
+    """How frames are written.
 
-    `codec` is one of `ENCODERS`, H.264 if not given, in WebM VP9. `crf` is the constant rate
-    factor, the lower the better, `preset` the encoder's own word or number, a fast one if not
-    given. Raises a ValueError if there is no such encoder.
+    Args:
+        codec: The encoder, one of ENCODERS by FFmpeg's name; by default H.264, in WebM VP9.
+        crf: The constant rate factor; lower is better.
+        preset: The encoder's own word or number for its speed, a fast one if not given.
+
+    Raises:
+        ValueError: There is no such encoder.
     """
 
     codec: str | None = None
@@ -51,7 +55,14 @@ class Encoding:
         checks.number("crf", self.crf, "18 is the default, 0 the best")
 
     def within(self, container: str) -> tuple[str, dict[str, str]]:
-        """Give the encoder and its options for a container of FFmpeg's."""
+        """Return the encoder and its options for a container.
+
+        Args:
+            container: The container's name in FFmpeg.
+
+        Returns:
+            The encoder's name and its options.
+        """
         codec = self.codec or ("libvpx-vp9" if container == "webm" else "libx264")
         if codec == "libsvtav1":  # which would say much of itself: errors alone
             os.environ.setdefault("SVT_LOG", "1")
@@ -63,7 +74,12 @@ class Encoding:
 
 @dataclass
 class Remarks:
-    """What became of a video: what was `left_out`, and what was `damaged` or cut off."""
+    """What was lost in a video.
+
+    Attributes:
+        left_out: What the new file does not contain.
+        damaged: What could not be read.
+    """
 
     left_out: list[str] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
@@ -73,7 +89,23 @@ def add_video_stream(
     outgoing: Any, video: Any, first: Any, r: int, codec: str, options: dict[str, str],
     remarks: Remarks,
 ) -> Any:  # fmt: skip
-    """Add the enlarged stream, told what the original says of itself."""
+    """Add the upscaled stream to a file, with the properties of the original.
+
+    Args:
+        outgoing: The file being written.
+        video: The original stream.
+        first: Its first frame.
+        r: The factor.
+        codec: The encoder's name.
+        options: Its options.
+        remarks: What can't be kept is added to it.
+
+    Returns:
+        The new stream.
+
+    Raises:
+        ValueError: The encoder can't hold such frames, or the container not this encoder's.
+    """
     kind, container = planar(first.format), outgoing.format.name
     if kind not in [known.name for known in av.Codec(codec, "w").video_formats or []]:
         raise ValueError(f"`codec` (={codec}) must hold {kind}: take libx264 or libx265")
@@ -117,7 +149,17 @@ def add_video_stream(
 def copy_other_streams(
     outgoing: Any, incoming: Any, video: Any, remarks: Remarks
 ) -> dict[int, Any]:
-    """Add all other streams, to be copied: by their index in the source. What can't be is named."""
+    """Add all other streams, to be copied, with metadata, chapters and attachments.
+
+    Args:
+        outgoing: The file being written.
+        incoming: The file being read.
+        video: The stream that is upscaled.
+        remarks: What can't be copied is added to it.
+
+    Returns:
+        The new streams, by their index in the source.
+    """
     container, chapters = outgoing.format.name, incoming.chapters()
     own = {key: text for key, text in incoming.metadata.items() if key not in OF_THE_CONTAINER}
     outgoing.metadata.update(own)

@@ -17,10 +17,17 @@ CENTRED = ("mjpeg", "mpeg1video")
 
 
 def upscale_frame(upscaler: Upscaler, frame: av.VideoFrame, centred: bool = False) -> av.VideoFrame:
-    """Give a frame r times as high and wide, its planes subsampled as they were.
+    """Upscale a frame, its planes subsampled as they were.
 
-    `centred` says where the chroma of the frame lies: see `CENTRED`. An odd height or width loses
-    its last row or column, if chroma has half as many.
+    An odd height or width loses its last row or column if chroma has half as many.
+
+    Args:
+        upscaler: The network.
+        frame: The frame.
+        centred: Whether its chroma lies in the middle between two luma columns: see `CENTRED`.
+
+    Returns:
+        A frame r times as high and wide.
     """
     kind = planar(frame.format)
     if is_rgb(frame.format):
@@ -48,7 +55,14 @@ def upscale_frame(upscaler: Upscaler, frame: av.VideoFrame, centred: bool = Fals
 
 
 def planar(kind: av.VideoFormat) -> str:
-    """Give the format that a frame is enlarged in: luma and chroma apart, 8 or 10 bits."""
+    """Return the format that a frame is upscaled in: planes of luma and chroma, 8 or 10 bits.
+
+    Args:
+        kind: The frame's format.
+
+    Returns:
+        A format's name in FFmpeg.
+    """
     opaque = [component for component in kind.components if not component.is_alpha]
     depth = "10le" if opaque[0].bits > 8 else ""
     if len(opaque) == 1 and not kind.has_palette:
@@ -59,12 +73,28 @@ def planar(kind: av.VideoFormat) -> str:
 
 
 def is_rgb(kind: av.VideoFormat) -> bool:
-    """Say whether frames of a format are made of colours, and not of luma and chroma."""
+    """Return whether frames of a format hold colours rather than luma and chroma.
+
+    Args:
+        kind: The format.
+
+    Returns:
+        Whether they do.
+    """
     return kind.is_rgb or kind.has_palette
 
 
 def upscaled_size(frame: av.VideoFrame, r: int, kind: str) -> tuple[int, int]:
-    """Give width and height of the enlarged frame, whose chroma has whole samples."""
+    """Return the size of an upscaled frame, whose chroma has whole samples.
+
+    Args:
+        frame: The frame.
+        r: The factor.
+        kind: The format of the upscaled frame.
+
+    Returns:
+        Width and height in pixels.
+    """
     width, height = r * frame.width, r * frame.height
     if "420" in kind or "422" in kind:
         width -= width % 2
@@ -74,7 +104,7 @@ def upscaled_size(frame: av.VideoFrame, r: int, kind: str) -> tuple[int, int]:
 
 
 def _array(plane: Any, bits: int) -> np.ndarray:
-    """Give a plane's samples as an array `(height, width)` that is the plane."""
+    """Return a plane's samples as an array `(height, width)` that shares its memory."""
     kind = np.dtype("u1" if bits == 8 else "<u2")
     rows = np.frombuffer(plane, kind).reshape(-1, plane.line_size // kind.itemsize)
     return rows[: plane.height, : plane.width]

@@ -21,12 +21,21 @@ def upscale_photo(
     quality: int = QUALITY,
     progress: Progress = lambda done, total: None,
 ) -> None:
-    """Enlarge a picture file of any size, in bounded memory where its formats allow it.
+    """Upscale a picture file of any size, in bounded memory where its formats allow it.
 
-    `quality` is that of JPEG, WebP and AVIF. `progress` is called now and then with how many
-    rows are done and how many there will be; what it raises ends the work. The target appears once
-    it is whole. Raises a ValueError for what isn't a picture or doesn't fit the target's format, an
-    OSError for what can't be read or written.
+    The new file appears once it is complete.
+
+    Args:
+        upscaler: The network.
+        source: The picture.
+        target: The file to write, whose suffix names its format.
+        quality: Of JPEG, WebP and AVIF, 1 to 100.
+        progress: Called now and then with the number of finished rows and of all rows; what it
+            raises ends the work.
+
+    Raises:
+        ValueError: `source` is not a picture, or does not fit the target's format.
+        OSError: A file can't be read or written.
     """
     picture = open_picture(source)
     height, width, channels = picture.height, picture.width, picture.bands

@@ -16,22 +16,31 @@ _OWN = re.compile(r"(.+)_x\d+")
 
 @dataclass(frozen=True)
 class Job:
-    """A file, and the file that it becomes."""
+    """A file, and the file that it becomes.
+
+    Attributes:
+        source: The picture or video.
+        target: The file to write.
+    """
 
     source: Path
     target: Path
 
     @property
     def is_video(self) -> bool:
-        """Say whether the file is a video, by its name."""
+        """Whether the file is a video, by its name."""
         return self.source.suffix.lower() in CONTAINERS
 
 
 @dataclass
 class Plan:
-    """What there is to do, what is done already, and what can't be done: each with its reason.
+    """What there is to do.
 
-    `own` are files left out because they are, by their names, enlarged ones of others there.
+    Attributes:
+        jobs: Files to upscale.
+        done: Files whose results exist.
+        own: Files skipped because their names say that they are results of others there.
+        problems: Why other files can't be upscaled.
     """
 
     jobs: list[Job] = field(default_factory=list)
@@ -47,12 +56,20 @@ def plan(
     overwrite: bool = False,
     shard: tuple[int, int] = (0, 1),
 ) -> Plan:
-    """Find the pictures and videos among files and folders, and say where each one goes.
+    """Find the pictures and videos among files and folders, and where each result goes.
 
-    A file `a.jpg` becomes `a_x3.jpg`: beside it, or within the folder `output`, at the place it has
-    within its own folder. Of one file alone, `output` may be a file's name. What is there already
-    is done, unless `overwrite`; an `a_x3.jpg` is no input where an `a.jpg` is one too. `shard`
-    (i, n) takes every n-th file from the i-th on, whether it is done or not.
+    A file `a.jpg` becomes `a_x3.jpg` beside it or, within the folder `output`, at the place it has
+    within its own folder. An `a_x3.jpg` is no input where an `a.jpg` is one too.
+
+    Args:
+        inputs: Files and folders.
+        r: The factor.
+        output: A folder; of one file alone, the result's name.
+        overwrite: Do existing results again.
+        shard: (i, n) takes every n-th file from the i-th on, whether it is done or not.
+
+    Returns:
+        The plan.
     """
     made = Plan()
     places = _find(inputs, output, made)
@@ -88,7 +105,7 @@ def plan(
 
 
 def _is_file_name(output: str, single: bool) -> bool:
-    """Say whether `output` is meant for a file, not for a folder."""
+    """Return whether `output` names a file rather than a folder."""
     path = Path(output)
     if not output or path.is_dir() or output.endswith(("/", os.sep)):
         if not output:
@@ -107,12 +124,19 @@ def _is_file_name(output: str, single: bool) -> bool:
 
 
 def is_writable(path: Path) -> bool:
-    """Say whether this is a file that pictures or videos are written to, by its name."""
+    """Return whether a file has a suffix that pictures or videos are written to.
+
+    Args:
+        path: The file, which need not exist.
+
+    Returns:
+        Whether it has.
+    """
     return path.suffix.lower() in FORMATS or path.suffix.lower() in CONTAINERS
 
 
 def _find(inputs: Sequence[str], output: str | None, made: Plan) -> dict[Path, Path]:
-    """Give each file that is meant, once, and its place within the folder that was named."""
+    """Return each file that is meant, once, and its place within the folder that was named."""
     found: dict[Path, tuple[Path, Path]] = {}
     for name in inputs:
         path = Path(name)
@@ -140,7 +164,7 @@ def _find(inputs: Sequence[str], output: str | None, made: Plan) -> dict[Path, P
 
 
 def _inside(folder: Path, output: str | None, made: Plan) -> Iterator[tuple[Path, Path]]:
-    """Give the pictures and videos of a folder and its sub-folders, but for the one written to."""
+    """Yield the pictures and videos of a folder and its subfolders, except the output folder."""
     out = Path(output).resolve() if output is not None else None
 
     def note(error: OSError) -> None:

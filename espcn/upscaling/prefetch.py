@@ -11,10 +11,20 @@ _END = object()
 
 
 def prefetch(items: Iterator[T], most: int = 2) -> Generator[T, None, None]:
-    """Give the items of an iterator that goes on by itself, up to `most` of them ahead.
+    """Iterate while a background thread prefetches up to `most` items.
 
-    So reading, computing and writing overlap: each waits only for what it needs. What the iterator
-    raises is raised here; when nobody wants more, it ends after the item that it is at.
+    Reading, computing and writing overlap in this way: each waits only for what it needs. When the
+    consumer stops, the thread ends after its current item.
+
+    Args:
+        items: What to iterate over.
+        most: How many items may wait.
+
+    Yields:
+        The items, in order.
+
+    Raises:
+        BaseException: Whatever `items` raises.
     """
     line: Queue[tuple[Any, BaseException | None]] = Queue(most)
     left = threading.Event()

@@ -33,11 +33,18 @@ RGB_FROM_LUMA = 255 / 219
 
 
 class Upscaler:
-    """The network for a factor, made ready to enlarge pictures and planes of video.
+    """A network made ready to upscale pictures and planes of video.
 
-    `r` is 2, 3 or 4, of whose shipped weights it takes those, 3 if not given; or `ckpt` names a
-    checkpoint or weights of your own. `engine`, `precision` and `device` are those of `Engine`;
-    bfloat16 is for pictures of 8 bits, all others are enlarged in float32.
+    Args:
+        r: Factor 2, 3 or 4 (default 3); selects the shipped weights unless `ckpt` is given.
+        ckpt: A checkpoint or weights of your own.
+        engine: torch, compile, onnx or openvino; auto takes the fastest.
+        precision: float32, bfloat16 (for pictures of 8 bits; all others are upscaled in float32) or
+            auto.
+        device: cpu, cuda or auto.
+
+    Raises:
+        ValueError: There are no such weights, or the machine can't run them so.
     """
 
     def __init__(
@@ -57,10 +64,18 @@ class Upscaler:
         self._filters: dict[float, Tensor] = {}
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
-        """Enlarge a picture by r: `(height, width)` or `(height, width, 1 to 4)`, of any depth.
+        """Upscale a picture.
 
-        uint8, uint16, or floats of 0..1; grey, grey and alpha, RGB, or RGB and alpha, alpha not
-        multiplied in. The result has the same type and channels. A grey picture is its own luma.
+        Args:
+            picture: `(height, width)` or `(height, width, 1 to 4)`: grey, grey and alpha, RGB, or
+                RGB and alpha (not multiplied in); uint8, uint16, or floats of 0 to 1. A grey
+                picture is its own luma.
+
+        Returns:
+            An array r times as high and wide, of the same type and channels.
+
+        Raises:
+            ValueError: It is not such an array.
         """
         if not isinstance(picture, np.ndarray) or picture.dtype.name not in WHITE:
             kind = getattr(picture, "dtype", type(picture).__name__)
@@ -84,10 +99,18 @@ class Upscaler:
     def bands(
         self, rows: Callable[[int, int], np.ndarray], height: int, width: int, channels: int
     ) -> Iterator[np.ndarray]:
-        """Enlarge a picture from top to bottom, and give its rows some at a time.
+        """Upscale a picture from top to bottom.
 
-        `rows(top, bottom)` gives these rows of the picture, `(bottom - top, width, channels)`; it
-        is called from top to bottom, without gaps, each time for some rows above it once more.
+        Args:
+            rows: Returns rows of the picture, `(bottom - top, width, channels)`, for a top and a
+                bottom; it is called from top to bottom without gaps, each time for some rows above
+                once more.
+            height: The picture's height in pixels.
+            width: Its width in pixels.
+            channels: Its channels, 1 to 4.
+
+        Yields:
+            Upscaled rows, `(rows, r width, channels)`.
         """
         r, beside = self.r, ((HALO, HALO), (0, 0))
         for top, bottom in _parts(
@@ -108,10 +131,10 @@ class Upscaler:
 
     @torch.inference_mode()
     def _tile(self, repeated: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
-        """Enlarge a tile, `(height + 8, width + 8, channels)`, whose border is given twice.
+        """Upscale a tile, `(height + 8, width + 8, channels)`, whose border is padded in two ways.
 
-        Chroma is linear in the colours, and so is bicubic enlargement. So bicubic luma within the
-        bicubic colours is exchanged for the network's, and their chroma stays as it is.
+        Chroma is linear in the colours, and so is bicubic interpolation: the bicubic luma within
+        the bicubic colours is replaced by the network's, and their chroma stays as it is.
         """
         white, deep = WHITE[repeated.dtype.name], repeated.dtype != np.uint8
         engine = self._exact if deep else self.engine
@@ -146,9 +169,12 @@ class Upscaler:
 
     @torch.inference_mode()
     def luma(self, plane: np.ndarray, bits: int, large: np.ndarray) -> None:
-        """Enlarge a video's luma plane `(height, width)` of so many `bits` into `large`.
+        """Upscale a video's luma plane of studio or full range; the network has learned from both.
 
-        Whatever its range, studio or full: the network has learned from pictures of both.
+        Args:
+            plane: `(height, width)`, uint8 or uint16.
+            bits: Bits of a sample, 8 or 10.
+            large: The array to write to, `(r height, r width)`, or smaller by a row or a column.
         """
         engine = self.engine if bits == 8 else self._exact
         # 10 bits are 8 with two more behind the point: 64 to 940 is 16 to 235.
@@ -161,10 +187,14 @@ class Upscaler:
 
     @torch.inference_mode()
     def chroma(self, plane: np.ndarray, bits: int, large: np.ndarray, shift: float = 0.0) -> None:
-        """Enlarge a chroma plane into `large`, which may be smaller, by a row or a column.
+        """Upscale a chroma plane by bicubic interpolation.
 
-        `shift` moves the sampling points to the right, in columns of `plane`: chroma does not
-        always lie in the middle of the luma that it belongs to.
+        Args:
+            plane: `(height, width)`, uint8 or uint16.
+            bits: Bits of a sample, 8 or 10.
+            large: The array to write to, which may be smaller by a row or a column.
+            shift: Moves the sampling points to the right, in columns of `plane`: chroma does not
+                always lie in the middle of its luma.
         """
         device = self.engine.device
         levels = torch.from_numpy(plane).to(device, torch.float32) / 2 ** (bits - 8)
@@ -188,20 +218,20 @@ class Upscaler:
 
 
 def _parts(length: int, most: int) -> list[tuple[int, int]]:
-    """Cut a length into parts of about equal size, none larger than `most`."""
+    """Divide a length into parts of about equal size, none larger than `most`."""
     count = math.ceil(length / most)
     ends = [length * number // count for number in range(count + 1)]
     return list(itertools.pairwise(ends))
 
 
 def _levels(pixels: np.ndarray, white: int, device: torch.device) -> Tensor:
-    """Give samples `(height, width, channels)` as grey levels, float32 `(channels, ...)`."""
+    """Return samples `(height, width, channels)` as grey levels, float32 `(channels, ...)`."""
     planes = torch.from_numpy(pixels.transpose(2, 0, 1).astype(np.float32, order="C"))
     return planes.to(device) * (255 / white)
 
 
 def _luma(planes: Tensor, whole: bool) -> Tensor:
-    """Give the luma `(1, height, width)` of a grey or a coloured picture, whole if asked to be."""
+    """Return the luma `(1, height, width)` of a grey or an RGB picture, rounded if `whole`."""
     if len(planes) < 3:
         return planes[:1]
     weights = LUMA_FROM_RGB.to(planes.device)

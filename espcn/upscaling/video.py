@@ -45,11 +45,24 @@ def upscale_video(
     encoding: Encoding | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Remarks:
-    """Enlarge a video; say what was damaged, cut off or left out.
+    """Upscale a video, with its sound, subtitles and metadata.
 
-    `progress` is called after each frame with how many are done and how many there should be; what
-    it raises ends the work. The target appears once it is whole. Raises a ValueError for what isn't
-    a video or can't be kept in the target, an OSError for what can't be written.
+    The new file appears once it is complete.
+
+    Args:
+        upscaler: The network.
+        source: The video.
+        target: The file to write, whose suffix names its container.
+        encoding: How frames are encoded.
+        progress: Called after each frame with the number of finished frames and of all, if known;
+            what it raises ends the work.
+
+    Returns:
+        What was damaged, cut off or could not be kept.
+
+    Raises:
+        ValueError: `source` is not a video, or can't be kept in the target.
+        OSError: The target can't be written.
     """
     container = CONTAINERS.get(target.suffix.lower())
     if container is None:
@@ -95,7 +108,7 @@ def _opened(source: Path) -> Any:
 
 
 def _video_of(incoming: Any, source: Path) -> Any:
-    """Give the stream that is enlarged: the first that moves."""
+    """Return the stream to upscale: the first that is not a cover picture."""
     moving = [s for s in incoming.streams.video if not s.disposition & s.disposition.attached_pic]
     if not moving:
         raise ValueError(f"{source} has no video stream: nothing to enlarge")
@@ -104,7 +117,7 @@ def _video_of(incoming: Any, source: Path) -> Any:
 
 
 def _read(incoming: Any, video: Any, seen: _Seen) -> Iterator[Any]:
-    """Give the frames of the video, and the packets of all other streams, as they come."""
+    """Yield the frames of the video, and the packets of all other streams, in file order."""
     packets = incoming.demux()
     while True:
         try:
@@ -132,7 +145,7 @@ def _read(incoming: Any, video: Any, seen: _Seen) -> Iterator[Any]:
 
 
 def _rest(video: Any) -> Iterator[Any]:
-    """Give the frames that the decoder still holds."""
+    """Yield the frames that the decoder still holds."""
     try:
         for frame in video.codec_context.decode(None):
             frame.time_base = video.time_base  # which only a packet tells
@@ -142,7 +155,7 @@ def _rest(video: Any) -> Iterator[Any]:
 
 
 def _until_frame(pieces: Iterator[Any]) -> list[Any]:
-    """Give all up to the first frame, without which the target can't be laid out; [] if none."""
+    """Return everything up to the first frame, which the layout needs; [] if there is none."""
     head = []
     for piece in pieces:
         head.append(piece)
@@ -154,7 +167,7 @@ def _until_frame(pieces: Iterator[Any]) -> list[Any]:
 def _upscaled(
     upscaler: Upscaler, source: Path, video: Any, head: list[Any], pieces: Iterator[Any]
 ) -> Iterator[Any]:
-    """Enlarge the frames, and hand on the packets between them."""
+    """Upscale the frames, and pass on the packets between them."""
     width, height = head[-1].width, head[-1].height
     if width * height * upscaler.r**2 > MAX_FRAME_PIXELS:
         raise ValueError(
@@ -179,10 +192,10 @@ def _write(
     outgoing: Any, stream: Any, others: dict[int, Any], flow: Iterator[Any], counted: bool,
     seen: _Seen,
 ) -> Iterator[int]:  # fmt: skip
-    """Encode the frames, copy the packets; give how many frames are done after each.
+    """Encode the frames and copy the packets; yield the number of finished frames after each.
 
-    `counted`: frames come one after another at the stream's rate, whatever times they have, as in
-    AVI and in bare streams. So does one that has lost its time.
+    With `counted`, frames follow one another at the stream's rate, whatever their times, as in AVI
+    and in bare streams. So does a frame that has lost its time.
     """
     done, last, base = 0, None, stream.codec_context.time_base
     time = Fraction(0)

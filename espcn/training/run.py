@@ -1,0 +1,232 @@
+"""One run: its data prepared, its network trained and scored, its result recorded."""
+
+import math
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from espcn import checks
+from espcn.data.datamodule import PatchData
+from espcn.data.datasets import load_test
+from espcn.data.image_set import ImageSet
+from espcn.evaluation.protocol import Score, score_mean
+from espcn.imaging.degradation import BENCHMARK, Degradation
+from espcn.io.atomic import write_json
+from espcn.network.device import device_name
+from espcn.network.model import ESPCN, SETTINGS
+from espcn.network.weights import load
+from espcn.report.plots import plot_losses
+from espcn.report.tables import score_table, table
+from espcn.report.versions import versions
+from espcn.runs.directory import RESULT, read_result, record_command, store_config
+from espcn.runs.launch import rank
+from espcn.training.callbacks import History
+from espcn.training.lightning_module import SuperResolution
+from espcn.training.optimizers import make_optimizer
+from espcn.training.trainer import is_judged, make_trainer, quieten_lightning
+
+
+class Run:
+    """One run: what it needs, what it does, and what it records, in the order of its methods.
+
+    `result` is filled along the way, so that result.json holds all that is known however the run
+    ends.
+
+    Args:
+        settings: Plain settings.
+        directory: The run's directory.
+        result: What is filled.
+        command: What makes the run again.
+    """
+
+    def __init__(
+        self,
+        settings: dict[str, Any],
+        directory: Path,
+        result: dict[str, Any],
+        command: str | None = None,
+    ) -> None:
+        self.settings, self.directory, self.result = settings, directory, result
+        self.command, self.history = command, History(directory)
+        self.timings: dict[str, float] = {}
+        self.began = False  # whether anything in the directory may differ from before
+
+    def build(self) -> tuple[PatchData, SuperResolution, pl.Trainer]:
+        """Make the data, the LightningModule and the Trainer, which check all settings.
+
+        Returns:
+            The three; nothing has been read yet.
+
+        Raises:
+            ValueError: A setting is out of its range; the message names it.
+        """
+        s = self.settings
+        checks.integer("seed", s["seed"], 0, "any such number will do, say 0")
+        checks.name_list("sets", s["sets"], "say [Set5,Set14]")
+        pl.seed_everything(s["seed"], verbose=False)
+        network = ESPCN(**{name: s[name] for name in SETTINGS})
+        data, task = self._data(network), self._task(network)
+        if s["trainer"]["precision"] == "64-true":
+            task.double()  # before the average of its weights is made, which Lightning leaves as is
+        trainer = make_trainer(s, self.directory, self.history)
+        trained = (read_result(self.directory) or {}).get("epochs", 0)
+        if s["max_epochs"] < trained:
+            raise ValueError(
+                f"`max_epochs` (={s['max_epochs']}) must be at least the {trained} epochs that are "
+                "trained already: make it larger"
+            )
+        return data, task, trainer
+
+    def carry_out(self) -> None:
+        """Prepare the data, train, and score the best weights."""
+        s = self.settings
+        data, task, trainer = self.build()
+        self.result |= {
+            "device": device_name(trainer.strategy.root_device),
+            "processes": trainer.world_size,
+            "versions": versions(),
+        }
+        with self._timed("prepare_s"):
+            tell(data.prepare())
+            test_sets, missing = load_test(s["sets"], s["data_dir"])
+        for line in missing:
+            tell(line)
+        self.result |= {
+            "dataset": data.images.name,
+            "fingerprint": data.images.fingerprint,
+            "images": len(data.images.images),
+            "patches": len(data.train_patches or ()),
+            "val_images": len(data.val_set),
+            "val_patches": len(data.val_patches),
+        }
+        self.history.fingerprint = data.images.fingerprint
+        if rank() == 0:
+            store_config(s, self.directory)
+            self.result["command"] = record_command(self.directory, self.command)
+        self.began = True
+        last = self.directory / "last.ckpt"
+        self.history.goes_on = last.is_file()
+        with self._timed("train_s"), warnings.catch_warnings():
+            quieten_lightning()
+            begin = last if self.history.goes_on else None
+            trainer.fit(task, data, ckpt_path=begin, weights_only=True)
+        self._check_finite()
+        if rank() > 0:
+            return
+        with self._timed("evaluate_s"):
+            self._score(data, test_sets, trainer.strategy.root_device)
+
+    def record(self) -> None:
+        """Write result.json and the plot of the losses, from what is known."""
+        best = self.history.best()
+        if best is not None:
+            self.result |= {
+                "best_epoch": best["epoch"],
+                "train_loss": best["train_loss"],
+                "val_loss": best["val_loss"],
+                "epochs": self.history.rows[-1]["epoch"],
+            }
+            saved = self.directory / "best.ckpt"
+            self.result["checkpoint"] = str(saved) if saved.is_file() else None
+            # A resumed run's training counts in all its parts.
+            self.timings["train_s"] = self.history.rows[-1]["seconds"]
+        self.result["threads"] = torch.get_num_threads()  # Lightning gives each process its share
+        self.result |= self.timings | {"duration_s": round(sum(self.timings.values()), 3)}
+        self.directory.mkdir(parents=True, exist_ok=True)
+        write_json(self.directory / RESULT, self.result)
+        if best is not None:
+            plot_losses(
+                self.history.rows,
+                self.directory / "losses.png",
+                "Training",
+                mark_drops=self.settings["schedule"] == "plateau",
+            )
+
+    def _data(self, network: ESPCN) -> PatchData:
+        s = self.settings
+        options = {k: v for k, v in s["data"].items() if k != "name"}
+        shared = {k: s[k] for k in ("r", "channels", "data_dir", "batch_size", "seed")}
+        degradation = Degradation.from_settings(s)
+        return PatchData(
+            s["data"]["name"], halo=network.halo, degradation=degradation, **options, **shared
+        )
+
+    def _task(self, network: ESPCN) -> SuperResolution:
+        s = self.settings
+        if s["schedule"] == "plateau" and not is_judged(s):
+            raise ValueError(
+                "`schedule` (=plateau) must have a validation loss to watch, but "
+                "`data.val_fraction` is 0: take schedule=cosine or hold images out"
+            )
+        options = {k: v for k, v in s["optim"].items() if k not in ("name", "lr")}
+        names = ("lr", "lr_end", "last_layer_lr", "loss", "schedule", "mu", "plateau_patience")
+        return SuperResolution(
+            network,
+            make_optimizer(s["optim"]["name"], options),
+            **{name: s[name] for name in names},
+            settings=network.settings | asdict(Degradation.from_settings(s)),
+        )
+
+    def _check_finite(self) -> None:
+        last = self.history.rows[-1] if self.history.rows else None
+        if last and not all(math.isfinite(last[k] or 0.0) for k in ("train_loss", "val_loss")):
+            raise ValueError(
+                f"the loss is no longer finite after epoch {last['epoch']}: lower `lr` "
+                f"(={self.settings['lr']})"
+            )
+
+    def _score(self, data: PatchData, test_sets: list[ImageSet], device: torch.device) -> None:
+        """Score best.ckpt on the held-out images and on the test sets; print the table."""
+        trained = load(ckpt=self.directory / "best.ckpt")
+        network, matched = trained.network.to(device), trained.degradation
+        val = score_mean(network, data.val_set)
+        self.result["val_psnr"] = val.psnr
+        self.result["val_psnr_matched"] = score_mean(network, data.val_set, matched).psnr
+        scores: dict[Degradation, dict[str, Score]] = {BENCHMARK: {}, matched: {}}
+        for degradation, of_sets in scores.items():
+            for images in test_sets:
+                of_sets[images.name] = score_mean(network, images, degradation)
+        benchmark = scores[BENCHMARK]
+        self.result["psnr"] = {name: one.psnr for name, one in benchmark.items()}
+        self.result["psnr_matched"] = {name: one.psnr for name, one in scores[matched].items()}
+        self.result["bicubic_psnr"] = {name: one.bicubic_psnr for name, one in benchmark.items()}
+        if network.channels == 3:
+            self.result["psnr_rgb_notebook"] = {
+                name: one.psnr_rgb_notebook for name, one in scores[matched].items()
+            }
+        columns = {"bicubic": self.result["bicubic_psnr"], "this run": self.result["psnr"]}
+        if test_sets:
+            print("\n" + score_table(network.r, columns))
+        if val.psnr is not None:
+            figures = f"{val.psnr:.2f} dB, bicubic {val.bicubic_psnr:.2f} dB"
+            print(f"\nValidation images, on the benchmark's degradation too: {figures}")
+        if network.channels == 3:
+            rgb = self.result["psnr_rgb_notebook"]
+            print("\n" + table([{"notebook's RGB PSNR (dB)": n, "this run": v}
+                                       for n, v in rgb.items()]))  # fmt: skip
+        print(f"Trained on {data.images.name}; all of it is in {self.directory}")
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.timings[name] = round(time.monotonic() - start, 3)
+
+
+def tell(line: str) -> None:
+    """Print a line once, on rank 0.
+
+    Args:
+        line: The line.
+    """
+    if rank() == 0:
+        print(line)
