@@ -1,4 +1,4 @@
-"""What the site takes from the repository's root: README.md, RESULTS.md, CHANGELOG.md, results/."""
+"""What the site takes from the repository's root: README.md, RESULTS.md and the like, results/."""
 
 from pathlib import Path
 from typing import Any
@@ -6,11 +6,12 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
-PAGES = {"README.md": "index.md", "RESULTS.md": "RESULTS.md", "CHANGELOG.md": "CHANGELOG.md"}
+PAGES = {name: name for name in ("RESULTS.md", "CHANGELOG.md", "CONTRIBUTING.md")}
+PAGES["README.md"] = "index.md"
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the pages and what they show.
+    """Add the pages, and the plots and tables that they show.
 
     Args:
         files: The files of docs/.
@@ -20,11 +21,22 @@ def on_files(files: Files, config: Any) -> Files:
         All files of the site.
     """
     for source, page in PAGES.items():
-        # docs/ is the site's root.
-        text = (ROOT / source).read_text(encoding="utf-8").replace("](docs/", "](")
-        for name, place in PAGES.items():
-            text = text.replace(f"]({name}", f"]({place}")
+        text = (ROOT / source).read_text(encoding="utf-8")
         files.append(File.generated(config, page, content=text))
     for path in sorted((ROOT / "results").iterdir()):
         files.append(File.generated(config, f"results/{path.name}", abs_src_path=str(path)))
     return files
+
+
+def on_page_markdown(markdown: str, **kwargs: Any) -> str:
+    """Turn links between docs/ and the repository's root into links within the site.
+
+    Args:
+        markdown: A page.
+        **kwargs: Unused.
+
+    Returns:
+        The page.
+    """
+    markdown = markdown.replace("](docs/", "](").replace("](../", "](")
+    return markdown.replace("](README.md", "](index.md")
