@@ -1,4 +1,4 @@
-"""Enlarge pictures and videos.
+"""Upscale pictures and videos.
 
 python upscale.py photo.jpg
 python upscale.py pictures/ -r 2 -o big/

@@ -22,7 +22,7 @@ SCRIPT = Path(__file__).resolve().parent.parent / "upscale.py"
 
 
 def main() -> None:
-    """Make the picture, enlarge it in a process of its own, and print what that took."""
+    """Make the picture, upscale it in a process of its own, and print what that took."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--side", type=int, default=10_000, help="pixels a side (10000)")
     parser.add_argument("--ending", default="png", help="the format (png)")

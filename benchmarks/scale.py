@@ -3,7 +3,7 @@
     python benchmarks/scale.py                     # 91, 910, 9,100 images
     python benchmarks/scale.py --images 50000
 
-The sets are made of T91 by crops, flips and turns, and enlarged or shrunk a little, as PNG. Each is
+The sets are made of T91 by crops, flips and turns, and upscaled or shrunk a little, as PNG. Each is
 prepared as `python train.py data=folder` does it, in a process of its own, whose memory is summed
 over all its processes. Then the default network trains on it for some steps, from disk and, where
 it fits, from memory, in turns. Writes results/scale.csv and results/scale.png.

@@ -1,4 +1,4 @@
-"""A video enlarged the whole way, from file to file, and where the time goes.
+"""A video upscaled the whole way, from file to file, and where the time goes.
 
     python benchmarks/video.py
 
@@ -51,8 +51,8 @@ def read(clip: Path) -> list[av.VideoFrame]:
         return list(incoming.decode(video=0))
 
 
-def enlarge(upscaler: Upscaler, frames: list[av.VideoFrame]) -> list[av.VideoFrame]:
-    """Enlarge all frames: luma by the network, chroma bicubic."""
+def upscale(upscaler: Upscaler, frames: list[av.VideoFrame]) -> list[av.VideoFrame]:
+    """Upscale all frames: luma by the network, chroma bicubic."""
     return [upscale_frame(upscaler, frame) for frame in frames]
 
 
@@ -94,7 +94,7 @@ def main() -> None:
         upscale_video(upscaler, clip, target)  # once to warm up
         for _ in range(given.turns):
             frames = note("reading", "", read, clip)
-            large = note("network and chroma", "", enlarge, upscaler, frames)
+            large = note("network and chroma", "", upscale, upscaler, frames)
             for preset in PRESETS:
                 note("writing", preset, write, large, target, preset)
             large.clear()

@@ -1,4 +1,4 @@
-"""Ctrl-C and its like: one way to be stopped, and its name for the record."""
+"""Signals that stop a run, turned into KeyboardInterrupt and recorded by name."""
 
 import signal
 from collections.abc import Iterator

@@ -6,7 +6,7 @@
 Small files of every format are made, then changed by chance: bytes, ranges, lengths, the numbers in
 their headers. Each must be read or refused by a ValueError or OSError of one line. All else has
 failed: another error, the end of the process, 20 seconds without a sign of life, 2 GB of memory.
-Its input is saved. Pictures are read whole and by rows, which must agree; videos are enlarged by 2.
+Its input is saved. Pictures are read whole and by rows, which must agree; videos are upscaled by 2.
 The same seed gives the same inputs. Needs Linux. Writes results/fuzz.csv.
 """
 
@@ -239,7 +239,7 @@ def _read_picture(path: Path, alive: Callable[..., None]) -> None:
 
 
 def _read_video(path: Path, alive: Callable[..., None]) -> None:
-    """Enlarge a video, and take away what that made."""
+    """Upscale a video, and take away what that made."""
     from espcn.upscaling.encoding import Encoding
     from espcn.upscaling.upscaler import Upscaler
     from espcn.upscaling.video import upscale_video

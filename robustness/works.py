@@ -117,7 +117,7 @@ def train(*settings: str) -> list[str]:
 
 
 def upscale(*arguments: str | Path) -> list[str]:
-    """Give the command that enlarges files."""
+    """Give the command that upscales files."""
     return [sys.executable, "upscale.py", *map(str, arguments)]
 
 
@@ -194,8 +194,8 @@ def swept(folder: Path) -> list[dict[str, str]]:
     return [{k: v for k, v in row.items() if k[-2:] != "_s" and k != "checkpoint"} for row in rows]
 
 
-def enlarged(folder: Path) -> dict[str, bytes]:
-    """Give the enlarged files."""
+def upscaled(folder: Path) -> dict[str, bytes]:
+    """Give the upscaled files."""
     return {path.name: path.read_bytes() for path in (folder / "out").iterdir()}
 
 
@@ -229,12 +229,12 @@ SWEEP = Work(
 )  # fmt: skip
 PICTURES = Work(
     lambda folder: upscale(some_pictures(), "-r", "4", "-o", folder / "out"),
-    enlarged,
+    upscaled,
     lambda folder: list(folder.glob("out/.*")),
 )
 VIDEO = Work(
     lambda folder: upscale(clip(), "-r", "4", "-o", f"{folder}/out/"),
-    enlarged,
+    upscaled,
     lambda folder: list(folder.glob("out/.*")),
 )
 

@@ -327,7 +327,7 @@ def network(r: int) -> ESPCN:
     return load(r)[0].double()
 
 
-def enlarged(picture: np.ndarray, r: int) -> np.ndarray:
+def upscaled(picture: np.ndarray, r: int) -> np.ndarray:
     """Give the plain way, whole and in float64, of a picture `(height, width, 1 to 4)`, 0..1."""
     planes = picture.transpose(2, 0, 1)
     _, height, width = planes.shape
@@ -378,7 +378,7 @@ def test_any_tiles_give_the_whole_picture(
         patch.setattr(upscaler(r).engine, "tile", tile)
         large = upscaler(r)(picture)
     assert large.dtype == kind
-    wanted = white * enlarged(picture.astype(float) / white, r)
+    wanted = white * upscaled(picture.astype(float) / white, r)
     np.testing.assert_allclose(large, wanted, rtol=0, atol=error)
 
 
@@ -441,7 +441,7 @@ def test_rows_are_those_of_the_picture_in_any_steps(
     cut=st.booleans(),
     shift=st.floats(-0.5, 0.5),
 )
-def test_planes_of_video_are_enlarged_whole_or_cut(
+def test_planes_of_video_are_upscaled_whole_or_cut(
     seed: int, r: int, height: int, width: int, bits: int, tile: int, cut: bool, shift: float
 ) -> None:
     white = 2**bits - 1

@@ -1,4 +1,4 @@
-"""The README's Python, run as it stands."""
+"""The Python and the commands of the documentation, run as they stand."""
 
 import re
 import textwrap
@@ -14,18 +14,20 @@ from helpers import ROOT
 
 
 def blocks() -> list[str]:
-    """Give the README's indented blocks that begin with an import."""
-    found = re.findall(r"(?m)(?:^    .*\n|^\n(?=    ))+", (ROOT / "README.md").read_text())
+    """Return the indented blocks of README.md and docs/ that begin with an import."""
+    text = "\n".join(path.read_text() for path in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
+    found = re.findall(r"(?m)(?:^    .*\n|^\n(?=    ))+", text)
     python = [textwrap.dedent(block).strip() for block in found]
     return [block for block in python if block.startswith(("import ", "from "))]
 
 
-def test_array_is_enlarged_in_two_lines() -> None:
-    (block,) = [block for block in blocks() if "Upscaler" in block]
-    assert len(block.splitlines()) == 2
-    names: dict[str, np.ndarray] = {"picture": np.full((9, 8, 3), 99, np.uint8)}
-    exec(block, names)
-    assert names["large"].shape == (27, 24, 3)
+def test_array_is_upscaled_as_the_pages_say() -> None:
+    found = [block for block in blocks() if "Upscaler" in block]
+    assert len(found) == 3
+    for block in found:
+        names: dict[str, np.ndarray] = {"picture": np.full((9, 8, 3), 99, np.uint8)}
+        exec(block, names)
+        assert names["large"].shape == (27, 24, 3)
 
 
 def test_file_runs_in_onnx_runtime_and_opencv(

@@ -1,8 +1,8 @@
 """Patches of a large set, prepared once, in memory-mapped files.
 
-What T91 holds in memory, fifty thousand images can't. Their patches are cut by several processes
-into arrays of 8 bits on disk, under a name that stands for the files' content and the settings. A
-preparation that was killed goes on where it was, and two runs that want the same one do it once.
+The patches of fifty thousand images don't fit into memory. Several processes cut them into arrays
+of 8 bits on disk, under a name that stands for the files' content and the settings. A killed
+preparation resumes where it stopped, and two runs that want the same one prepare it once.
 """
 
 import hashlib

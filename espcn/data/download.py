@@ -1,7 +1,4 @@
-"""Downloading the files of a set: several at a time, each checked, each under its name when whole.
-
-Knows a set only as SHA-256 by path in a repository, and nothing of pictures.
-"""
+"""Download the files of a set, several at a time; each is verified before it gets its name."""
 
 import logging
 import os

@@ -31,10 +31,10 @@ def save_pictures(folder: Path, made: Reconstruction, scored: Score) -> None:
     for kind, picture in versions.items():
         _save(folder / f"{stem}_{kind}.png", _to_image(picture))
     r = made.original.shape[-1] // made.low.shape[-1]
-    enlarged = versions["low"].repeat_interleave(r, -2).repeat_interleave(r, -1)
+    upscaled = versions["low"].repeat_interleave(r, -2).repeat_interleave(r, -1)
     low = made.low.repeat_interleave(r, -2).repeat_interleave(r, -1)
     panels = [
-        (f"low resolution {psnr(low, made.original):.2f} dB", enlarged),
+        (f"low resolution {psnr(low, made.original):.2f} dB", upscaled),
         (f"bicubic {scored.bicubic_psnr:.2f} dB", versions["bicubic"]),
         (f"ESPCN {scored.psnr:.2f} dB", versions["espcn"]),
         ("original", versions["original"]),

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their final name, then renamed."""
+"""Atomic writes: a file is written beside its final name, then renamed."""
 
 import csv
 import hashlib

@@ -1,4 +1,4 @@
-"""Pictures as arrays: the one reader of picture files.
+"""Read picture files as arrays.
 
 libvips, through pyvips, reads PNG, JPEG, TIFF, WebP, AVIF and GIF, and keeps 16 bits where
 Pillow would silently drop to 8. Pillow reads BMP and PPM, which libvips leaves out.

@@ -1,7 +1,7 @@
-"""Picture files that are written: what each format can hold, and how its rows get there.
+"""Write picture files: what each format can hold, and how rows are written.
 
-libvips writes a picture from top to bottom while it is still being made, with what the original
-said of itself: EXIF, XMP, IPTC, ICC profile, resolution. Pillow writes BMP, which libvips does not.
+libvips writes a picture from top to bottom while it is being computed, with the metadata of the
+original: EXIF, XMP, IPTC, ICC profile, resolution. Pillow writes BMP, which libvips does not.
 """
 
 import os

@@ -1,9 +1,9 @@
-"""A network made ready to run: its three convolutions by PyTorch, ONNX Runtime or OpenVINO.
+"""A network made ready to run by PyTorch, ONNX Runtime or OpenVINO.
 
-All engines see the same thing, grey levels less 115, and give the same, to the precision asked
-for. bfloat16 has 8 significant bits: 0..1 rounded to them is off by up to half a grey level, while
-whole grey levels are exact, and those near the middle of the range, on the way out, nearly so. The
-weights are rounded with care, by `round_weights`.
+All engines map grey levels less 115 to grey levels less 115, and agree to the chosen precision.
+bfloat16 has 8 significant bits: 0..1 rounded to them is off by up to half a grey level, while whole
+grey levels are exact, and outputs near the middle of the range nearly so. `round_weights` rounds
+the weights.
 """
 
 import copy
@@ -20,8 +20,8 @@ from espcn.network.rounding import round_weights
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 CENTER = 115.0  # grey levels: about the middle of a picture's luma
-# Low-resolution pixels that run at a time: what lies between the layers, 64 numbers each, should be
-# near the caches, and below the 32 MiB from which on memory is asked of the system each time anew.
+# Low-resolution pixels per tile: keeps the 64-channel activations in cache, and below the 32 MiB
+# above which memory is requested from the system each time.
 TILE = {"float32": 100_000, "bfloat16": 240_000}
 
 

@@ -1,4 +1,4 @@
-"""A run of several processes: which of them this is, and the one directory that all of them share.
+"""How this process was launched: its rank, the world size, the run's shared directory.
 
 Reads what torchrun, SLURM's srun and Lightning leave in the environment; needs torch only to ask
 torchrun's other processes for the directory.

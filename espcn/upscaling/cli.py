@@ -1,6 +1,6 @@
-"""The command that enlarges people's pictures and videos: `upscale.py`, or `espcn-upscale`.
+"""The command that upscales pictures and videos: `upscale.py`, or `espcn-upscale`.
 
-Plain arguments and not Hydra's: file names hold spaces, commas and quotes, and shells expand `*`.
+It takes plain arguments, not Hydra's: file names contain spaces, commas and quotes.
 """
 
 import argparse
@@ -79,7 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with interrupts([]):
             problems = upscale(given)
     except KeyboardInterrupt:
-        print("Stopped: what is done is kept, start again to go on", file=sys.stderr)
+        print(
+            "Stopped. Finished files are kept; run the command again to continue", file=sys.stderr
+        )
         sys.exit(130)
     except (ValueError, OSError) as error:
         sys.exit(f"Error: {error}")
@@ -106,7 +108,7 @@ def upscale(given: argparse.Namespace) -> list[str]:
 
         encoding = Encoding(given.codec, given.crf, given.preset)
         upscaler = Upscaler(given.r, given.ckpt, given.engine, given.precision, given.device)
-        print(f"Enlarging {_count(todo.jobs)} by {upscaler.r} with {upscaler.engine}", flush=True)
+        print(f"Upscaling {_count(todo.jobs)} by {upscaler.r} with {upscaler.engine}", flush=True)
         outcome.add(_all(todo.jobs, upscaler, encoding, given.quality))
     _tell(todo, outcome, time.monotonic() - started)
     return outcome.problems
@@ -127,7 +129,7 @@ def _all(jobs: list[Job], upscaler: "Upscaler", encoding: "Encoding", quality: i
                 for done in _bar(as_completed(work), total=len(work), unit="file", disable=alone):
                     outcome.add(done.result())
             except BaseException:
-                print("\nStopping, once what is being written can be left", file=sys.stderr)
+                print("\nStopping after the current rows and frames", file=sys.stderr)
                 stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
@@ -178,11 +180,9 @@ def _bar(*arguments: Any, **options: Any) -> Any:
 def _tell(todo: Plan, outcome: Outcome, seconds: float) -> None:
     """Print what became of the files: results first, what went wrong last."""
     if todo.own:
-        print(f"Left out {len(todo.own)} that are enlarged from others here, by their names")
+        print(f"Skipped {len(todo.own)} files whose names say that they are results of others here")
     if todo.done:
-        print(
-            f"Done already, and left as they are: {_count(todo.done)} (--overwrite does them anew)"
-        )
+        print(f"Skipped existing results: {_count(todo.done)} (--overwrite replaces them)")
     if outcome.done == 1 == len(todo.jobs):
         print(f"Written to {todo.jobs[0].target} in {seconds:.1f} s")
     elif todo.jobs:
@@ -222,21 +222,34 @@ def _count(jobs: list[Job]) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=Path(sys.argv[0]).name,
-        description="Enlarge pictures and videos by ESPCN.",
+        description="Upscale pictures and videos by ESPCN.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add: Callable[..., Any] = parser.add_argument
     add("files", nargs="+", metavar="FILE", help="pictures, videos and folders of them")
     add("-r", type=int, metavar="R", help="the factor, 2, 3 or 4 (3, or that of --ckpt)")
-    add("-o", "--output", metavar="PATH", help="a folder to write to, or of one file its new name")
-    add("--ckpt", metavar="FILE", help="a checkpoint, or weights, of your own")
-    add("--overwrite", action="store_true", help="do anew what is there already")
-    add("--shard", type=_shard, default=(0, 1), metavar="I/N", help="only every N-th file, from I")
-    add("--quality", type=int, default=QUALITY, help="of JPEG, WebP and AVIF, 1 to 100 (95)")
+    add(
+        "-o",
+        "--output",
+        metavar="PATH",
+        help="output folder, or the result's name if there is one file",
+    )
+    add("--ckpt", metavar="FILE", help="your own checkpoint or weights")
+    add("--overwrite", action="store_true", help="replace existing results")
+    add(
+        "--shard",
+        type=_shard,
+        default=(0, 1),
+        metavar="I/N",
+        help="process every N-th file, starting at I",
+    )
+    add(
+        "--quality", type=int, default=QUALITY, help="quality of JPEG, WebP and AVIF, 1 to 100 (95)"
+    )
     add("--codec", help="video encoder: libx264 (default), libx265, libsvtav1 or libvpx-vp9")
-    add("--crf", type=float, default=18, help="video quality, the lower the better (18)")
-    add("--preset", help="speed, in the video encoder's own word or number (veryfast)")
+    add("--crf", type=float, default=18, help="video quality, lower is better (18)")
+    add("--preset", help="speed preset of the video encoder (veryfast)")
     add("--engine", default="auto", help="auto, torch, compile, onnx or openvino")
     add("--precision", default="auto", help="auto, float32 or bfloat16")
     add("--device", default="auto", help="auto, cpu or cuda")

@@ -139,7 +139,7 @@ def add_video_stream(
         f"its rotation, which {container} can't hold": matrix is not None
         and container not in ROTATION,
         "its transparency": any(one.is_alpha for one in first.format.components),
-        "that it is interlaced: its fields were enlarged together": first.interlaced_frame,
+        "that it is interlaced: its fields were upscaled together": first.interlaced_frame,
         "its HDR mastering values": "MASTERING_DISPLAY_METADATA" in first.side_data,
     }
     remarks.left_out += [words for words, is_lost in lost.items() if is_lost]

@@ -1,4 +1,4 @@
-"""One frame of a video, enlarged plane by plane: luma through the network, chroma bicubic.
+"""Upscale one frame of a video plane by plane: luma by the network, chroma bicubically.
 
 No RGB on the way: but for frames that are RGB themselves, which become YCbCr without subsampling.
 """
@@ -45,11 +45,11 @@ def upscale_frame(upscaler: Upscaler, frame: av.VideoFrame, centred: bool = Fals
         # in the larger frame, and where the chroma was there before, it is to the left of it.
         shift = -1 / (4 * upscaler.r) + (0 if centred else 1 / 4)
     for index, (small, plane) in enumerate(zip(frame.planes, large.planes, strict=True)):
-        samples, enlarged = _array(small, bits), _array(plane, bits)
+        samples, upscaled = _array(small, bits), _array(plane, bits)
         if index == 0:
-            upscaler.luma(samples, bits, enlarged)
+            upscaler.luma(samples, bits, upscaled)
         else:
-            upscaler.chroma(samples, bits, enlarged, shift)
+            upscaler.chroma(samples, bits, upscaled, shift)
     large.pts, large.time_base, large.duration = frame.pts, frame.time_base, frame.duration
     return large
 

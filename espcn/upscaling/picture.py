@@ -1,4 +1,4 @@
-"""One picture file, enlarged into another: read, enlarged and written at the same time."""
+"""Upscale one picture file into another; reading, computing and writing overlap."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing

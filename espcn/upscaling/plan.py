@@ -1,4 +1,4 @@
-"""The files that somebody names, and where each one's enlarged picture or video goes."""
+"""Which files are upscaled, and where each result goes."""
 
 import os
 import re
@@ -87,7 +87,7 @@ def plan(
         if (target.suffix.lower() in CONTAINERS) != job.is_video:
             made.problems.append(f"{target} must be a {'video' if job.is_video else 'picture'} too")
         elif real == source.resolve():
-            made.problems.append(f"{source} would be written over itself: give another name to -o")
+            made.problems.append(f"{source} would overwrite itself: give another name to -o")
         elif len(os.fsencode(target.name)) > MAX_NAME_BYTES:
             made.problems.append(
                 f"{source} would get a name of over {MAX_NAME_BYTES} bytes, {target.name}: give it "
@@ -144,7 +144,9 @@ def _find(inputs: Sequence[str], output: str | None, made: Plan) -> dict[Path, P
             if path.is_dir():
                 inside = list(_inside(path, output, made))
                 if not inside:
-                    made.problems.append(f"{path} holds no pictures or videos, nor what is in it")
+                    made.problems.append(
+                        f"{path} contains no pictures or videos, nor do its subfolders"
+                    )
             elif not path.is_file():
                 raise ValueError(f"{path} must be a file or a folder that exists: there is none")
             elif not _is_known(path):

@@ -1,4 +1,4 @@
-"""One thing ahead of the other: an iterator that runs in a thread of its own."""
+"""An iterator that a background thread fills ahead of its consumer."""
 
 import threading
 from collections.abc import Generator, Iterator

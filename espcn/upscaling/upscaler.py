@@ -1,10 +1,10 @@
-"""Pictures and planes of video, enlarged: luma by the network, all else bicubic.
+"""Upscale pictures and planes of video: luma by the network, everything else bicubically.
 
-    from espcn.upscaling.upscaler import Upscaler
+    from espcn import Upscaler
     large = Upscaler(r=3)(picture)
 
-Everything runs tile by tile, each with the context that the network looks at, so that a picture of
-any size needs little memory and comes out as if it had been enlarged whole.
+Everything runs tile by tile, each with its halo, so that a picture of any size needs little
+memory, and the result is that of the whole picture.
 """
 
 import itertools

@@ -1,7 +1,6 @@
-"""A video, enlarged frame by frame, with everything that comes with it.
+"""Upscale a video frame by frame; copy its sound, subtitles and chapters.
 
-Reading, the network and writing each run in a thread of their own. What isn't picture is copied as
-it is: sound, subtitles, chapters.
+Reading, the network and writing each run in a thread of their own.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,7 +21,7 @@ from espcn.upscaling.frames import CENTRED, upscale_frame
 from espcn.upscaling.prefetch import prefetch
 from espcn.upscaling.upscaler import Upscaler
 
-MAX_FRAME_PIXELS = 2**27  # of an enlarged frame: about what the last level of H.264 has room for
+MAX_FRAME_PIXELS = 2**27  # of an upscaled frame: about what the last level of H.264 has room for
 EARLY = 0.5  # seconds that a whole video may end before it says
 
 Progress = Callable[[int, int | None], None]
@@ -111,7 +110,7 @@ def _video_of(incoming: Any, source: Path) -> Any:
     """Return the stream to upscale: the first that is not a cover picture."""
     moving = [s for s in incoming.streams.video if not s.disposition & s.disposition.attached_pic]
     if not moving:
-        raise ValueError(f"{source} has no video stream: nothing to enlarge")
+        raise ValueError(f"{source} has no video stream: nothing to upscale")
     moving[0].thread_type = "AUTO"
     return moving[0]
 

@@ -1,4 +1,4 @@
-"""Bicubic enlargement: MATLAB's, and moved by the part of a pixel that is asked for."""
+"""Bicubic upscaling: MATLAB's, and moved by the part of a pixel that is asked for."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from espcn.imaging.shuffle import shuffle
 
 
 @pytest.mark.parametrize("r", [2, 3, 4])
-def test_filters_enlarge_as_imresize_does(r: int) -> None:
+def test_filters_upscale_as_imresize_does(r: int) -> None:
     picture = torch.rand(2, 1, 7, 9, dtype=torch.float64)
     large = shuffle(F.conv2d(pad_symmetric(picture, 2), bicubic_filters(r)), r)
     torch.testing.assert_close(large, imresize(picture, 7 * r, 9 * r), rtol=0, atol=1e-12)

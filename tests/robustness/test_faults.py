@@ -39,7 +39,7 @@ from robustness.harness import (
     started,
     wait_until,
 )
-from robustness.works import Work, enlarged, kill_and_go_on, upscale
+from robustness.works import Work, kill_and_go_on, upscale, upscaled
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="kills and limits as Linux has them"
@@ -57,7 +57,7 @@ def test_killed_upscaling_started_again_gives_the_same_files(
 ) -> None:
     work = Work(
         lambda folder: upscale(pictures, "-r", "2", "-o", folder / "out"),
-        enlarged,
+        upscaled,
         lambda folder: list(folder.glob("out/.*")),
     )
     kill = Fault("a kill", "", 1, lambda case: kill_and_go_on(work, case))

@@ -31,28 +31,28 @@ def files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def test_folder_is_enlarged_and_then_left_alone(call: Call, photos: Path, tmp_path: Path) -> None:
+def test_folder_is_upscaled_and_then_left_alone(call: Call, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "big"
     done = call("upscale.py", str(photos), "-r", "2", "-o", str(out))
     assert done.returncode == 0, done.stderr
-    assert "Enlarging 2 pictures by 2 with torch" in done.stdout
+    assert "Upscaling 2 pictures by 2 with torch" in done.stdout
     assert files(out) == ["sub/b=c & d_x2.jpg", "Élan 'vital' [1]_x2.png"]
     large = read_picture(out / "Élan 'vital' [1]_x2.png")
     assert np.array_equal(large, Upscaler(2)(read_picture(photos / "Élan 'vital' [1].png")))
     kept = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
     done = call("upscale.py", str(photos), "-r", "2", "-o", str(out))
     assert done.returncode == 0
-    assert "Done already, and left as they are: 2 pictures (--overwrite" in done.stdout
+    assert "Skipped existing results: 2 pictures (--overwrite" in done.stdout
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == kept
     done = call("upscale.py", str(photos), "-r", "2", "-o", str(out), "--overwrite")
-    assert "Enlarging 2 pictures" in done.stdout
+    assert "Upscaling 2 pictures" in done.stdout
 
 
 def test_pictures_and_a_video_at_once(call: Call, photos: Path) -> None:
     write_clip(photos / "clip.mp4", count=3)
     done = call("upscale.py", str(photos), "--preset", "ultrafast", "--precision", "float32")
     assert done.returncode == 0, done.stderr
-    assert "Enlarging 2 pictures and 1 video by 3 with torch, float32" in done.stdout
+    assert "Upscaling 2 pictures and 1 video by 3 with torch, float32" in done.stdout
     with av.open(str(photos / "clip_x3.mp4")) as made:
         assert made.streams.video[0].width == 144
     assert read_picture(photos / "sub/b=c & d_x3.jpg").shape == (288, 288, 3)
@@ -86,7 +86,7 @@ def test_bad_files_are_named_at_the_end_and_the_others_are_done(call: Call, phot
 def test_shards_do_the_work_together(call: Call, photos: Path) -> None:
     for number in range(2):
         done = call("upscale.py", str(photos), "--shard", f"{number}/2")
-        assert "Enlarging 1 picture by 3" in done.stdout
+        assert "Upscaling 1 picture by 3" in done.stdout
     assert len(files(photos)) == 4
     done = run("upscale.py", str(photos), "--shard", "2/2")
     assert done.returncode == 2
@@ -135,7 +135,7 @@ def test_engine_that_is_not_installed_is_named(
 
 def test_folder_without_pictures_is_named(call: Call, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
-    check_failed(call("upscale.py", str(tmp_path)), "holds no pictures or videos")
+    check_failed(call("upscale.py", str(tmp_path)), "contains no pictures or videos")
 
 
 def test_full_disk_leaves_no_half_file(photos: Path) -> None:
@@ -176,7 +176,7 @@ def test_ctrl_c_leaves_no_half_file(kind: str, tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "Stopped: what is done is kept" in said
+    assert "Stopped. Finished files are kept" in said
     assert "Traceback" not in said
     assert files(tmp_path) == before
 

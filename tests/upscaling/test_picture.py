@@ -33,7 +33,7 @@ def photo() -> np.ndarray:
     return np.ascontiguousarray(skimage.data.astronaut()[20 : 20 + HEIGHT, 180 : 180 + WIDTH])
 
 
-def enlarged(upscaler: Upscaler, source: Path, ending: str | None = None) -> Path:
+def upscaled(upscaler: Upscaler, source: Path, ending: str | None = None) -> Path:
     target = source.with_name(f"large{ending or source.suffix}")
     upscale_photo(upscaler, source, target)
     assert not list(source.parent.glob(".*"))
@@ -59,7 +59,7 @@ def test_formats_and_channels_are_kept(
         picture.putalpha(Image.fromarray(photo[..., 0]))
     picture.save(source, **({"quality": 95} if ending in ("jpg", "webp", "avif") else {}))
     small = read_picture(source)
-    target = enlarged(upscaler, source)
+    target = upscaled(upscaler, source)
     large = read_picture(target)
     assert large.dtype == np.uint8
     assert large.shape == (3 * HEIGHT, 3 * WIDTH, small.shape[2])
@@ -80,7 +80,7 @@ def test_16_bits_are_kept(
     pyvips.Image.new_from_array(deep).copy(interpretation=kind).write_to_file(
         str(tmp_path / f"small.{ending}")
     )
-    target = enlarged(upscaler, tmp_path / f"small.{ending}")
+    target = upscaled(upscaler, tmp_path / f"small.{ending}")
     assert read_picture(target).dtype == np.uint16
     assert np.array_equal(read_picture(target), upscaler(deep))
 
@@ -88,7 +88,7 @@ def test_16_bits_are_kept(
 def test_deep_avif_keeps_its_bits(upscaler: Upscaler, photo: np.ndarray, tmp_path: Path) -> None:
     deep = pyvips.Image.new_from_array(photo.astype(np.uint16) * 257).copy(interpretation="rgb16")
     deep.heifsave(str(tmp_path / "small.avif"), compression="av1", bitdepth=10, Q=95)
-    target = enlarged(upscaler, tmp_path / "small.avif")
+    target = upscaled(upscaler, tmp_path / "small.avif")
     assert pyvips.Image.new_from_file(str(target)).get("bits-per-sample") == 10
     assert error(target, upscaler(read_picture(tmp_path / "small.avif"))) < 3
 
@@ -99,7 +99,7 @@ def test_other_modes_become_what_is_seen(
 ) -> None:
     source = tmp_path / ("small.tif" if mode == "CMYK" else "small.png")
     Image.fromarray(photo).convert(mode).save(source)
-    target = enlarged(upscaler, source)
+    target = upscaled(upscaler, source)
     assert np.array_equal(read_picture(target), upscaler(read_picture(source)))
     with Image.open(target) as made:
         assert made.mode == ("L" if mode == "1" else "RGB")
@@ -115,7 +115,7 @@ def test_what_is_said_of_a_picture_is_kept_and_it_is_turned_once(
     options: dict[str, Any] = {"dpi": (300, 300)} if ending in ("jpg", "png") else {}
     source = tmp_path / f"small.{ending}"
     Image.fromarray(photo).save(source, exif=exif, icc_profile=profile, **options)
-    with Image.open(enlarged(upscaler, source)) as made:
+    with Image.open(upscaled(upscaler, source)) as made:
         assert made.size == (3 * HEIGHT, 3 * WIDTH)  # standing: HEIGHT is its width
         assert made.getexif()[0x010F] == "A maker"
         assert made.getexif().get(0x0112, 1) == 1
@@ -130,7 +130,7 @@ def test_resolution_is_kept(
     ending: str, upscaler: Upscaler, photo: np.ndarray, tmp_path: Path
 ) -> None:
     Image.fromarray(photo).save(tmp_path / f"small.{ending}", dpi=(300, 300))
-    with Image.open(enlarged(upscaler, tmp_path / f"small.{ending}")) as made:
+    with Image.open(upscaled(upscaler, tmp_path / f"small.{ending}")) as made:
         assert made.info["dpi"] == pytest.approx((300, 300), abs=0.1)
 
 
@@ -139,7 +139,7 @@ def test_format_is_that_of_the_target(
 ) -> None:
     Image.fromarray(photo).save(tmp_path / "small.webp", lossless=True)
     for ending in ENDINGS:
-        target = enlarged(upscaler, tmp_path / "small.webp", f".{ending}")
+        target = upscaled(upscaler, tmp_path / "small.webp", f".{ending}")
         with Image.open(target) as made:
             assert made.size == (3 * WIDTH, 3 * HEIGHT)
     upscale_photo(upscaler, tmp_path / "small.webp", tmp_path / "coarse.jpg", quality=30)
@@ -183,7 +183,7 @@ def test_cut_off_file_is_refused(
     Image.fromarray(photo).save(source)
     source.write_bytes(source.read_bytes()[: source.stat().st_size * 2 // 3])
     with pytest.raises(ValueError, match=r"small\.\w+ is (damaged|not a picture)"):
-        enlarged(upscaler, source)
+        upscaled(upscaler, source)
     assert list(tmp_path.iterdir()) == [source]
 
 
@@ -213,7 +213,7 @@ def test_bomb_is_refused(upscaler: Upscaler, tmp_path: Path) -> None:
     content = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", b"x\x9c")
     (tmp_path / "bomb.png").write_bytes(content)
     with pytest.raises(ValueError, match="says that it is 100000 x 100000 pixels, over 1000 mega"):
-        enlarged(upscaler, tmp_path / "bomb.png")
+        upscaled(upscaler, tmp_path / "bomb.png")
 
 
 @pytest.mark.parametrize(
@@ -252,14 +252,14 @@ def test_turned_bomb_is_refused_before_it_is_turned(upscaler: Upscaler, tmp_path
     content[size : size + 4] = (40_000).to_bytes(2, "big") * 2
     (tmp_path / "bomb.jpg").write_bytes(content)
     with pytest.raises(ValueError, match="says that it is 40000 x 40000 pixels"):
-        enlarged(upscaler, tmp_path / "bomb.jpg")
+        upscaled(upscaler, tmp_path / "bomb.jpg")
 
 
 def test_animated_png_is_refused(upscaler: Upscaler, photo: np.ndarray, tmp_path: Path) -> None:
     first, second = Image.fromarray(photo), Image.fromarray(photo[::-1])
     first.save(tmp_path / "moves.png", save_all=True, append_images=[second])
     with pytest.raises(ValueError, match="has many frames: save the one you want as PNG"):
-        enlarged(upscaler, tmp_path / "moves.png")
+        upscaled(upscaler, tmp_path / "moves.png")
 
 
 def test_16_bits_become_8_where_a_format_has_no_more(
@@ -268,12 +268,12 @@ def test_16_bits_become_8_where_a_format_has_no_more(
     deep = pyvips.Image.new_from_array(photo.astype(np.uint16) * 257).copy(interpretation="rgb16")
     deep.pngsave(str(tmp_path / "small.png"))
     for ending in (".bmp", ".jpg", ".webp"):
-        assert error(enlarged(upscaler, tmp_path / "small.png", ending), upscaler(photo)) < 3
+        assert error(upscaled(upscaler, tmp_path / "small.png", ending), upscaler(photo)) < 3
 
 
 def test_transparent_becomes_white_in_jpeg(upscaler: Upscaler, tmp_path: Path) -> None:
     Image.new("RGBA", (20, 20), (0, 0, 0, 0)).save(tmp_path / "clear.png")
-    assert read_picture(enlarged(upscaler, tmp_path / "clear.png", ".jpg")).min() > 250
+    assert read_picture(upscaled(upscaler, tmp_path / "clear.png", ".jpg")).min() > 250
 
 
 def test_name_that_is_not_utf_8(upscaler: Upscaler, photo: np.ndarray, tmp_path: Path) -> None:
@@ -287,7 +287,7 @@ def test_name_that_is_not_utf_8(upscaler: Upscaler, photo: np.ndarray, tmp_path:
 
 def test_very_wide_picture(upscaler: Upscaler, tmp_path: Path) -> None:
     Image.effect_noise((130_000, 9), 50).save(tmp_path / "wide.png")
-    assert read_picture(enlarged(upscaler, tmp_path / "wide.png")).shape == (27, 390_000, 1)
+    assert read_picture(upscaled(upscaler, tmp_path / "wide.png")).shape == (27, 390_000, 1)
 
 
 def test_large_picture_needs_little_memory(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is enlarged and where it goes: files, folders, what is done already, shards."""
+"""What is upscaled and where it goes: files, folders, what is done already, shards."""
 
 from pathlib import Path
 
@@ -89,7 +89,7 @@ def test_single_file_may_be_named(folder: Path) -> None:
         with pytest.raises(ValueError, match=r"`-o` .* must be a folder for more than one file"):
             plan(names, 3, str(folder / "name.png"))
     made = plan([str(folder / "a.jpg")], 3, str(folder / "a.jpg"), overwrite=True)
-    assert "would be written over itself" in made.problems[0]
+    assert "would overwrite itself" in made.problems[0]
 
 
 @pytest.mark.parametrize(("source", "target"), [("a.jpg", "a.mp4"), ("sub/deep/d.mp4", "d.png")])
@@ -126,11 +126,11 @@ def test_file_is_done_once_however_it_is_named(
     names = ["a.jpg", str(folder / "a.jpg"), "sub/../a.jpg"]
     assert [job.source for job in plan(names, 3).jobs] == [Path("a.jpg")]
     made = plan(["a.jpg"], 3, str(folder / "a.jpg"), overwrite=True)
-    assert "would be written over itself" in made.problems[0]
+    assert "would overwrite itself" in made.problems[0]
     assert not made.jobs
 
 
-def test_output_within_the_input_is_not_enlarged_again(folder: Path) -> None:
+def test_output_within_the_input_is_not_upscaled_again(folder: Path) -> None:
     (folder / "big/sub").mkdir(parents=True)
     for name in ("big/a_x2.jpg", "big/sub/c_x2.tif", "big/a_x2_x3.jpg"):
         (folder / name).touch()
@@ -162,7 +162,7 @@ def test_what_is_not_there_or_no_picture_is_named_and_the_rest_is_done(folder: P
     assert [job.source.name for job in made.jobs] == ["a.jpg"]
     for problem, words in zip(
         made.problems,
-        ("gone.jpg must be a file or a folder that exists", "holds no pictures or videos",
+        ("gone.jpg must be a file or a folder that exists", "contains no pictures or videos",
          "must be a picture or a video, known by its name's ending: .avif"),
         strict=True,
     ):  # fmt: skip

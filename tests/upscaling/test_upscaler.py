@@ -114,7 +114,7 @@ def test_planes_of_video_agree_with_pictures(photo: np.ndarray, exact: Upscaler)
 
 def test_chroma_keeps_its_place(exact: Upscaler) -> None:
     # A slope tells where each sample was taken. Samples stand on the left one of two luma columns,
-    # also once enlarged: at 2 k in luma columns, whose middle is 2 k + 1/2 from the left.
+    # also once upscaled: at 2 k in luma columns, whose middle is 2 k + 1/2 from the left.
     slope = np.tile(np.arange(16, dtype=np.uint16) * 40, (4, 1))
     large = np.empty((12, 48), np.uint16)
     exact.chroma(slope, 10, large, shift=(1 - 1 / 3) / 4)

@@ -73,7 +73,7 @@ def plane(frame: av.VideoFrame, index: int = 0) -> np.ndarray:
 @pytest.mark.parametrize(
     "kind", ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le", "gray"]
 )
-def test_every_frame_is_enlarged_in_its_own_format(
+def test_every_frame_is_upscaled_in_its_own_format(
     kind: str, upscaler: Upscaler, tmp_path: Path
 ) -> None:
     codec = "ffv1" if kind == "gray" else "libx264"
@@ -88,7 +88,7 @@ def test_every_frame_is_enlarged_in_its_own_format(
     assert mean_error(source, target, 3) < 2  # grey levels
 
 
-def test_chroma_is_enlarged_too(upscaler: Upscaler, tmp_path: Path) -> None:
+def test_chroma_is_upscaled_too(upscaler: Upscaler, tmp_path: Path) -> None:
     source, target = write_clip(tmp_path / "a.mkv", count=2), tmp_path / "b.mkv"
     upscale_video(upscaler, source, target, Encoding(crf=4, preset="ultrafast"))
     for index in (1, 2):
@@ -378,7 +378,7 @@ def test_what_is_not_a_video_is_refused(upscaler: Upscaler, tmp_path: Path) -> N
         silence.sample_rate = 48000
         container.mux(stream.encode(silence))
         container.mux(stream.encode(None))
-    with pytest.raises(ValueError, match="has no video stream: nothing to enlarge"):
+    with pytest.raises(ValueError, match="has no video stream: nothing to upscale"):
         upscale_video(upscaler, sound, target)
     assert not target.exists()
 
