@@ -1,5 +1,6 @@
 """What runs a network's three convolutions: PyTorch, torch.compile, ONNX Runtime or OpenVINO."""
 
+import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
 
@@ -93,7 +94,13 @@ def _compile(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backen
     def run(centred: Tensor) -> Tensor:
         flow = centred.to(dtype).contiguous(memory_format=torch.channels_last)
         try:
-            with inductor.patch(freezing=True), dynamo.patch(recompile_limit=MAX_SHAPES):
+            with (
+                inductor.patch(freezing=True),
+                dynamo.patch(recompile_limit=MAX_SHAPES),
+                warnings.catch_warnings(),
+            ):
+                # PyTorch's advice on Python 3.13.0 is no fault, even where warnings are errors.
+                warnings.filterwarnings("ignore", "Guards may run slower", RuntimeWarning)
                 return compiled(flow)
         except Exception as error:  # of many kinds, each with pages of advice
             reason = " ".join(str(error).split())[:150]
