@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -352,3 +353,19 @@ def test_cache_is_where_it_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> Non
     assert cache.cache_folder("2024") == Path("2024")
     monkeypatch.delenv("ESPCN_CACHE")
     assert cache.cache_folder(None) == Path.home() / ".cache/espcn"
+
+
+def test_setting_that_is_added_to_the_degradation_leaves_a_cache_valid(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @dataclass(frozen=True)
+    class Later(Degradation):
+        noise: float = 0.0
+
+    first = made(pictures, tmp_path, replace(RECIPE, degradation=Degradation(0.5)))
+    monkeypatch.setattr(cache, "_fill", lambda *_: pytest.fail("prepared again"))
+    again = made(pictures, tmp_path, replace(RECIPE, degradation=Later(0.5)))
+    assert torch.equal(first.patches.low, again.patches.low)
+    monkeypatch.undo()
+    made(pictures, tmp_path, replace(RECIPE, degradation=Later(0.5, noise=1.0)))
+    assert len(list(tmp_path.glob("*/meta.json"))) == 2

@@ -16,9 +16,11 @@ from PIL import Image
 
 from espcn.data.datasets import load_set
 from espcn.data.image_set import ImageSet
+from espcn.evaluation.evaluate import evaluate
 from espcn.evaluation.gallery import painted
 from espcn.evaluation.protocol import mean_score, reconstruct, score_mean, score_set
 from espcn.imaging.color import to_channels
+from espcn.imaging.degradation import Degradation
 from espcn.network.model import ESPCN
 from espcn.network.weights import load
 from helpers import ROOT, Call, run, write_checkpoint
@@ -184,3 +186,21 @@ def test_bicubic_on_set5_is_the_published_figure(r: int) -> None:
     expected = {2: 33.652, 3: 30.388, 4: 28.418}[r]
     scored = score_mean(ESPCN(r), images)
     assert scored.bicubic_psnr == pytest.approx(expected, abs=0.005)
+
+
+@pytest.mark.parametrize("save_images", [False, True])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_picture_is_degraded_once_per_scoring(
+    channels: int, save_images: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    degrade = Degradation.__call__
+    monkeypatch.setattr(
+        Degradation, "__call__", lambda *given: calls.append(given) or degrade(*given)
+    )
+    ckpt = write_checkpoint(tmp_path / "a.ckpt", ESPCN(3, channels=channels), channels=channels)
+    (tmp_path / "out").mkdir()
+    evaluate(str(ckpt), ["skimage-test"], tmp_path / "out", save_images=save_images)
+    assert len(calls) == 3
+    made = list((tmp_path / "out").rglob("*_compare.png"))
+    assert len(made) == (3 if save_images else 0)
