@@ -220,7 +220,7 @@ def _work(line: Connection, folder: Path, names: list[str], seed: int) -> None:
 
 
 def _read_picture(path: Path, alive: Callable[..., None]) -> None:
-    """Read a picture whole and by rows, as read_picture and upscale_photo do."""
+    """Read a picture whole and by rows, as read_picture and upscale_picture do."""
     from espcn.io.reading import Rows, open_picture, read_picture
 
     try:

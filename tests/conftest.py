@@ -3,6 +3,7 @@
 import logging
 import os
 import runpy
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from helpers import ENVIRONMENT, ROOT, Call, Done
 
 @pytest.fixture
 def call(capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Call:
-    """Give `run` without the seconds that a new process takes to import torch and Lightning."""
+    """Return `run` without the seconds that a new process takes to import torch and Lightning."""
     torch.set_num_threads(1)
 
     def script(name: str, *arguments: str) -> Done:
@@ -51,7 +52,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder of eight real crops of 96x96, two of them grey, cut from astronaut and coins.
+    """Return a folder of eight real crops of 96x96, two of them grey, cut from astronaut and coins.
 
     Small enough to train on in a second, and never downloaded.
     """
@@ -66,3 +67,13 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
         crop = np.ascontiguousarray(grey[100 * index : 100 * index + 96, 40:136])
         Image.fromarray(crop).save(folder / f"grey{index}.png")
     return folder
+
+
+@pytest.fixture
+def scontrol(tmp_path: Path) -> Path:
+    """Return the file that records the calls of a fake `scontrol`, which is first in PATH."""
+    program, noted = tmp_path / "bin" / "scontrol", tmp_path / "noted"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$@" >> {noted}\n')
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    return noted

@@ -12,6 +12,7 @@ from typing import Any
 
 import av
 import numpy as np
+import pytest
 import torch
 
 from espcn.network.model import ESPCN
@@ -42,7 +43,7 @@ def run(*arguments: str, timeout: float = 120, **environment: str) -> Done:
 
 
 def tiny_run(pictures: Path, **settings: object) -> list[str]:
-    """Give the overrides of a run of a second."""
+    """Return the overrides of a run of a second."""
     short = {
         "data": "folder",
         "data.path": pictures,
@@ -88,7 +89,7 @@ def check_failed(done: Done, *lines: str) -> None:
 
 
 def moving_photograph(count: int, width: int, height: int) -> Iterator[av.VideoFrame]:
-    """Give a photograph that moves to the left, two pixels a frame."""
+    """Return a photograph that moves to the left, two pixels a frame."""
     import skimage.data
 
     photo = skimage.data.astronaut()
@@ -144,3 +145,9 @@ def write_checkpoint(path: Path, network: ESPCN, **changes: object) -> Path:
     content = {"state_dict": weights, "hyper_parameters": CHECKPOINT_SETTINGS | changes}
     AtomicCheckpointIO().save_checkpoint(content, path)
     return path
+
+
+def clear_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(("SLURM_", "TORCHELASTIC_", "RANK", "WORLD_", "LOCAL_")):
+            monkeypatch.delenv(name)

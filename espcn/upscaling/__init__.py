@@ -1,1 +1,1 @@
-"""People's own pictures and videos, upscaled: the command and what it does."""
+"""Upscale pictures and videos: the command `upscale.py` and what it runs."""

@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 _EXAMPLES = """
 examples:
   %(prog)s photo.jpg                   photo_x3.jpg beside it
-  %(prog)s pictures/ -r 2 -o big/      a folder with its sub-folders, twice as large
+  %(prog)s pictures/ -r 2 -o big/      a folder with its subfolders, twice as large
   %(prog)s *.png clip.mp4              several files; a video with its sound
   %(prog)s photo.jpg -o photo.png      in another format
 """
 
 
 class Stopped(Exception):
-    """Raised within a job when the program is to end."""
+    """Raised within a job to abort it when the program ends."""
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Outcome:
     Attributes:
         done: Number of files written.
         problems: What went wrong.
-        notes: What else the user should know.
+        notes: What else the user should know, such as streams left out.
     """
 
     done: int = 0
@@ -115,12 +115,12 @@ def upscale(given: argparse.Namespace) -> list[str]:
 
 
 def _all(jobs: list[Job], upscaler: "Upscaler", encoding: "Encoding", quality: int) -> Outcome:
-    """Do all jobs: pictures side by side, videos one by one."""
+    """Run all jobs: pictures in parallel, videos one at a time."""
     stop = threading.Event()
     outcome = Outcome()
     videos = [job for job in jobs if job.is_video]
     pictures = [job for job in jobs if not job.is_video]
-    # While one picture is written, another goes through the network. A video does so by itself.
+    # One picture is written while another is computed. A video overlaps these by itself.
     for some, workers in ((pictures, min(4, os.cpu_count() or 1)), (videos, 1)):
         with ThreadPoolExecutor(workers) as pool:
             work = [pool.submit(_one, job, upscaler, encoding, quality, stop) for job in some]
@@ -139,8 +139,8 @@ def _all(jobs: list[Job], upscaler: "Upscaler", encoding: "Encoding", quality: i
 def _one(
     job: Job, upscaler: "Upscaler", encoding: "Encoding", quality: int, stop: threading.Event
 ) -> Outcome:
-    """Do one job."""
-    from espcn.upscaling.picture import upscale_photo
+    """Run one job."""
+    from espcn.upscaling.picture import upscale_picture
     from espcn.upscaling.video import upscale_video
 
     unit = "frame" if job.is_video else "row"
@@ -155,7 +155,7 @@ def _one(
         try:
             job.target.parent.mkdir(parents=True, exist_ok=True)
             if not job.is_video:
-                upscale_photo(upscaler, job.source, job.target, quality, progress)
+                upscale_picture(upscaler, job.source, job.target, quality, progress)
                 return Outcome(done=1)
             made = upscale_video(upscaler, job.source, job.target, encoding, progress)
             return Outcome(
@@ -165,29 +165,29 @@ def _one(
             )
         except Stopped:
             return Outcome()
-        except Exception as error:  # whatever it is, it must not lose the other files
+        except Exception as error:  # whatever it is, the other files must not be lost
             words = str(error) or type(error).__name__
             known = str(job.source) in words or str(job.target) in words
             return Outcome(problems=[words if known else f"{job.source}: {words}"])
 
 
 def _bar(*arguments: Any, **options: Any) -> Any:
-    """Return a progress bar; in a log file it prints a line now and then."""
+    """Return a progress bar; in a log file it prints a line every 30 seconds."""
     options["mininterval"] = 0.1 if sys.stderr.isatty() else 30
     return tqdm(*arguments, **options)
 
 
 def _tell(todo: Plan, outcome: Outcome, seconds: float) -> None:
-    """Print what became of the files: results first, what went wrong last."""
-    if todo.own:
-        print(f"Skipped {len(todo.own)} files whose names say that they are results of others here")
-    if todo.done:
-        print(f"Skipped existing results: {_count(todo.done)} (--overwrite replaces them)")
+    """Print the outcome: results first, errors last."""
+    if todo.earlier_results:
+        print(f"Skipped earlier results: {len(todo.earlier_results)} files, judging by their names")
+    if todo.existing:
+        print(f"Skipped existing results: {_count(todo.existing)} (--overwrite replaces them)")
     if outcome.done == 1 == len(todo.jobs):
         print(f"Written to {todo.jobs[0].target} in {seconds:.1f} s")
     elif todo.jobs:
         print(f"Done: {outcome.done} of {len(todo.jobs)} files in {seconds:.1f} s")
-    elif not todo.done and not outcome.problems:
+    elif not todo.existing and not outcome.problems:
         print("Nothing to do")
     for note in outcome.notes:
         print(f"Note: {note}", file=sys.stderr)
@@ -204,7 +204,7 @@ def _factor(given: argparse.Namespace) -> int:
 
 
 def _check_output(output: str | None) -> None:
-    """Raise a ValueError at once, and not for each file, if nothing can be written there."""
+    """Raise one ValueError, instead of one per file, if the output folder is not writable."""
     if output is None:
         return
     folder = Path(output)

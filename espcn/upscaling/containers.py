@@ -1,6 +1,6 @@
-"""Video containers: the endings of their names, and what each of them can hold."""
+"""Video containers: their file suffixes, and what each of them supports."""
 
-# File-name endings, and the container that each of them means, by FFmpeg's name.
+# FFmpeg's name of the container that each file suffix stands for.
 # fmt: off
 CONTAINERS = {
     ".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm",
@@ -9,8 +9,9 @@ CONTAINERS = {
 }
 # fmt: on
 
-# What FFmpeg's containers hold, where they differ and FFmpeg does not tell.
+# What containers support, as far as they differ and FFmpeg does not report it.
 CHAPTERS = ROTATION = ("mp4", "mov", "3gp", "matroska", "webm")
-ANY_SOUND = ("mpegts", "mpeg")
-NO_REORDERING = ("avi", "mpeg")  # where frames have no times, or lose them
-OF_THE_CONTAINER = ("major_brand", "minor_version", "compatible_brands", "encoder")  # metadata
+ANY_SOUND = ("mpegts", "mpeg")  # take codecs that FFmpeg does not list for them
+NO_REORDERING = ("avi", "mpeg")  # frames have no timestamps, or lose them
+# Metadata that describes the container itself, and is not copied to another.
+CONTAINER_METADATA = ("major_brand", "minor_version", "compatible_brands", "encoder")

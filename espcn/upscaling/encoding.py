@@ -1,4 +1,4 @@
-"""How a video is written: the encoder of its frames, and the streams of its file."""
+"""Encode upscaled frames, and copy the other streams of a video."""
 
 import os
 import struct
@@ -13,13 +13,13 @@ from espcn import checks
 from espcn.upscaling.containers import (
     ANY_SOUND,
     CHAPTERS,
+    CONTAINER_METADATA,
     NO_REORDERING,
-    OF_THE_CONTAINER,
     ROTATION,
 )
 from espcn.upscaling.frames import is_rgb, planar, upscaled_size
 
-# Encoders that know a constant rate factor, and how each is told to be fast.
+# Encoders with a constant rate factor, and their options for a fast preset.
 ENCODERS = {
     "libx264": {"preset": "veryfast"},
     "libx265": {"preset": "veryfast", "x265-params": "log-level=error"},
@@ -30,15 +30,15 @@ ENCODERS = {
 
 @dataclass(frozen=True)
 class Encoding:
-    """How frames are written.
+    """How frames are encoded.
 
     Args:
-        codec: The encoder, one of ENCODERS by FFmpeg's name; by default H.264, in WebM VP9.
+        codec: FFmpeg's name of one of `ENCODERS`; by default libx264, or libvpx-vp9 in WebM.
         crf: The constant rate factor; lower is better.
-        preset: The encoder's own word or number for its speed, a fast one if not given.
+        preset: The encoder's own name or number of a speed preset; by default a fast one.
 
     Raises:
-        ValueError: There is no such encoder.
+        ValueError: The encoder is unknown or not available.
     """
 
     codec: str | None = None
@@ -49,7 +49,7 @@ class Encoding:
         there = [name for name in ENCODERS if name in av.codecs_available]
         if self.codec is not None and self.codec not in there:
             raise ValueError(
-                f"`codec` (={self.codec}) must be an encoder that is there: take one of "
+                f"`codec` (={self.codec}) must be an available encoder: choose one of "
                 f"{', '.join(there)}"
             )
         checks.number("crf", self.crf, "18 is the default, 0 the best")
@@ -64,7 +64,7 @@ class Encoding:
             The encoder's name and its options.
         """
         codec = self.codec or ("libvpx-vp9" if container == "webm" else "libx264")
-        if codec == "libsvtav1":  # which would say much of itself: errors alone
+        if codec == "libsvtav1":  # log errors only
             os.environ.setdefault("SVT_LOG", "1")
         options = ENCODERS[codec] | {"crf": f"{self.crf:g}"}
         if self.preset is not None:
@@ -74,11 +74,11 @@ class Encoding:
 
 @dataclass
 class Remarks:
-    """What was lost in a video.
+    """What is missing from an upscaled video.
 
     Attributes:
-        left_out: What the new file does not contain.
-        damaged: What could not be read.
+        left_out: What the target's container can't hold, and other properties that are not kept.
+        damaged: What could not be read from the source.
     """
 
     left_out: list[str] = field(default_factory=list)
@@ -92,44 +92,44 @@ def add_video_stream(
     """Add the upscaled stream to a file, with the properties of the original.
 
     Args:
-        outgoing: The file being written.
+        outgoing: The target, open for writing.
         video: The original stream.
         first: Its first frame.
-        r: The factor.
+        r: The upscaling factor.
         codec: The encoder's name.
         options: Its options.
-        remarks: What can't be kept is added to it.
+        remarks: Receives a remark on each property that can't be kept.
 
     Returns:
         The new stream.
 
     Raises:
-        ValueError: The encoder can't hold such frames, or the container not this encoder's.
+        ValueError: The encoder does not support the frames' format, or the container the encoder.
     """
     kind, container = planar(first.format), outgoing.format.name
     if kind not in [known.name for known in av.Codec(codec, "w").video_formats or []]:
-        raise ValueError(f"`codec` (={codec}) must hold {kind}: take libx264 or libx265")
+        raise ValueError(f"`codec` (={codec}) must support {kind}: choose libx264 or libx265")
     rate = video.average_rate or video.guessed_rate or Fraction(25)
     try:
         stream = outgoing.add_stream(codec, rate=rate, options=options)
     except ValueError as error:
         raise ValueError(
-            f"`codec` (={codec}) must be one that {container} can hold: take another, or name an "
+            f"`codec` (={codec}) must be one that {container} can hold: choose another, or name an "
             ".mkv file with -o"
         ) from error
     context = stream.codec_context
     context.width, context.height = upscaled_size(first, r, kind)
     context.pix_fmt = kind
-    # AVI counts frames: they have no times of their own.
+    # AVI has no timestamps, only a frame rate.
     context.time_base = stream.time_base = 1 / rate if container == "avi" else video.time_base
     if container in NO_REORDERING:
         context.max_b_frames = 0
     context.flags |= Flags.frame_duration
     context.sample_aspect_ratio = video.sample_aspect_ratio or 0
-    # What was RGB has become studio-range YCbCr, BT.709: 1 is FFmpeg's number for both.
-    made = is_rgb(first.format)
-    context.color_range = 1 if made else first.color_range
-    context.colorspace = 1 if made else first.colorspace
+    # RGB has been converted to limited-range BT.709 YCbCr; FFmpeg's number for both is 1.
+    converted = is_rgb(first.format)
+    context.color_range = 1 if converted else first.color_range
+    context.colorspace = 1 if converted else first.colorspace
     context.color_primaries, context.color_trc = first.color_primaries, first.color_trc
     stream.metadata.update(video.metadata)
     matrix = first.side_data.get("DISPLAYMATRIX")
@@ -139,7 +139,7 @@ def add_video_stream(
         f"its rotation, which {container} can't hold": matrix is not None
         and container not in ROTATION,
         "its transparency": any(one.is_alpha for one in first.format.components),
-        "that it is interlaced: its fields were upscaled together": first.interlaced_frame,
+        "that it is interlaced: its two fields were upscaled as one frame": first.interlaced_frame,
         "its HDR mastering values": "MASTERING_DISPLAY_METADATA" in first.side_data,
     }
     remarks.left_out += [words for words, is_lost in lost.items() if is_lost]
@@ -149,19 +149,19 @@ def add_video_stream(
 def copy_other_streams(
     outgoing: Any, incoming: Any, video: Any, remarks: Remarks
 ) -> dict[int, Any]:
-    """Add all other streams, to be copied, with metadata, chapters and attachments.
+    """Add copies of all other streams, with metadata, chapters and attachments.
 
     Args:
-        outgoing: The file being written.
-        incoming: The file being read.
+        outgoing: The target, open for writing.
+        incoming: The source, open for reading.
         video: The stream that is upscaled.
-        remarks: What can't be copied is added to it.
+        remarks: Receives a remark on each stream that can't be copied.
 
     Returns:
-        The new streams, by their index in the source.
+        The new streams by their index in the source.
     """
     container, chapters = outgoing.format.name, incoming.chapters()
-    own = {key: text for key, text in incoming.metadata.items() if key not in OF_THE_CONTAINER}
+    own = {key: text for key, text in incoming.metadata.items() if key not in CONTAINER_METADATA}
     outgoing.metadata.update(own)
     if chapters and container in CHAPTERS:
         outgoing.set_chapters(chapters)
@@ -170,7 +170,7 @@ def copy_other_streams(
     copies = {}
     for stream in incoming.streams:
         if stream.index == video.index or (stream.type == "data" and chapters):
-            continue  # an MP4's chapters look like data, and are copied above
+            continue  # MP4 stores chapters as a data stream; they are copied above
         codec = getattr(stream, "codec_context", None)
         name = codec.name if codec else ""
         sounds = stream.type == "audio" and container in ANY_SOUND

@@ -1,6 +1,6 @@
 """Upscale one frame of a video plane by plane: luma by the network, chroma bicubically.
 
-No RGB on the way: but for frames that are RGB themselves, which become YCbCr without subsampling.
+Frames are not converted to RGB. RGB frames are converted to YCbCr without chroma subsampling.
 """
 
 from typing import Any
@@ -11,20 +11,20 @@ from av.video.reformatter import ColorRange, Colorspace
 
 from espcn.upscaling.upscaler import Upscaler
 
-# Codecs whose chroma lies in the middle between two luma columns. All others, and so what is
-# written, have it in the place of the left one.
+# Codecs whose chroma samples lie midway between two luma columns. In all others, and in what is
+# written, they coincide with the left one.
 CENTRED = ("mjpeg", "mpeg1video")
 
 
 def upscale_frame(upscaler: Upscaler, frame: av.VideoFrame, centred: bool = False) -> av.VideoFrame:
-    """Upscale a frame, its planes subsampled as they were.
+    """Upscale a frame and keep its chroma subsampling.
 
-    An odd height or width loses its last row or column if chroma has half as many.
+    Where chroma is subsampled, an odd height or width of the result is reduced by one.
 
     Args:
-        upscaler: The network.
+        upscaler: What upscales its planes.
         frame: The frame.
-        centred: Whether its chroma lies in the middle between two luma columns: see `CENTRED`.
+        centred: Whether its chroma samples lie midway between two luma columns; see `CENTRED`.
 
     Returns:
         A frame r times as high and wide.
@@ -41,8 +41,9 @@ def upscale_frame(upscaler: Upscaler, frame: av.VideoFrame, centred: bool = Fals
     bits = large.format.components[0].bits
     shift = 0.0
     if large.format.chroma_width(2) == 1:
-        # In low-resolution chroma samples: the left luma column of two is nearer to their middle
-        # in the larger frame, and where the chroma was there before, it is to the left of it.
+        # In low-resolution chroma samples. The left luma column of a pair lies 1/4 of a chroma
+        # sample to the left of the pair's centre: 1 / (4 r) in the upscaled frame, and 1/4 in
+        # the source unless its chroma is centred.
         shift = -1 / (4 * upscaler.r) + (0 if centred else 1 / 4)
     for index, (small, plane) in enumerate(zip(frame.planes, large.planes, strict=True)):
         samples, upscaled = _array(small, bits), _array(plane, bits)
@@ -55,41 +56,41 @@ def upscale_frame(upscaler: Upscaler, frame: av.VideoFrame, centred: bool = Fals
 
 
 def planar(kind: av.VideoFormat) -> str:
-    """Return the format that a frame is upscaled in: planes of luma and chroma, 8 or 10 bits.
+    """Return the planar format, 8 or 10 bits, in which frames of a given format are upscaled.
 
     Args:
         kind: The frame's format.
 
     Returns:
-        A format's name in FFmpeg.
+        FFmpeg's name of the format.
     """
     opaque = [component for component in kind.components if not component.is_alpha]
     depth = "10le" if opaque[0].bits > 8 else ""
     if len(opaque) == 1 and not kind.has_palette:
         return f"gray{depth}"
     halved = (kind.chroma_width(4) == 2, kind.chroma_height(4) == 2)
-    way = {(True, True): "420", (True, False): "422"}.get(halved, "444")
-    return f"yuv{way}p{depth}"
+    subsampling = {(True, True): "420", (True, False): "422"}.get(halved, "444")
+    return f"yuv{subsampling}p{depth}"
 
 
 def is_rgb(kind: av.VideoFormat) -> bool:
-    """Return whether frames of a format hold colours rather than luma and chroma.
+    """Return whether a format stores RGB, directly or through a palette.
 
     Args:
         kind: The format.
 
     Returns:
-        Whether they do.
+        Whether it does.
     """
     return kind.is_rgb or kind.has_palette
 
 
 def upscaled_size(frame: av.VideoFrame, r: int, kind: str) -> tuple[int, int]:
-    """Return the size of an upscaled frame, whose chroma has whole samples.
+    """Return the size of an upscaled frame: even wherever chroma is subsampled.
 
     Args:
         frame: The frame.
-        r: The factor.
+        r: The upscaling factor.
         kind: The format of the upscaled frame.
 
     Returns:

@@ -14,7 +14,7 @@ from espcn.upscaling.upscaler import Upscaler
 Progress = Callable[[int, int], None]
 
 
-def upscale_photo(
+def upscale_picture(
     upscaler: Upscaler,
     source: Path,
     target: Path,
@@ -23,26 +23,26 @@ def upscale_photo(
 ) -> None:
     """Upscale a picture file of any size, in bounded memory where its formats allow it.
 
-    The new file appears once it is complete.
+    The target appears only once it is complete.
 
     Args:
-        upscaler: The network.
+        upscaler: What upscales it.
         source: The picture.
         target: The file to write, whose suffix names its format.
-        quality: Of JPEG, WebP and AVIF, 1 to 100.
-        progress: Called now and then with the number of finished rows and of all rows; what it
-            raises ends the work.
+        quality: Quality of JPEG, WebP and AVIF, 1 to 100.
+        progress: Called after each band with the number of finished rows and of all rows of
+            the target; an exception that it raises aborts the work.
 
     Raises:
-        ValueError: `source` is not a picture, or does not fit the target's format.
-        OSError: A file can't be read or written.
+        ValueError: `source` is not a picture, or the target's format can't hold the result.
+        OSError: The source can't be read, or the target can't be written.
     """
     picture = open_picture(source)
     height, width, channels = picture.height, picture.width, picture.bands
     r = upscaler.r
     check_size(target, r * width, r * height, channels)
 
-    def watched(bands: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    def reporting(bands: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
         done = 0
         for band in bands:
             yield band
@@ -51,4 +51,4 @@ def upscale_photo(
 
     rows = Rows(picture, source)
     with closing(prefetch(upscaler.bands(rows, height, width, channels))) as bands:
-        save_picture(target, watched(bands), r * height, r * width, picture, quality)
+        save_picture(target, reporting(bands), r * height, r * width, picture, quality)

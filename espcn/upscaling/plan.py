@@ -1,4 +1,4 @@
-"""Which files are upscaled, and where each result goes."""
+"""Plan the work: which files are upscaled, and where each result is written."""
 
 import os
 import re
@@ -10,13 +10,13 @@ from espcn.io.reading import SUFFIXES
 from espcn.io.writing import FORMATS
 from espcn.upscaling.containers import CONTAINERS
 
-MAX_NAME_BYTES = 255  # bytes of a file's name
-_OWN = re.compile(r"(.+)_x\d+")
+MAX_NAME_BYTES = 255  # of a file name, on common file systems
+_RESULT_STEM = re.compile(r"(.+)_x\d+")
 
 
 @dataclass(frozen=True)
 class Job:
-    """A file, and the file that it becomes.
+    """A file to upscale and its target.
 
     Attributes:
         source: The picture or video.
@@ -28,24 +28,25 @@ class Job:
 
     @property
     def is_video(self) -> bool:
-        """Whether the file is a video, by its name."""
+        """Whether the source is a video, judging by its suffix."""
         return self.source.suffix.lower() in CONTAINERS
 
 
 @dataclass
 class Plan:
-    """What there is to do.
+    """What the command will do.
 
     Attributes:
         jobs: Files to upscale.
-        done: Files whose results exist.
-        own: Files skipped because their names say that they are results of others there.
-        problems: Why other files can't be upscaled.
+        existing: Files that are skipped because their results exist.
+        earlier_results: Inputs that are skipped because they are results of other inputs, judging
+            by their names.
+        problems: One message for each input that can't be upscaled.
     """
 
     jobs: list[Job] = field(default_factory=list)
-    done: list[Job] = field(default_factory=list)
-    own: list[Path] = field(default_factory=list)
+    existing: list[Job] = field(default_factory=list)
+    earlier_results: list[Path] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -56,27 +57,32 @@ def plan(
     overwrite: bool = False,
     shard: tuple[int, int] = (0, 1),
 ) -> Plan:
-    """Find the pictures and videos among files and folders, and where each result goes.
+    """Find the pictures and videos in files and folders, and name the target of each.
 
-    A file `a.jpg` becomes `a_x3.jpg` beside it or, within the folder `output`, at the place it has
-    within its own folder. An `a_x3.jpg` is no input where an `a.jpg` is one too.
+    The result of `a.jpg` is `a_x3.jpg`, beside it or in the folder `output`, which keeps the
+    subfolders of the inputs. An `a_x3.jpg` is skipped if the inputs contain an `a.jpg`.
 
     Args:
-        inputs: Files and folders.
-        r: The factor.
-        output: A folder; of one file alone, the result's name.
-        overwrite: Do existing results again.
-        shard: (i, n) takes every n-th file from the i-th on, whether it is done or not.
+        inputs: Paths of files and folders.
+        r: The upscaling factor, for the names of the results.
+        output: The output folder or, for a single file, the result's path.
+        overwrite: Replace existing results.
+        shard: (i, n) selects every n-th file from the i-th on, including existing results.
 
     Returns:
         The plan.
+
+    Raises:
+        ValueError: `output` does not suit the inputs.
     """
     made = Plan()
     places = _find(inputs, output, made)
     stems = {path.stem for path in places}
-    made.own = [path for path in places if _is_own(path, stems)]
-    # Those that keep their format come first: a GIF must not take the name of a PNG.
-    files = sorted(set(places) - set(made.own), key=lambda path: (not is_writable(path), path))
+    made.earlier_results = [path for path in places if _is_result(path, stems)]
+    # Files that keep their format come first, so that a GIF can't take the name of a PNG.
+    files = sorted(
+        set(places) - set(made.earlier_results), key=lambda path: (not is_writable(path), path)
+    )
     single = len(files) == 1 and not any(map(os.path.isdir, inputs))
     named = output is not None and _is_file_name(output, single)
     jobs: list[Job] = []
@@ -85,22 +91,26 @@ def plan(
         target = Path(output or "") if named else _target(source, places[source], r, output)
         job, real = Job(source, target), target.resolve()
         if (target.suffix.lower() in CONTAINERS) != job.is_video:
-            made.problems.append(f"{target} must be a {'video' if job.is_video else 'picture'} too")
+            made.problems.append(
+                f"{target} must be a {'video' if job.is_video else 'picture'}, as {source} is"
+            )
         elif real == source.resolve():
-            made.problems.append(f"{source} would overwrite itself: give another name to -o")
+            made.problems.append(f"{source} would overwrite itself: choose another target with -o")
         elif len(os.fsencode(target.name)) > MAX_NAME_BYTES:
             made.problems.append(
-                f"{source} would get a name of over {MAX_NAME_BYTES} bytes, {target.name}: give it "
-                "a shorter one"
+                f"the result of {source} would have a name of over {MAX_NAME_BYTES} bytes, "
+                f"{target.name}: rename the source"
             )
         elif real in taken:
-            made.problems.append(f"{source} would become {target}, as {taken[real]} does")
+            made.problems.append(
+                f"{source} would be written to {target}, as {taken[real]} is: rename one of them"
+            )
         else:
             taken[real] = source
             jobs.append(job)
     for job in jobs[shard[0] :: shard[1]]:
-        is_done = os.path.exists(job.target) and not overwrite
-        (made.done if is_done else made.jobs).append(job)
+        exists = os.path.exists(job.target) and not overwrite
+        (made.existing if exists else made.jobs).append(job)
     return made
 
 
@@ -109,34 +119,36 @@ def _is_file_name(output: str, single: bool) -> bool:
     path = Path(output)
     if not output or path.is_dir() or output.endswith(("/", os.sep)):
         if not output:
-            raise ValueError("`-o` must name a folder, or of one file its new name, but is empty")
+            raise ValueError(
+                "`-o` must name a folder or, for a single file, the result; it is empty"
+            )
         return False
     if is_writable(path) and not single:
         raise ValueError(
-            f"`-o` (={output}) must be a folder for more than one file, not a file's name"
+            f"`-o` (={output}) must be a folder, not a file, when there are several inputs"
         )
     if path.suffix and single and not is_writable(path):
         raise ValueError(
-            f"`-o` (={output}) must end in {' '.join([*FORMATS, *CONTAINERS])}, or in / if it is "
-            "a folder"
+            f"`-o` (={output}) must end in {' '.join([*FORMATS, *CONTAINERS])}, or in / to name a "
+            "folder"
         )
     return is_writable(path)
 
 
 def is_writable(path: Path) -> bool:
-    """Return whether a file has a suffix that pictures or videos are written to.
+    """Return whether a file's suffix names a format that can be written.
 
     Args:
         path: The file, which need not exist.
 
     Returns:
-        Whether it has.
+        Whether it does.
     """
     return path.suffix.lower() in FORMATS or path.suffix.lower() in CONTAINERS
 
 
 def _find(inputs: Sequence[str], output: str | None, made: Plan) -> dict[Path, Path]:
-    """Return each file that is meant, once, and its place within the folder that was named."""
+    """Return the path of each input file, once, with its path relative to the input folder."""
     found: dict[Path, tuple[Path, Path]] = {}
     for name in inputs:
         path = Path(name)
@@ -148,17 +160,17 @@ def _find(inputs: Sequence[str], output: str | None, made: Plan) -> dict[Path, P
                         f"{path} contains no pictures or videos, nor do its subfolders"
                     )
             elif not path.is_file():
-                raise ValueError(f"{path} must be a file or a folder that exists: there is none")
+                raise ValueError(f"{path} must be an existing file or folder")
             elif not _is_known(path):
                 raise ValueError(
-                    f"{path} must be a picture or a video, known by its name's ending: {_endings()}"
+                    f"{path} must be a picture or a video with one of these suffixes: {_suffixes()}"
                 )
             else:
                 inside = [(path, Path(path.name))]
         except ValueError as error:
             made.problems.append(str(error))
         except OSError as error:
-            made.problems.append(f"{path} can't be looked at: {error.strerror}")
+            made.problems.append(f"{path} can't be accessed: {error.strerror}")
         else:
             for file, place in inside:
                 found.setdefault(file.resolve(), (file, place))
@@ -170,7 +182,7 @@ def _inside(folder: Path, output: str | None, made: Plan) -> Iterator[tuple[Path
     out = Path(output).resolve() if output is not None else None
 
     def note(error: OSError) -> None:
-        made.problems.append(f"{error.filename} can't be looked into: {error.strerror}")
+        made.problems.append(f"{error.filename} can't be listed: {error.strerror}")
 
     for name, folders, files in os.walk(folder, onerror=note):
         here = Path(name)
@@ -192,10 +204,11 @@ def _is_known(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES or path.suffix.lower() in CONTAINERS
 
 
-def _is_own(path: Path, stems: set[str]) -> bool:
-    own = _OWN.fullmatch(path.stem)
-    return own is not None and own[1] in stems
+def _is_result(path: Path, stems: set[str]) -> bool:
+    """Return whether a file is named like a result of an input with one of these stems."""
+    match = _RESULT_STEM.fullmatch(path.stem)
+    return match is not None and match[1] in stems
 
 
-def _endings() -> str:
+def _suffixes() -> str:
     return " ".join(sorted(SUFFIXES) + sorted(CONTAINERS))

@@ -13,12 +13,12 @@ _END = object()
 def prefetch(items: Iterator[T], most: int = 2) -> Generator[T, None, None]:
     """Iterate while a background thread prefetches up to `most` items.
 
-    Reading, computing and writing overlap in this way: each waits only for what it needs. When the
-    consumer stops, the thread ends after its current item.
+    This lets reading, computing and writing overlap. When the consumer stops, the thread ends after
+    its current item and closes `items`.
 
     Args:
         items: What to iterate over.
-        most: How many items may wait.
+        most: Maximum number of items in the queue, at least 1.
 
     Yields:
         The items, in order.
@@ -26,13 +26,13 @@ def prefetch(items: Iterator[T], most: int = 2) -> Generator[T, None, None]:
     Raises:
         BaseException: Whatever `items` raises.
     """
-    line: Queue[tuple[Any, BaseException | None]] = Queue(most)
-    left = threading.Event()
+    queue: Queue[tuple[Any, BaseException | None]] = Queue(most)
+    consumer_left = threading.Event()
 
     def put(item: Any, error: BaseException | None = None) -> None:
-        while not left.is_set():
+        while not consumer_left.is_set():
             try:
-                line.put((item, error), timeout=0.1)
+                queue.put((item, error), timeout=0.1)
                 return
             except Full:
                 continue
@@ -41,10 +41,10 @@ def prefetch(items: Iterator[T], most: int = 2) -> Generator[T, None, None]:
         try:
             for item in items:
                 put(item)
-                if left.is_set():
+                if consumer_left.is_set():
                     return
             put(_END)
-        except BaseException as error:  # handed on, whatever it is
+        except BaseException as error:  # raised again in the consumer's thread
             put(_END, error)
         finally:
             if hasattr(items, "close"):
@@ -54,12 +54,12 @@ def prefetch(items: Iterator[T], most: int = 2) -> Generator[T, None, None]:
     thread.start()
     try:
         while True:
-            item, error = line.get()
+            item, error = queue.get()
             if error is not None:
                 raise error
             if item is _END:
                 return
             yield item
     finally:
-        left.set()
+        consumer_left.set()
         thread.join()

@@ -1,10 +1,10 @@
-"""Upscale pictures and planes of video: luma by the network, everything else bicubically.
+"""Upscale pictures and video planes: luma by the network, everything else bicubically.
 
     from espcn import Upscaler
     large = Upscaler(r=3)(picture)
 
-Everything runs tile by tile, each with its halo, so that a picture of any size needs little
-memory, and the result is that of the whole picture.
+Pictures are processed in tiles that include a halo. Memory stays bounded for a picture of any size,
+and the result is the same as without tiles.
 """
 
 import itertools
@@ -24,27 +24,28 @@ from espcn.network.model import HALO
 from espcn.network.weights import load
 
 WHITE = {"uint8": 255, "uint16": 65535, "float32": 1, "float64": 1}
-BAND = 1_000_000  # low-resolution pixels that are in memory at a time, with all their colours
-TILE_WIDTH = 512  # of a picture, whose bands are seldom high
+BAND = 1_000_000  # low-resolution pixels in memory at a time
+TILE_WIDTH = 512  # low-resolution pixels
 
-# Of colours in 0..255, red, green and blue, what luma is made of; and what luma adds to each.
+# The weights of RGB in luma, and the gain of luma in each of RGB, on a scale of 0 to 255.
 LUMA_FROM_RGB = YCBCR_FROM_RGB[0].float()
 RGB_FROM_LUMA = 255 / 219
 
 
 class Upscaler:
-    """A network made ready to upscale pictures and planes of video.
+    """Upscale pictures and video planes with a trained network.
 
     Args:
         r: Factor 2, 3 or 4 (default 3); selects the shipped weights unless `ckpt` is given.
-        ckpt: A checkpoint or weights of your own.
-        engine: torch, compile, onnx or openvino; auto takes the fastest.
-        precision: float32, bfloat16 (for pictures of 8 bits; all others are upscaled in float32) or
-            auto.
+        ckpt: A checkpoint or weights file of your own.
+        engine: torch, compile, onnx or openvino; auto chooses the fastest.
+        precision: float32, bfloat16 (only for 8-bit pictures; others are upscaled in float32) or
+            auto, which chooses bfloat16 where it is fast.
         device: cpu, cuda or auto.
 
     Raises:
-        ValueError: There are no such weights, or the machine can't run them so.
+        ValueError: There are no such weights, or this machine does not support the engine,
+            precision or device.
     """
 
     def __init__(
@@ -67,15 +68,14 @@ class Upscaler:
         """Upscale a picture.
 
         Args:
-            picture: `(height, width)` or `(height, width, 1 to 4)`: grey, grey and alpha, RGB, or
-                RGB and alpha (not multiplied in); uint8, uint16, or floats of 0 to 1. A grey
-                picture is its own luma.
+            picture: `(height, width)` or `(height, width, channels)`: grey, grey and alpha, RGB,
+                or RGB and straight alpha; uint8, uint16, or floats from 0 to 1.
 
         Returns:
             An array r times as high and wide, of the same type and channels.
 
         Raises:
-            ValueError: It is not such an array.
+            ValueError: `picture` has another type, shape or range.
         """
         if not isinstance(picture, np.ndarray) or picture.dtype.name not in WHITE:
             kind = getattr(picture, "dtype", type(picture).__name__)
@@ -84,12 +84,14 @@ class Upscaler:
         if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or not pixels.size:
             raise ValueError(
                 "`picture` must be (height, width) or (height, width, 1 to 4), got "
-                f"{picture.shape}: give one picture at a time, its channels last"
+                f"{picture.shape}: pass one picture at a time, channels last"
             )
-        if picture.dtype.kind == "f" and not np.abs(picture).max() < 2:  # some overshoot, or NaN
+        if (
+            picture.dtype.kind == "f" and not np.abs(picture).max() < 2
+        ):  # allow some overshoot, not NaN
             raise ValueError(
-                "`picture` must be of numbers of 0 to 1, if they are floats, but reaches "
-                f"{np.abs(picture).max()}: divide it by what white is"
+                "floats in `picture` must be from 0 to 1, but reach "
+                f"{np.abs(picture).max()}: divide by the value of white"
             )
         bands = self.bands(lambda top, bottom: pixels[top:bottom], *pixels.shape)
         return np.concatenate(list(bands)).reshape(
@@ -99,12 +101,11 @@ class Upscaler:
     def bands(
         self, rows: Callable[[int, int], np.ndarray], height: int, width: int, channels: int
     ) -> Iterator[np.ndarray]:
-        """Upscale a picture from top to bottom.
+        """Upscale a picture in bands, from top to bottom.
 
         Args:
-            rows: Returns rows of the picture, `(bottom - top, width, channels)`, for a top and a
-                bottom; it is called from top to bottom without gaps, each time for some rows above
-                once more.
+            rows: Returns rows `top` to `bottom` of the picture, `(bottom - top, width, channels)`.
+                It is called from top to bottom; successive calls overlap by the halo.
             height: The picture's height in pixels.
             width: Its width in pixels.
             channels: Its channels, 1 to 4.
@@ -119,7 +120,7 @@ class Upscaler:
             above, below = min(top, HALO), min(height - bottom, HALO)
             held = rows(top - above, bottom + below)
             margins = ((HALO - above, HALO - below), *beside)
-            # The network has learned that the last pixel goes on, bicubic is MATLAB's.
+            # The network is trained on replicated borders; MATLAB's bicubic mirrors them.
             repeated, mirrored = (np.pad(held, margins, mode) for mode in ("edge", "symmetric"))
             band = np.empty((r * (bottom - top), r * width, channels), held.dtype)
             for left, right in _parts(width, TILE_WIDTH):
@@ -131,10 +132,10 @@ class Upscaler:
 
     @torch.inference_mode()
     def _tile(self, repeated: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
-        """Upscale a tile, `(height + 8, width + 8, channels)`, whose border is padded in two ways.
+        """Upscale a tile, `(height + 8, width + 8, channels)`, given with both kinds of border.
 
-        Chroma is linear in the colours, and so is bicubic interpolation: the bicubic luma within
-        the bicubic colours is replaced by the network's, and their chroma stays as it is.
+        Luma and bicubic interpolation are both linear in RGB. Therefore the network's luma replaces
+        the bicubic one if their difference, scaled, is added to bicubic RGB; chroma is unchanged.
         """
         white, deep = WHITE[repeated.dtype.name], repeated.dtype != np.uint8
         engine = self._exact if deep else self.engine
@@ -161,7 +162,7 @@ class Upscaler:
     def _bicubic(self, across: float, device: torch.device) -> Tensor:
         if across not in self._filters:
             filters = bicubic_filters(self.r, across)
-            # Channels last, as the engines have it: with one channel in, ten times as fast.
+            # Ten times as fast in channels-last order, with one input channel.
             self._filters[across] = filters.to(
                 device, torch.float32, memory_format=torch.channels_last
             )
@@ -169,15 +170,15 @@ class Upscaler:
 
     @torch.inference_mode()
     def luma(self, plane: np.ndarray, bits: int, large: np.ndarray) -> None:
-        """Upscale a video's luma plane of studio or full range; the network has learned from both.
+        """Upscale a video's luma plane, of limited or full range.
 
         Args:
             plane: `(height, width)`, uint8 or uint16.
-            bits: Bits of a sample, 8 or 10.
-            large: The array to write to, `(r height, r width)`, or smaller by a row or a column.
+            bits: Bit depth, 8 or 10.
+            large: The array to write to, `(r height, r width)`, or one row or column smaller.
         """
         engine = self.engine if bits == 8 else self._exact
-        # 10 bits are 8 with two more behind the point: 64 to 940 is 16 to 235.
+        # On a scale of 8 bits, 10-bit samples have two binary places: 64 to 940 becomes 16 to 235.
         levels = torch.from_numpy(plane).to(engine.device, torch.float32) / 2 ** (bits - 8)
         levels = F.pad(levels[None, None], [HALO] * 4, mode="replicate")
         height, width = plane.shape
@@ -191,10 +192,10 @@ class Upscaler:
 
         Args:
             plane: `(height, width)`, uint8 or uint16.
-            bits: Bits of a sample, 8 or 10.
-            large: The array to write to, which may be smaller by a row or a column.
-            shift: Moves the sampling points to the right, in columns of `plane`: chroma does not
-                always lie in the middle of its luma.
+            bits: Bit depth, 8 or 10.
+            large: The array to write to, `(r height, r width)`, or one row or column smaller.
+            shift: Shift of the sampling points to the right, in columns of `plane`, for chroma that
+                is not centred between its luma columns.
         """
         device = self.engine.device
         levels = torch.from_numpy(plane).to(device, torch.float32) / 2 ** (bits - 8)
@@ -202,11 +203,11 @@ class Upscaler:
         self._store(F.conv2d(levels, self._bicubic(shift, device))[0], bits, large)
 
     def _store(self, levels: Tensor, bits: int, large: np.ndarray) -> None:
-        """Round `(r^2, height, width)`, grey levels, and lay it out in an array."""
+        """Round preshuffled levels, `(r^2, height, width)`, and store them shuffled in an array."""
         samples = levels if bits == 8 else levels * 2 ** (bits - 8)
         kept = samples.round_().clamp_(0, 2**bits - 1).cpu()
         _, h, w = kept.shape
-        # Converted before it is laid out: that moves a quarter of the bytes.
+        # Converted before the shuffle, which then moves a quarter of the bytes.
         kind = torch.uint8 if bits == 8 else torch.int16
         cells = kept.to(kind).reshape(self.r, self.r, h, w).permute(2, 0, 3, 1)
         target = torch.from_numpy(large.view(np.int16) if bits > 8 else large)
@@ -218,7 +219,7 @@ class Upscaler:
 
 
 def _parts(length: int, most: int) -> list[tuple[int, int]]:
-    """Divide a length into parts of about equal size, none larger than `most`."""
+    """Divide a length into parts of nearly equal size, none larger than `most`."""
     count = math.ceil(length / most)
     ends = [length * number // count for number in range(count + 1)]
     return list(itertools.pairwise(ends))
@@ -240,7 +241,7 @@ def _luma(planes: Tensor, whole: bool) -> Tensor:
 
 
 def _limited(samples: Tensor, dtype: np.dtype) -> Tensor:
-    """Clip samples to what the type holds, and round them if it is one of whole numbers."""
+    """Clip samples to the range of the type, and round them if it is an integer type."""
     white = WHITE[dtype.name]
     kinds = {"uint8": torch.uint8, "uint16": torch.uint16, "float64": torch.float64}
     if dtype.kind == "u":

@@ -1,6 +1,6 @@
 """Upscale a video frame by frame; copy its sound, subtitles and chapters.
 
-Reading, the network and writing each run in a thread of their own.
+Reading, upscaling and writing run in separate threads.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,27 +13,25 @@ from typing import Any
 import av
 
 from espcn.io.atomic import atomic_write
-from espcn.upscaling.containers import (
-    CONTAINERS,
-)
+from espcn.upscaling.containers import CONTAINERS
 from espcn.upscaling.encoding import Encoding, Remarks, add_video_stream, copy_other_streams
 from espcn.upscaling.frames import CENTRED, upscale_frame
 from espcn.upscaling.prefetch import prefetch
 from espcn.upscaling.upscaler import Upscaler
 
-MAX_FRAME_PIXELS = 2**27  # of an upscaled frame: about what the last level of H.264 has room for
-EARLY = 0.5  # seconds that a whole video may end before it says
+MAX_FRAME_PIXELS = 2**27  # of an upscaled frame, about the limit of the highest level of H.264
+EARLY = 0.5  # seconds by which a complete video may end before its stated duration
 
 Progress = Callable[[int, int | None], None]
 
 
 @dataclass
 class _Seen:
-    """What was met with while a video was read."""
+    """What was found while a video was read."""
 
-    damaged: int = 0
-    missing: int = 0  # packets of sound and the like
-    end: float = 0.0  # seconds: where the last packet of any stream ends
+    damaged: int = 0  # frames
+    missing: int = 0  # packets of other streams
+    end: float = 0.0  # seconds, of the last packet of any stream
     error: str = ""
 
 
@@ -46,21 +44,21 @@ def upscale_video(
 ) -> Remarks:
     """Upscale a video, with its sound, subtitles and metadata.
 
-    The new file appears once it is complete.
+    The target appears only once it is complete.
 
     Args:
-        upscaler: The network.
+        upscaler: What upscales its frames.
         source: The video.
         target: The file to write, whose suffix names its container.
         encoding: How frames are encoded.
-        progress: Called after each frame with the number of finished frames and of all, if known;
-            what it raises ends the work.
+        progress: Called after each frame with the number of finished frames and of all frames, if
+            that is known; an exception that it raises aborts the work.
 
     Returns:
         What was damaged, cut off or could not be kept.
 
     Raises:
-        ValueError: `source` is not a video, or can't be kept in the target.
+        ValueError: `source` is not a video, or the target's container can't hold the result.
         OSError: The target can't be written.
     """
     container = CONTAINERS.get(target.suffix.lower())
@@ -102,12 +100,12 @@ def _opened(source: Path) -> Any:
         return av.open(_url(source), metadata_errors="replace")
     except av.FFmpegError as error:
         raise ValueError(
-            f"{source} is not a video, or only part of one ({_words(error)}): give it whole"
+            f"{source} is not a complete video ({_words(error)}): provide the whole file"
         ) from error
 
 
 def _video_of(incoming: Any, source: Path) -> Any:
-    """Return the stream to upscale: the first that is not a cover picture."""
+    """Return the stream to upscale: the first video stream that is not a cover picture."""
     moving = [s for s in incoming.streams.video if not s.disposition & s.disposition.attached_pic]
     if not moving:
         raise ValueError(f"{source} has no video stream: nothing to upscale")
@@ -129,8 +127,8 @@ def _read(incoming: Any, video: Any, seen: _Seen) -> Iterator[Any]:
             return
         if packet.pts is not None:
             seen.end = max(seen.end, float((packet.pts + packet.duration) * packet.time_base))
-        if packet.stream.index != video.index:  # `stream_index` is 0 in the empty ones
-            if packet.size:  # at the end comes an empty one for each stream
+        if packet.stream.index != video.index:  # `stream_index` is 0 in empty packets
+            if packet.size:  # each stream ends with an empty packet
                 yield packet
             continue
         try:
@@ -144,17 +142,17 @@ def _read(incoming: Any, video: Any, seen: _Seen) -> Iterator[Any]:
 
 
 def _rest(video: Any) -> Iterator[Any]:
-    """Yield the frames that the decoder still holds."""
+    """Flush the decoder and yield its remaining frames."""
     try:
         for frame in video.codec_context.decode(None):
-            frame.time_base = video.time_base  # which only a packet tells
+            frame.time_base = video.time_base  # flushed frames have none of their own
             yield frame
     except av.FFmpegError:
         return
 
 
 def _until_frame(pieces: Iterator[Any]) -> list[Any]:
-    """Return everything up to the first frame, which the layout needs; [] if there is none."""
+    """Return all items up to the first frame, which determines the layout; [] if there is none."""
     head = []
     for piece in pieces:
         head.append(piece)
@@ -171,7 +169,7 @@ def _upscaled(
     if width * height * upscaler.r**2 > MAX_FRAME_PIXELS:
         raise ValueError(
             f"{source} would be {upscaler.r * width} x {upscaler.r * height} pixels, too large for "
-            "a video: take a smaller factor with -r"
+            "a video: choose a smaller factor with -r"
         )
     centred = video.codec_context.name in CENTRED
     for part in (head, pieces):
@@ -182,7 +180,7 @@ def _upscaled(
             if (piece.width, piece.height) != (width, height):
                 raise ValueError(
                     f"{source} changes from {width} x {height} to {piece.width} x {piece.height} "
-                    "pixels on the way: cut it there"
+                    "pixels: split it there"
                 )
             yield upscale_frame(upscaler, piece, centred)
 
@@ -193,8 +191,8 @@ def _write(
 ) -> Iterator[int]:  # fmt: skip
     """Encode the frames and copy the packets; yield the number of finished frames after each.
 
-    With `counted`, frames follow one another at the stream's rate, whatever their times, as in AVI
-    and in bare streams. So does a frame that has lost its time.
+    With `counted`, timestamps are ignored and frames follow one another at the stream's rate, as in
+    AVI and raw streams. A frame without a timestamp follows its predecessor in the same way.
     """
     done, last, base = 0, None, stream.codec_context.time_base
     time = Fraction(0)
@@ -204,7 +202,7 @@ def _write(
                 piece.stream = others[piece.stream_index]
                 try:
                     outgoing.mux(piece)
-                except (av.InvalidDataError, av.ArgumentError):  # not a full disk
+                except (av.InvalidDataError, av.ArgumentError):  # a full disk is reported
                     seen.missing += 1
             continue
         if counted:
@@ -215,7 +213,7 @@ def _write(
         piece.duration = 0 if counted else round(piece.duration * piece.time_base / base)
         piece.time_base, piece.pts = base, round(time / base)
         if last is not None and piece.pts <= last:
-            piece.pts = last + 1  # no encoder takes two frames at a time
+            piece.pts = last + 1  # encoders require increasing timestamps
         last = piece.pts
         outgoing.mux(stream.encode(piece))
         done += 1
@@ -224,13 +222,11 @@ def _write(
 
 
 def _note_losses(incoming: Any, seen: _Seen, done: int, remarks: Remarks) -> None:
-    """Say what of the source could not be read."""
+    """Note what could not be read of the source."""
     if seen.damaged:
-        remarks.damaged.append(
-            f"{seen.damaged} damaged frames are there as far as they could be read, or missing"
-        )
+        remarks.damaged.append(f"{seen.damaged} damaged frames are incomplete or missing")
     if seen.missing:
-        remarks.damaged.append(f"{seen.missing} damaged packets of sound or text are missing")
+        remarks.damaged.append(f"{seen.missing} damaged packets of sound or subtitles are missing")
     claimed = ((incoming.start_time or 0) + (incoming.duration or 0)) / 1e6
     if seen.error or claimed - seen.end > EARLY:
         where = f"after {done} frames, {seen.end:.1f} of {claimed:.1f} s"
@@ -245,7 +241,7 @@ def _guessed_frames(incoming: Any, video: Any) -> int | None:
 
 
 def _url(path: Path) -> str:
-    """Name a file so that FFmpeg takes no part of its name for a protocol."""
+    """Return a URL, so that FFmpeg takes no part of the name for a protocol."""
     return f"file:{path}"
 
 

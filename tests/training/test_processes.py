@@ -4,7 +4,6 @@ import csv
 import os
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 import time
@@ -19,12 +18,12 @@ import torch.nn.functional as F
 from espcn.data.batches import EpochOrder
 from espcn.data.datamodule import PatchData
 from espcn.network.weights import load
-from espcn.runs import launch as ranks
 from espcn.training.processes import is_loss_of_another, use_own_cores
 from helpers import (
     ENVIRONMENT,
     ROOT,
     Call,
+    clear_launcher,
     read_run_result,
     run,
     same_tensors,
@@ -99,7 +98,7 @@ def test_lightning_starts_the_processes_of_this_machine(
 
 
 def test_run_that_loses_a_process_ends_and_goes_on_later(pictures: Path, tmp_path: Path) -> None:
-    own = settings(pictures, trainer="ddp", max_epochs=20)
+    own = settings(pictures, trainer="ddp", max_epochs=10)
     with subprocess.Popen(
         [sys.executable, *TORCHRUN, TRAIN, *own],
         cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -173,23 +172,13 @@ def wait_for_epochs(where: Path, process: subprocess.Popen, count: int) -> Path:
         time.sleep(0.01)
 
 
-@pytest.fixture
-def scontrol(tmp_path: Path) -> Path:
-    """Give the file that notes what a `scontrol` of our own was asked; it stands first in PATH."""
-    program, noted = tmp_path / "bin" / "scontrol", tmp_path / "noted"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\necho "$@" >> {noted}\n')
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    return noted
-
-
 def test_slurm_job_is_requeued_and_goes_on_in_its_own_directory(
     pictures: Path, tmp_path: Path, scontrol: Path
 ) -> None:
     job = {"SLURM_JOB_ID": "4711", "SLURM_JOB_NAME": "train", "SLURM_NTASKS": "1"}
     path = {"PATH": f"{scontrol.parent / 'bin'}:{os.environ['PATH']}"}
     job |= {"SLURM_STEP_ID": "0", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0"}
-    command = [sys.executable, TRAIN, *settings(pictures, max_epochs=40)]
+    command = [sys.executable, TRAIN, *settings(pictures, max_epochs=12)]
     with subprocess.Popen(
         command, cwd=tmp_path, env=ENVIRONMENT | job | path, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -217,50 +206,6 @@ def test_slurm_job_is_requeued_and_goes_on_in_its_own_directory(
     assert same_tensors(saved_state(directory), saved_state(tmp_path / "alone"))
 
 
-def test_one_of_a_job_array_is_requeued_alone(
-    monkeypatch: pytest.MonkeyPatch, scontrol: Path
-) -> None:
-    clear(monkeypatch)
-    monkeypatch.setenv("PATH", f"{scontrol.parent / 'bin'}:{os.environ['PATH']}")
-    assert not ranks.requeue()
-    monkeypatch.setenv("SLURM_JOB_ID", "27")
-    assert ranks.requeue()
-    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "27")
-    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "1")
-    assert ranks.requeue()
-    assert scontrol.read_text() == "requeue 27\nrequeue 27_1\n"
-
-
-@pytest.mark.parametrize(
-    ("environment", "launched"),
-    [
-        ({}, None),
-        (
-            {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "x"},
-            ("torchrun", 3, 2, 2),
-        ),
-        (
-            {"SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "t", "SLURM_STEP_ID": "0", "SLURM_PROCID": "5",
-             "SLURM_NTASKS": "8", "SLURM_NTASKS_PER_NODE": "4"},
-            ("srun", 5, 2, 4),
-        ),
-        (
-            {"SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "t", "SLURM_STEP_ID": "0"}, ("srun", 0, 1, 1),
-        ),
-        ({"SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "t", "SLURM_NTASKS": "1"}, None),
-        ({"SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "interactive", "SLURM_NTASKS": "2"}, None),
-    ],
-)  # fmt: skip
-def test_launcher_is_known_by_its_environment(
-    monkeypatch: pytest.MonkeyPatch, environment: dict, launched: tuple | None
-) -> None:
-    clear(monkeypatch)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    assert ranks.launch() == launched
-    assert ranks.rank() == (launched[1] if launched else 0)
-
-
 def test_one_task_of_slurm_can_start_more_processes(pictures: Path, tmp_path: Path) -> None:
     job = {"SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "t", "SLURM_NTASKS": "1", "SLURM_PROCID": "0"}
     two = settings(pictures, trainer="ddp", max_epochs=1, **{"trainer.devices": 2})
@@ -269,54 +214,8 @@ def test_one_task_of_slurm_can_start_more_processes(pictures: Path, tmp_path: Pa
     assert read_run_result(tmp_path)["processes"] == 2
 
 
-def clear(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name.startswith(("SLURM_", "TORCHELASTIC_", "RANK", "WORLD_", "LOCAL_")):
-            monkeypatch.delenv(name)
-
-
-@pytest.mark.parametrize(
-    ("environment", "message"),
-    [
-        ({"SLURM_JOB_NAME": "t", "SLURM_NTASKS": "2"}, "one process was started: write srun"),
-        (
-            {"SLURM_JOB_NAME": "bash", "SLURM_NTASKS": "2", "SLURM_STEP_ID": "0"},
-            "start it with --job-name",
-        ),
-        (
-            {"SLURM_JOB_NAME": "t", "SLURM_NTASKS": "3", "SLURM_STEP_ID": "0"},
-            "say --ntasks-per-node",
-        ),
-    ],
-)
-def test_slurm_job_whose_processes_are_not_known_is_refused(
-    monkeypatch: pytest.MonkeyPatch, environment: dict, message: str
-) -> None:
-    clear(monkeypatch)
-    for name, value in (environment | {"SLURM_JOB_ID": "1"}).items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(ValueError, match=message):
-        ranks.rank()
-
-
-def test_directory_in_a_slurm_job_is_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    clear(monkeypatch)
-    monkeypatch.setattr(sys, "argv", ["train.py", "r=2"])
-    assert ranks.run_directory("outputs").startswith("outputs/20")
-    monkeypatch.setenv("SLURM_JOB_ID", "12")
-    directory = ranks.run_directory("outputs")
-    assert directory.startswith("outputs/slurm/12-")
-    assert ranks.run_directory("outputs") == directory
-    assert ranks.run_directory("outputs", "old") == "old"
-    monkeypatch.setattr(sys, "argv", ["train.py", "r=4"])  # a job may carry out several commands
-    assert ranks.run_directory("outputs") != directory
-    monkeypatch.setenv("SLURM_JOB_NAME", "bash")
-    assert ranks.run_directory("outputs").startswith("outputs/20")
-    assert not ranks.requeue()
-
-
 def test_process_takes_the_cores_that_slurm_has_given_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    clear(monkeypatch)
+    clear_launcher(monkeypatch)
     monkeypatch.setattr(torch, "set_num_threads", (given := []).append)
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "6")
     monkeypatch.setenv("OMP_NUM_THREADS", "2")  # a person's own word comes first

@@ -75,8 +75,8 @@ def test_bad_files_are_named_at_the_end_and_the_others_are_done(call: Call, phot
     assert done.returncode == 1
     for line, words in zip(
         said,
-        ("empty.png is empty", "gone.png must be a file or a folder", "moves.gif has 2 frames",
-         "pages.tif has 2 frames or pages", "clip.mkv is not a video", "text.jpg is not a picture"),
+        ("empty.png is empty", "gone.png must be an existing file", "moves.gif has 2 frames",
+         "pages.tif has 2 frames or pages", "clip.mkv is not a complete video", "text.jpg is not a picture"),
         strict=True,
     ):  # fmt: skip
         assert words in line
@@ -110,7 +110,7 @@ def test_own_weights_bring_their_factor(call: Call, photos: Path) -> None:
         (["--engine", "warp"], "`engine` (=warp) must be one of auto, torch"),
         (["--precision", "int4"], "`precision` (=int4) must be one of auto, float32"),
         (["--device", "tpu"], "`device` (=tpu) must be auto, cpu, or cuda"),
-        (["--codec", "libfoo"], "`codec` (=libfoo) must be an encoder that is there: take one of"),
+        (["--codec", "libfoo"], "`codec` (=libfoo) must be an available encoder: choose one of"),
         (["--quality", "0"], "`quality` (=0) must be a whole number of at least 1"),
         (["--ckpt", "nowhere.ckpt"], "`ckpt` (=nowhere.ckpt) must be an existing file"),
         (["-o", "upscale.py/folder"], "`-o` (=upscale.py/folder) must be a folder that can be"),

@@ -14,7 +14,7 @@ from PIL import Image, ImageCms
 
 from espcn.io.reading import Rows, open_picture, read_picture
 from espcn.io.writing import check_size
-from espcn.upscaling.picture import upscale_photo
+from espcn.upscaling.picture import upscale_picture
 from espcn.upscaling.upscaler import Upscaler
 
 HEIGHT, WIDTH = 40, 62
@@ -35,7 +35,7 @@ def photo() -> np.ndarray:
 
 def upscaled(upscaler: Upscaler, source: Path, ending: str | None = None) -> Path:
     target = source.with_name(f"large{ending or source.suffix}")
-    upscale_photo(upscaler, source, target)
+    upscale_picture(upscaler, source, target)
     assert not list(source.parent.glob(".*"))
     return target
 
@@ -142,7 +142,7 @@ def test_format_is_that_of_the_target(
         target = upscaled(upscaler, tmp_path / "small.webp", f".{ending}")
         with Image.open(target) as made:
             assert made.size == (3 * WIDTH, 3 * HEIGHT)
-    upscale_photo(upscaler, tmp_path / "small.webp", tmp_path / "coarse.jpg", quality=30)
+    upscale_picture(upscaler, tmp_path / "small.webp", tmp_path / "coarse.jpg", quality=30)
     assert (tmp_path / "coarse.jpg").stat().st_size < (tmp_path / "large.jpg").stat().st_size / 2
 
 
@@ -160,7 +160,7 @@ def test_progress_is_told_and_can_stop_the_work(
     source, target = tmp_path / "small.png", tmp_path / "large.png"
     Image.fromarray(photo).save(source)
     seen: list[tuple[int, int]] = []
-    upscale_photo(upscaler, source, target, progress=lambda *told: seen.append(told))
+    upscale_picture(upscaler, source, target, progress=lambda *told: seen.append(told))
     assert [done for done, _ in seen] == sorted({done for done, _ in seen})
     assert seen[-1] == (3 * HEIGHT, 3 * HEIGHT)
     assert len(seen) >= 6
@@ -171,7 +171,7 @@ def test_progress_is_told_and_can_stop_the_work(
         raise InterruptedError("enough")
 
     with pytest.raises(InterruptedError, match="enough"):
-        upscale_photo(upscaler, source, target, progress=stop)
+        upscale_picture(upscaler, source, target, progress=stop)
     assert list(tmp_path.iterdir()) == [source]
 
 
@@ -198,7 +198,7 @@ def test_size_that_a_format_cannot_hold_is_refused_before_the_work(
         source = tmp_path / "wide.png"
         Image.new("L", (width, 2)).save(source)
         with pytest.raises(ValueError, match=rf"holds at most {limit} a side: write it as PNG"):
-            upscale_photo(upscaler, source, tmp_path / f"large.{ending}")
+            upscale_picture(upscaler, source, tmp_path / f"large.{ending}")
     with pytest.raises(ValueError, match="too large for BMP here: write it as PNG"):
         check_size(tmp_path / "a.bmp", 30_000, 30_000, 3)
     check_size(tmp_path / "a.png", 300_000, 300_000, 3)
@@ -281,7 +281,7 @@ def test_name_that_is_not_utf_8(upscaler: Upscaler, photo: np.ndarray, tmp_path:
     Image.fromarray(photo).save(tmp_path / "plain.png")
     (tmp_path / "plain.png").rename(source)
     target = tmp_path / os.fsdecode(b"caf\xe9_x3.png")
-    upscale_photo(upscaler, source, target)
+    upscale_picture(upscaler, source, target)
     assert read_picture(target).shape == (3 * HEIGHT, 3 * WIDTH, 3)
 
 
@@ -296,12 +296,12 @@ def test_large_picture_needs_little_memory(tmp_path: Path) -> None:
     pyvips.Image.xyz(4000, 3000).bandjoin(7).cast("uchar").pngsave(str(source), compression=1)
     script = (
         "import resource, sys; from pathlib import Path;"
-        "from espcn.upscaling.picture import upscale_photo;"
+        "from espcn.upscaling.picture import upscale_picture;"
         "from espcn.upscaling import upscaler as module; module.BAND = 100_000;"
         "import numpy, torch; torch.set_num_threads(1);"
         "upscaler = module.Upscaler(3); upscaler(numpy.zeros((300, 600, 3), 'uint8'));"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
-        "upscale_photo(upscaler, Path(sys.argv[1]), Path(sys.argv[2]));"
+        "upscale_picture(upscaler, Path(sys.argv[1]), Path(sys.argv[2]));"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
     )
     done = subprocess.run(

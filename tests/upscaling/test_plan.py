@@ -56,7 +56,7 @@ def test_name_that_gets_too_long_is_told_and_the_others_are_done(folder: Path) -
     made = plan([str(folder)], 3, str(folder / "big"))
     assert len(made.jobs) == 5 + 1 + 1
     (said,) = made.problems
-    assert f"{'n' * 251}.jpg would get a name of over 255 bytes" in said
+    assert f"{'n' * 251}.jpg would have a name of over 255 bytes" in said
 
 
 def test_what_is_done_and_our_own_files_are_left_out(folder: Path) -> None:
@@ -64,12 +64,12 @@ def test_what_is_done_and_our_own_files_are_left_out(folder: Path) -> None:
     (folder / "b_x2.png").touch()
     (folder / "alone_x3.png").touch()  # of nobody here: a picture like others
     made = plan([str(folder)], 3)
-    assert [job.source.name for job in made.done] == ["a.jpg"]
+    assert [job.source.name for job in made.existing] == ["a.jpg"]
     assert sorted(job.source.name for job in made.jobs) == [
         "alone_x3.png", "b.PNG", "c.tif", "d.mp4", "e.gif",
     ]  # fmt: skip
     again = plan([str(folder)], 3, overwrite=True)
-    assert not again.done
+    assert not again.existing
     assert len(again.jobs) == 6
 
 
@@ -86,7 +86,7 @@ def test_single_file_may_be_named(folder: Path) -> None:
     (job,) = plan([str(folder / "a.jpg")], 3, str(folder / "new")).jobs
     assert job.target == folder / "new/a_x3.jpg"
     for names in ([str(folder)], [str(folder / "a.jpg"), str(folder / "b.PNG")]):
-        with pytest.raises(ValueError, match=r"`-o` .* must be a folder for more than one file"):
+        with pytest.raises(ValueError, match=r"`-o` .* must be a folder, not a file"):
             plan(names, 3, str(folder / "name.png"))
     made = plan([str(folder / "a.jpg")], 3, str(folder / "a.jpg"), overwrite=True)
     assert "would overwrite itself" in made.problems[0]
@@ -96,7 +96,7 @@ def test_single_file_may_be_named(folder: Path) -> None:
 def test_a_picture_becomes_no_video(source: str, target: str, folder: Path) -> None:
     made = plan([str(folder / source)], 3, str(folder / target))
     assert not made.jobs
-    assert made.problems[0].endswith("too")
+    assert made.problems[0].endswith(f"as {folder / source} is")
 
 
 def test_shards_part_the_files_and_stay_as_they_are(folder: Path) -> None:
@@ -113,7 +113,7 @@ def test_two_files_that_would_become_one_are_named(folder: Path) -> None:
     made = plan([str(folder / "sub")], 3)
     assert len(made.jobs) == 3
     # The one that keeps its format is done.
-    assert "e.gif would become" in made.problems[0]
+    assert "e.gif would be written to" in made.problems[0]
     assert "e_x3.png, as" in made.problems[0]
     for number in range(3):  # in every shard, and not in the one alone that has both
         assert plan([str(folder / "sub")], 3, shard=(number, 3)).problems == made.problems
@@ -136,14 +136,14 @@ def test_output_within_the_input_is_not_upscaled_again(folder: Path) -> None:
         (folder / name).touch()
     made = plan([str(folder)], 3, str(folder / "other"))
     assert len(made.jobs) == 5
-    assert len(made.own) == 3
+    assert len(made.earlier_results) == 3
 
 
 def test_only_what_can_be_written_is_a_target(folder: Path) -> None:
     for name in ("x.gif", "x.heic", "x.jp2"):
-        with pytest.raises(ValueError, match=r"`-o` .* must end in .png .*, or in / if"):
+        with pytest.raises(ValueError, match=r"`-o` .* must end in .png .*, or in / to name"):
             plan([str(folder / "a.jpg")], 3, str(folder / name))
-    with pytest.raises(ValueError, match="`-o` must name a folder, .* but is empty"):
+    with pytest.raises(ValueError, match="`-o` must name a folder .* it is empty"):
         plan([str(folder / "a.jpg")], 3, "")
     (job,) = plan([str(folder / "a.jpg")], 3, f"{folder}/v1.2/").jobs
     assert job.target == folder / "v1.2/a_x3.jpg"
@@ -152,7 +152,7 @@ def test_only_what_can_be_written_is_a_target(folder: Path) -> None:
 def test_a_name_that_is_too_long_does_not_stop_the_others(folder: Path) -> None:
     made = plan([str(folder / ("a" * 300 + ".png")), str(folder / "a.jpg")], 3)
     assert len(made.jobs) == 1
-    assert "can't be looked at: File name too long" in made.problems[0]
+    assert "can't be accessed: File name too long" in made.problems[0]
 
 
 def test_what_is_not_there_or_no_picture_is_named_and_the_rest_is_done(folder: Path) -> None:
@@ -162,8 +162,8 @@ def test_what_is_not_there_or_no_picture_is_named_and_the_rest_is_done(folder: P
     assert [job.source.name for job in made.jobs] == ["a.jpg"]
     for problem, words in zip(
         made.problems,
-        ("gone.jpg must be a file or a folder that exists", "contains no pictures or videos",
-         "must be a picture or a video, known by its name's ending: .avif"),
+        ("gone.jpg must be an existing file", "contains no pictures or videos",
+         "must be a picture or a video with one of these suffixes: .avif"),
         strict=True,
     ):  # fmt: skip
         assert words in problem

@@ -46,17 +46,18 @@ def test_error_is_raised_after_the_items_before_it() -> None:
 
 def test_leaving_early_ends_the_thread_and_closes_the_iterator() -> None:
     ended = threading.Event()
+    workers = []
 
     def make() -> Iterator[int]:
+        workers.append(threading.current_thread())
         try:
             while True:
                 yield 1
         finally:
             ended.set()
 
-    before = threading.active_count()
     items = prefetch(make())
     next(items)
     items.close()
     assert ended.is_set()
-    assert threading.active_count() == before
+    assert not workers[0].is_alive()

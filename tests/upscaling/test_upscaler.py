@@ -131,11 +131,11 @@ def test_bad_pictures_are_refused(exact: Upscaler) -> None:
     for picture, words in (
         (np.zeros((4, 4), np.int32), "must be an array of uint8, uint16 or floats, got int32"),
         ([[1]], "got list"),
-        (np.zeros((2, 4, 4, 3), np.uint8), r"got \(2, 4, 4, 3\): give one picture at a time"),
+        (np.zeros((2, 4, 4, 3), np.uint8), r"got \(2, 4, 4, 3\): pass one picture at a time"),
         (np.zeros((3, 4, 5), np.uint8), r"1 to 4\), got \(3, 4, 5\)"),
         (np.zeros((0, 4), np.uint8), r"got \(0, 4\)"),
-        (np.full((4, 4), 255.0), "but reaches 255.0: divide it by what white is"),
-        (np.full((4, 4), np.nan), "of numbers of 0 to 1.* but reaches nan"),
+        (np.full((4, 4), 255.0), "but reach 255.0: divide by the value of white"),
+        (np.full((4, 4), np.nan), "must be from 0 to 1, but reach nan"),
     ):
         with pytest.raises(ValueError, match=words):
             exact(picture)  # type: ignore[arg-type]

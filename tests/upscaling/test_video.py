@@ -337,7 +337,7 @@ def test_damaged_sound_is_left_out_and_said(upscaler: Upscaler, tmp_path: Path) 
     (tmp_path / "bad.ts").write_bytes(content)
     remarks = upscale_video(upscaler, tmp_path / "bad.ts", tmp_path / "b.mkv", FAST)
     assert len(frames(tmp_path / "b.mkv")) == 12
-    assert any("damaged packets of sound or text are missing" in w for w in remarks.damaged)
+    assert any("damaged packets of sound or subtitles are missing" in w for w in remarks.damaged)
 
 
 def test_stopping_leaves_nothing(upscaler: Upscaler, tmp_path: Path) -> None:
@@ -369,7 +369,7 @@ def test_what_is_not_a_video_is_refused(upscaler: Upscaler, tmp_path: Path) -> N
     empty = tmp_path / "empty.mp4"
     empty.touch()
     for path in (text, empty):
-        with pytest.raises(ValueError, match=f"{path.name} is not a video, or only part of one"):
+        with pytest.raises(ValueError, match=f"{path.name} is not a complete video"):
             upscale_video(upscaler, path, target)
     sound = tmp_path / "sound.mka"
     with av.open(str(sound), "w", format="matroska") as container:
@@ -385,12 +385,14 @@ def test_what_is_not_a_video_is_refused(upscaler: Upscaler, tmp_path: Path) -> N
 
 def test_what_cannot_be_written_is_refused(upscaler: Upscaler, tmp_path: Path) -> None:
     source = write_clip(tmp_path / "a.mkv", count=3)
-    with pytest.raises(ValueError, match=r"`codec` \(=libfoo\) must be an encoder that is there"):
+    with pytest.raises(ValueError, match=r"`codec` \(=libfoo\) must be an available encoder"):
         Encoding("libfoo")
     with pytest.raises(ValueError, match="must end in one of .mp4"):
         upscale_video(upscaler, source, tmp_path / "b.txt")
     deep = write_clip(tmp_path / "deep.mkv", kind="yuv444p")
-    with pytest.raises(ValueError, match=r"`codec` \(=libsvtav1\) must hold yuv444p: take libx264"):
+    with pytest.raises(
+        ValueError, match=r"`codec` \(=libsvtav1\) must support yuv444p: choose libx264"
+    ):
         upscale_video(upscaler, deep, tmp_path / "b.mkv", Encoding("libsvtav1", 30, "12"))
     with pytest.raises(OSError, match=r"b.mkv could not be written by libx264 preset=warp crf=18"):
         upscale_video(upscaler, source, tmp_path / "b.mkv", Encoding(preset="warp"))
