@@ -10,13 +10,13 @@ def integer(name: str, value: Any, least: int, remedy: str, most: int = 2**31 - 
 
     Args:
         name: The setting's name, for the message.
-        value: What was given; true and false are no numbers.
+        value: The value given; true and false are not numbers.
         least: The smallest allowed value.
         remedy: What to do instead, for the message.
         most: The largest allowed value.
 
     Raises:
-        ValueError: It is not.
+        ValueError: The check fails.
     """
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         few = f"must be a whole number of at least {least}"
@@ -25,15 +25,15 @@ def integer(name: str, value: Any, least: int, remedy: str, most: int = 2**31 - 
 
 
 def fraction(name: str, value: Any, remedy: str) -> None:
-    """Check that a setting lies in 0..1.
+    """Check that a setting is a number from 0 to 1.
 
     Args:
         name: The setting's name, for the message.
-        value: What was given.
+        value: The value given.
         remedy: What to do instead, for the message.
 
     Raises:
-        ValueError: It does not.
+        ValueError: The check fails.
     """
     if not _is_number(value) or not 0 <= value <= 1:
         raise ValueError(f"`{name}` (={value}) must be a fraction, 0 to 1: {remedy}")
@@ -44,11 +44,11 @@ def name_list(name: str, value: Any, remedy: str) -> None:
 
     Args:
         name: The setting's name, for the message.
-        value: What was given.
+        value: The value given.
         remedy: What to do instead, for the message.
 
     Raises:
-        ValueError: It is not.
+        ValueError: The check fails.
     """
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
         raise ValueError(f"`{name}` (={value}) must be a list of names: {remedy}")
@@ -59,12 +59,12 @@ def number(name: str, value: Any, remedy: str, above: float | None = None) -> No
 
     Args:
         name: The setting's name, for the message.
-        value: What was given.
+        value: The value given.
         remedy: What to do instead, for the message.
         above: A bound that the value must exceed.
 
     Raises:
-        ValueError: It is not.
+        ValueError: The check fails.
     """
     if not _is_number(value) or value < 0 or (above is not None and value <= above):
         rule = "must be a number of at least 0" if above is None else f"must be above {above:g}"
@@ -76,11 +76,11 @@ def choice(name: str, value: Any, choices: Collection[str]) -> None:
 
     Args:
         name: The setting's name, for the message.
-        value: What was given.
+        value: The value given.
         choices: The allowed words.
 
     Raises:
-        ValueError: It is not.
+        ValueError: The check fails.
     """
     if value not in list(choices):
         raise ValueError(f"`{name}` (={value}) must be one of {', '.join(choices)}")

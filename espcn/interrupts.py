@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-# What SLURM, or submitit, can be asked to send some time before a job's end; Windows has neither.
+# Signals that SLURM or submitit send shortly before a job's time limit; Windows has neither.
 REQUEUES = [name for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
 STOPS = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", *REQUEUES)]
 
@@ -17,7 +17,7 @@ def interrupts(signals: list[str]) -> Iterator[None]:
     Lightning disables Ctrl-C once it has handled it, so the old handlers are put back.
 
     Args:
-        signals: The name of each received signal is appended to it.
+        signals: Receives the name of each signal.
 
     Yields:
         Nothing.

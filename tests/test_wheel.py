@@ -17,7 +17,11 @@ from helpers import ENVIRONMENT, ROOT
 
 def checked(*command: object, cwd: Path) -> str:
     done = subprocess.run(
-        [str(part) for part in command], cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True
+        [str(part) for part in command],
+        cwd=cwd,
+        env=ENVIRONMENT | {"PYTHONPATH": ""},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

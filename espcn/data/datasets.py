@@ -1,8 +1,8 @@
-"""The known image sets: found where they lie, downloaded, or stood in for.
+"""Load the known image sets: from disk, by download, or by substitutes.
 
 The paper trains on T91 and tests on Set5, Set14, BSD300 and BSD500 (section 3.1). None of them
-may be passed on, so each file is downloaded from a pinned commit and checked against the registry.
-Where that can't be done, the photographs inside the scikit-image package serve.
+may be redistributed, so each file is downloaded from a pinned commit and checked against the
+registry. If that fails, the photographs in the scikit-image package are used instead.
 """
 
 import importlib.util
@@ -23,24 +23,24 @@ from espcn.data.registry import (
 
 
 class Unavailable(OSError):
-    """A known set is not at hand and can't be downloaded; the message says what to do."""
+    """A known set is neither on disk nor downloadable; the message says what to do."""
 
 
 def data_root(data_dir: str | None) -> Path:
     """Return the folder that holds one folder for each known set.
 
     Args:
-        data_dir: The setting; else $ESPCN_DATA, else `datasets`.
+        data_dir: The setting; by default $ESPCN_DATA, or `datasets` if that is not set.
 
     Returns:
         The folder, which may not exist.
     """
-    # A name like 2020 comes as a number from the command line.
+    # Hydra parses a folder name like 2020 as a number.
     return Path(str(data_dir or os.environ.get("ESPCN_DATA") or "datasets")).expanduser()
 
 
 def load_set(name: str, data_dir: str | None = None, download: bool = True) -> ImageSet:
-    """Load a known set, downloaded where needed; each file must match the registry.
+    """Load a known set, downloading it if needed; each file must match the registry.
 
     Args:
         name: One of SETS, or one of the two embedded ones.
@@ -81,10 +81,10 @@ def load_training(
         path: The folder of your own pictures, for `folder`.
 
     Returns:
-        The set, and a line that says which images these are, and why.
+        The set, and a line for the user that names the images and why they were chosen.
 
     Raises:
-        ValueError: `source` is none of these, or `path` is missing.
+        ValueError: `source` is unknown, or `path` is missing.
     """
     if source not in ("auto", "t91", "skimage", "folder"):
         raise ValueError(f"`data` (={source}) must be auto, t91, skimage or folder")
@@ -98,7 +98,7 @@ def load_training(
         return images, f"Data: {len(images)} pictures from {images.source}"
     try:
         images = load_set("T91", data_dir)
-        other = "" if source == "t91" else ", whole there (data=skimage for photographs instead)"
+        other = "" if source == "t91" else ", complete there (data=skimage for photographs instead)"
         return images, f"Data: T91, {len(images)} images from {images.source}{other}"
     except Unavailable as error:
         if source == "t91":
@@ -108,15 +108,15 @@ def load_training(
 
 
 def load_test(names: list[str], data_dir: str | None = None) -> tuple[list[ImageSet], list[str]]:
-    """Load test sets, as far as they can be had.
+    """Load the test sets that are available.
 
     Args:
         names: Names of known sets.
         data_dir: The folder that holds the sets.
 
     Returns:
-        The sets, and a line on each that can't be had. If none can, three photographs in the
-        scikit-image package take their place.
+        The available sets, and a line on each of the others. If none is available, three
+        photographs from the scikit-image package replace them.
     """
     sets: list[ImageSet] = []
     lines: list[str] = []
@@ -127,7 +127,7 @@ def load_test(names: list[str], data_dir: str | None = None) -> tuple[list[Image
             lines.append(f"Left out: {name}, likewise" if lines else f"Left out: {error}")
     if names and not sets:
         sets = [load_set(EMBEDDED_TEST)]
-        lines.append(f"In their place: {len(sets[0])} photographs from {sets[0].source}")
+        lines.append(f"Instead: {len(sets[0])} photographs from {sets[0].source}")
     return sets, lines
 
 
@@ -157,6 +157,6 @@ def _download(
 
 def _unavailable(name: str, folder: Path, reason: str) -> Unavailable:
     return Unavailable(
-        f"{name} is not whole in {folder} ({reason}): put its files there, set data_dir or "
+        f"{name} is not complete in {folder} ({reason}): put its files there, set data_dir or "
         f"ESPCN_DATA to the folder that holds {name}, or connect to the internet"
     )

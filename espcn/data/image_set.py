@@ -1,4 +1,4 @@
-"""Image sets: named pictures with their fingerprint, and how those of a folder are read."""
+"""Image sets: named pictures with a fingerprint, and loading those of a folder."""
 
 import hashlib
 import os
@@ -14,21 +14,21 @@ import numpy as np
 
 from espcn.io.reading import SUFFIXES, open_picture, read_picture
 
-_READERS = 4  # threads that decode
+_READERS = 4  # threads that read and decode
 
-File = tuple[str, Any]  # SHA-256, and the image or what was asked for of it
+File = tuple[str, Any]  # SHA-256, and the result of decoding
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Named images, what they are, and where they are from.
+    """Named images with their origin.
 
     Attributes:
         name: The set's name.
         names: File names in natural order (t2 before t10).
         images: Pictures as `read_picture` returns them.
         fingerprint: Sixteen hexadecimal digits that differ for sets of different files.
-        source: Where the images are, for people.
+        source: The images' location, for display.
     """
 
     name: str
@@ -41,14 +41,14 @@ class ImageSet:
         return len(self.images)
 
     def subset(self, chosen: Sequence[int], name: str) -> "ImageSet":
-        """Return some of the images, under a name of their own.
+        """Return some of the images under another name.
 
         Args:
             chosen: Their indices.
             name: The name of the new set; its fingerprint stays that of the whole one.
 
         Returns:
-            The images in the order of `chosen`; not read yet, where these are not.
+            The images in the order of `chosen`; lazy if these are lazy.
         """
         images: Sequence[np.ndarray]
         if isinstance(self.images, LazyImages):
@@ -59,7 +59,7 @@ class ImageSet:
 
 
 class LazyImages(Sequence[np.ndarray]):
-    """Picture files, each read when it is asked for.
+    """Picture files, each read on access.
 
     Args:
         paths: The files.
@@ -97,7 +97,7 @@ class LazyImages(Sequence[np.ndarray]):
 
 
 def read_unchanged(path: Path, digest: str) -> bytes:
-    """Return the content of a file that must not have changed.
+    """Return the content of a file, provided that it has not changed.
 
     Args:
         path: The file.
@@ -107,7 +107,7 @@ def read_unchanged(path: Path, digest: str) -> bytes:
         Its bytes.
 
     Raises:
-        ValueError: It is no longer this file.
+        ValueError: The file has changed or can no longer be read.
     """
     try:
         content = path.read_bytes()
@@ -116,10 +116,10 @@ def read_unchanged(path: Path, digest: str) -> bytes:
     else:
         if hashlib.sha256(content).hexdigest() == digest:
             return content
-        change = "is another one now"
+        change = "has changed"
     raise ValueError(
-        f"`data` must stay as it is while a run uses it, but {path} {change} (its SHA-256 was "
-        f"{digest[:16]}): give the picture back, or start anew"
+        f"`data` must not change during a run, but {path} {change} (its SHA-256 was "
+        f"{digest[:16]}): restore the picture, or start a new run"
     )
 
 
@@ -130,7 +130,7 @@ def load_folder(path: str | Path, lazily: bool = False) -> ImageSet:
 
     Args:
         path: The folder; names are relative to it.
-        lazily: Look only at sizes and content now; the images are then `LazyImages`.
+        lazily: Read only sizes and checksums now; the images are then `LazyImages`.
 
     Returns:
         The set.
@@ -142,21 +142,22 @@ def load_folder(path: str | Path, lazily: bool = False) -> ImageSet:
     path = Path(str(path)).expanduser()
     if not path.is_dir():
         raise FileNotFoundError(
-            f"`data.path` (={path}) must be a folder with your pictures: there is no such folder"
+            f"`data.path` (={path}) must be an existing folder with your pictures"
         )
     names = dict.fromkeys(_list_pictures(path))
     files, reasons = read_files(path, names, _size if lazily else read_picture)
     total = len(files) + len(reasons)
     if not total:
         raise ValueError(
-            f"`data.path` (={path}) must hold pictures ({' '.join(sorted(SUFFIXES))}): it has none"
+            f"`data.path` (={path}) must contain pictures, with one of these suffixes: "
+            f"{' '.join(sorted(SUFFIXES))}"
         )
     bad = [f"{name}: {reason}" for name, reason in reasons.items()]
     words = f"{len(bad)} of {total} pictures in {path} can't be read"
     if len(bad) > total / 10:
-        raise ValueError(f"{words}, more than a tenth: mend or remove them: {'; '.join(bad[:3])}")
+        raise ValueError(f"{words}, more than a tenth: repair or remove them: {'; '.join(bad[:3])}")
     if bad:
-        warnings.warn(f"{words} and are left out: {'; '.join(bad)}", stacklevel=2)
+        warnings.warn(f"{words} and are skipped: {'; '.join(bad)}", stacklevel=2)
     images = image_set(path.resolve().name, files, str(path.absolute()))
     if not lazily:
         return images
@@ -173,12 +174,12 @@ def read_files(
     """Read files in parallel, each verified against its SHA-256.
 
     Args:
-        folder: Where they are.
+        folder: The folder that contains them.
         digests: SHA-256 by file name; None accepts any content.
-        decode: What makes an image, or something else, of a file's content.
+        decode: Turns a file's content into an image or another value.
 
     Returns:
-        SHA-256 and decoded content by name, and, by name, why a file could not be read.
+        SHA-256 and decoded content by name; and by name, why the other files could not be read.
     """
 
     def read(name: str) -> File | str:
@@ -208,7 +209,7 @@ def image_set(name: str, files: Mapping[str, File], source: str) -> ImageSet:
     Args:
         name: The set's name.
         files: SHA-256 and image by file name.
-        source: Where they are, for people.
+        source: Their location, for display.
 
     Returns:
         The set.
@@ -222,7 +223,7 @@ def image_set(name: str, files: Mapping[str, File], source: str) -> ImageSet:
 def _list_pictures(top: Path) -> Iterator[str]:
     def refuse(error: OSError) -> None:
         raise ValueError(
-            f"`data.path` (={top}) must be readable, but {error.filename} can't be looked into: "
+            f"`data.path` (={top}) must be readable, but {error.filename} can't be listed: "
             f"{error.strerror}"
         ) from error
 

@@ -1,4 +1,4 @@
-"""From pictures to preshuffled patches, held as whole tensors.
+"""Cut pictures into patches with preshuffled targets.
 
 "we randomly extract 17r x 17r pixel sub-images from the training images ... with a stride of
 (17 - sum of mod(f, 2)) r = 14 r" (Shi et al. 2016, section 3.2). Sizes here are in low-resolution
@@ -22,14 +22,14 @@ class Recipe:
     """How images are cut into patches, in memory and on disk. Lengths are low-resolution pixels.
 
     Attributes:
-        r: The factor.
+        r: The upscaling factor.
         channels: 1 for luma, 3 for RGB.
-        degradation: What makes the low-resolution side of a patch.
+        degradation: How the low-resolution patches are made.
         patch: Side of a patch without its context; its target has a side of `patch * r` pixels.
         stride: Distance between neighbouring patches.
-        halo: Context on each side of a patch, that the network looks at.
-        per_patch: Degrade each target on its own, as the notebook did, instead of the whole image.
-        scales: The sizes at which each image is cut, as shares of its own, above 0 and at most 1.
+        halo: Context on each side of a patch, as wide as the network's receptive field needs.
+        per_patch: Degrade each target separately, as the notebook does, instead of the whole image.
+        scales: Sizes at which each image is cut, as fractions of its size, above 0 and at most 1.
 
     Raises:
         ValueError: A setting is out of its range; the message names it.
@@ -45,16 +45,16 @@ class Recipe:
     scales: Sequence[float] = (1.0,)
 
     def __post_init__(self) -> None:
-        checks.integer("r", self.r, 2, "take 2, 3 or 4")
-        checks.integer("data.patch", self.patch, 1, "the paper takes 17")
-        checks.integer("data.stride", self.stride, 1, "the paper takes 14")
+        checks.integer("r", self.r, 2, "choose 2, 3 or 4")
+        checks.integer("data.patch", self.patch, 1, "the paper uses 17")
+        checks.integer("data.stride", self.stride, 1, "the paper uses 14")
         if not isinstance(self.scales, Sequence) or isinstance(self.scales, str) or not self.scales:
             raise ValueError(
-                f"`data.scales` (={self.scales}) must be a list: [1.0] is the image as it is"
+                f"`data.scales` (={self.scales}) must be a list: [1.0] is the original size alone"
             )
         for scale in self.scales:
-            checks.number("data.scales", scale, "a share of the image's size, say 0.8", above=0)
-            checks.fraction("data.scales", scale, "an image has nothing to teach beyond its size")
+            checks.number("data.scales", scale, "a fraction of the size, such as 0.8", above=0)
+            checks.fraction("data.scales", scale, "an image has no detail beyond its own size")
         object.__setattr__(self, "scales", tuple(map(float, self.scales)))
 
     def count(self, height: int, width: int) -> int:
@@ -111,10 +111,10 @@ class Patches:
         return self.select(mask)
 
     def flipped(self, r: int, symmetry: int) -> "Patches":
-        """Return all patches flipped or transposed alike.
+        """Return all patches, flipped or transposed in the same way.
 
         Args:
-            r: The factor.
+            r: The upscaling factor.
             symmetry: As for `espcn.imaging.shuffle.flip`.
 
         Returns:
@@ -126,7 +126,7 @@ class Patches:
 
 @dataclass(frozen=True)
 class PatchSubset:
-    """Some patches in an order of their own, copied only when they are asked for.
+    """A selection of patches in a given order, copied only on access.
 
     Attributes:
         patches: All patches.
@@ -178,18 +178,18 @@ class PatchSubset:
 
 
 def cut(images: Sequence[Tensor], recipe: Recipe) -> Patches:
-    """Cut images, as large as they are, into patches.
+    """Cut images at their own size into patches.
 
-    Each patch carries its context. Beyond an image's border the border pixels are repeated, as the
-    network does; with `recipe.per_patch`, beyond each target's. An image too small for a patch
-    makes none.
+    Each patch includes its context. Border pixels are replicated beyond the image, as in the
+    network; with `recipe.per_patch`, beyond each target. An image that is too small for a patch is
+    skipped.
 
     Args:
         images: uint8 `(channels, height, width)` each, of any sizes.
-        recipe: How they are cut; its `scales` are not looked at.
+        recipe: How they are cut; its `scales` are ignored.
 
     Returns:
-        The patches, image after image, each image's from top to bottom and left to right.
+        The patches, ordered by image, then by row, then by column.
     """
     r, patch, stride, halo = recipe.r, recipe.patch, recipe.stride, recipe.halo
     low, target, owner = [], [], []
@@ -220,7 +220,7 @@ def join(parts: Sequence[Patches | PatchSubset]) -> Patches | PatchSubset:
     """Concatenate patches cut with the same recipe; owner indices are unchanged.
 
     Args:
-        parts: All held, or all subsets of the same patches.
+        parts: Either all `Patches`, or all subsets of the same patches.
 
     Returns:
         The patches of all parts.
@@ -234,11 +234,11 @@ def join(parts: Sequence[Patches | PatchSubset]) -> Patches | PatchSubset:
 
 
 def rescale(image: Tensor, scale: float) -> Tensor:
-    """Return an image at a share of its size, by bicubic interpolation.
+    """Resize an image by bicubic interpolation with antialiasing.
 
     Args:
         image: uint8 `(channels, height, width)`.
-        scale: The share, above 0; 1 returns the image itself.
+        scale: Fraction of its size, above 0; 1 returns the image unchanged.
 
     Returns:
         uint8, at least one pixel high and wide.
@@ -257,5 +257,5 @@ def _windows(image: Tensor, size: int, stride: int) -> Tensor:
 
 
 def _with_halo(pictures: Tensor, halo: int) -> Tensor:
-    """Repeat the border pixels of uint8 `(..., height, width)` on each side."""
+    """Pad uint8 `(..., height, width)` on each side with replicated border pixels."""
     return F.pad(pictures.float(), [halo] * 4, mode="replicate").to(torch.uint8)

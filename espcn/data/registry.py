@@ -20,7 +20,7 @@ class Origin:
 
     Attributes:
         url: The address that its paths are relative to.
-        role: "train" for a set that may be learnt from, "test" for one that may not.
+        role: "train" for a set to train on, "test" for one that is only scored.
     """
 
     url: str
@@ -38,7 +38,7 @@ SETS = {
 }
 EMBEDDED_TRAIN = "skimage-train"
 EMBEDDED_TEST = "skimage-test"
-EMBEDDED = {  # the two motorcycles are a stereo pair: they stay on one side
+EMBEDDED = {  # the two motorcycles are a stereo pair and stay together
     EMBEDDED_TRAIN: "brick.png camera.png coins.png grass.png gravel.png hubble_deep_field.jpg "
     "motorcycle_left.png motorcycle_right.png retina.jpg rocket.jpg",
     EMBEDDED_TEST: "astronaut.png chelsea.png coffee.png",
@@ -46,7 +46,7 @@ EMBEDDED = {  # the two motorcycles are a stereo pair: they stay on one side
 
 
 def checksums_by_path(name: str) -> dict[str, str]:
-    """Return the files of a known set.
+    """Return the checksums of a known set.
 
     Args:
         name: One of SETS.
@@ -59,7 +59,7 @@ def checksums_by_path(name: str) -> dict[str, str]:
 
 
 def checksums_by_name(registry: Mapping[str, str]) -> dict[str, str | None]:
-    """Return the files of a set under the base names that they have in the set's folder.
+    """Return the checksums of a set by the file names used in the set's folder.
 
     Args:
         registry: SHA-256 by path.

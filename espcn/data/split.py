@@ -1,4 +1,4 @@
-"""Which patches of a training set are held out for validation."""
+"""Hold out patches of a training set for validation."""
 
 from dataclasses import dataclass
 
@@ -8,21 +8,21 @@ from torch import Tensor
 from espcn import checks
 from espcn.data.patches import Patches, PatchSubset
 
-# The split belongs to the data, not to the run: runs of different seeds are judged on the same
-# images, so that their difference is the training's.
+# The split does not depend on a run's seed: runs with different seeds are validated on the same
+# images, so that their differences come from training alone.
 SPLIT_SEED = 0
 
 
 @dataclass(frozen=True)
 class Split:
-    """A share of the images, or of the patches, that is held out, or one of several folds.
+    """The settings of the validation split: a fraction, or one of several folds.
 
     Attributes:
-        by: `image`, so that overlapping patches never sit on both sides, or `patch`, as in the
-            notebook.
-        val_fraction: The share that is held out, 0 to 1; not looked at with `folds`.
-        fold: Which of the folds is held out, from 0; None for `val_fraction`.
-        folds: The number of equal folds, at least 2; None for `val_fraction`.
+        by: `image` holds out whole images, so that overlapping patches are never on both sides;
+            `patch` holds out single patches, as in the notebook.
+        val_fraction: The fraction that is held out, 0 to 1; ignored with `folds`.
+        fold: Index of the fold that is held out, from 0; None to use `val_fraction`.
+        folds: Number of equal folds, at least 2; None to use `val_fraction`.
 
     Raises:
         ValueError: A setting is out of its range, or `fold` and `folds` are not given together.
@@ -38,11 +38,11 @@ class Split:
         checks.choice("data.split", self.by, ("image", "patch"))
         checks.fraction("data.val_fraction", self.val_fraction, "0.1 holds out a tenth, 0 nothing")
         if self.val_fraction == 1 and folds is None:
-            raise ValueError("`data.val_fraction` (=1) must leave something to train on: take 0.1")
+            raise ValueError("`data.val_fraction` (=1) must leave images to train on: 0.1 is usual")
         if (fold is None) != (folds is None):
             raise ValueError(
-                f"`data.fold` (={fold}) and `data.folds` (={folds}) must be given together, say "
-                "data.fold=0,1,2,3,4 data.folds=5 in a sweep"
+                f"`data.fold` (={fold}) and `data.folds` (={folds}) must be given together, in a "
+                "sweep as data.fold=0,1,2,3,4 data.folds=5"
             )
         if fold is not None:
             checks.integer("data.folds", folds, 2, "5 is usual")
@@ -54,10 +54,10 @@ class Split:
                 )
 
     def held_out(self, patches: Patches | PatchSubset) -> Tensor:
-        """Return which patches are held out, the same ones for every seed of a run.
+        """Return which patches are held out; they are the same for every seed.
 
         Args:
-            patches: All patches, with the images that they belong to.
+            patches: All patches.
 
         Returns:
             A mask, bool `(n,)`.
@@ -75,7 +75,7 @@ class Split:
                 )
             chosen = order[self.fold :: self.folds]
         else:
-            # At least one, where a fraction is asked for at all.
+            # At least one, unless the fraction is 0.
             chosen = order[: max(round(self.val_fraction * count), int(self.val_fraction > 0))]
         if self.by == "image":
             return torch.isin(patches.owner, owners[chosen])

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# ITU-R BT.601, studio range, for red, green and blue in 0..255 (MATLAB's rgb2ycbcr): the rows give
-# Y (16 to 235), Cb and Cr (16 to 240).
+# ITU-R BT.601, limited range, for RGB in 0..255 (MATLAB's rgb2ycbcr). The rows yield Y (16 to 235),
+# Cb and Cr (16 to 240).
 YCBCR_FROM_RGB = (
     torch.tensor(
         [[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]],
@@ -40,7 +40,7 @@ def from_ycbcr(ycbcr: Tensor) -> Tensor:
         ycbcr: `(..., 3, height, width)`: Y in 16..235, Cb and Cr in 16..240.
 
     Returns:
-        float64 of the same shape; outside 0..255 where no colour has such a luma and chroma.
+        float64 of the same shape; outside 0..255 for a luma and chroma that no RGB colour has.
     """
     return torch.einsum("ij,...jhw->...ihw", RGB_FROM_YCBCR, ycbcr.double() - YCBCR_OFFSET)
 
@@ -60,10 +60,10 @@ def luma(rgb: Tensor) -> Tensor:
 
 
 def to_channels(pixels: np.ndarray, channels: int) -> Tensor:
-    """Return a picture as a network takes it.
+    """Convert a picture to the input of a network.
 
-    A grey picture is used as it is, not scaled to 16..235: only so do the published figures of
-    Set14, whose bridge is grey, come out.
+    A grey picture is used unchanged, not scaled to 16..235. Only in this way are the published
+    figures of Set14, which contains the grey `bridge`, reproduced.
 
     Args:
         pixels: uint8 or uint16 `(height, width, 1 to 4)`, as `read_picture` returns it; alpha is

@@ -34,9 +34,9 @@ class Degradation:
     Attributes:
         blur: Sigma of a Gaussian in high-resolution pixels, 0 to 100; 0 is no blur.
         downsample: How pixels are dropped. `bicubic` is MATLAB's `imresize` with its antialiasing.
-            `skimage` is the notebook's way: `skimage.filters.gaussian`, then
+            `skimage` is the notebook's: `skimage.filters.gaussian`, then
             `skimage.transform.resize`, which blurs again by a sigma of (r - 1) / 2. `decimate`
-            keeps every r-th pixel, as the paper's words have it.
+            keeps every r-th pixel, as the paper says.
 
     Raises:
         ValueError: A setting is out of its range; the message names it.
@@ -62,8 +62,8 @@ class Degradation:
         """Build a degradation from a stored mapping, such as a run's configuration.
 
         Args:
-            stored: Settings by name; those of other things are ignored, and a missing one has its
-                default. A value may be text, as in the metadata of weights.
+            stored: Settings by name; other keys are ignored, and a missing setting has its default.
+                A value may be text, as in the metadata of weights.
 
         Returns:
             The degradation with these settings.
@@ -110,7 +110,7 @@ class Degradation:
 
         Args:
             picture: uint8 `(..., height, width)`, both sides multiples of `r`. Leading dimensions
-                are independent of each other.
+                are processed independently.
             r: The factor, at least 2.
 
         Returns:
@@ -119,7 +119,7 @@ class Degradation:
         Raises:
             ValueError: `r` is not a whole number of at least 2, or does not divide both sides.
         """
-        checks.integer("r", r, 2, "take 2, 3 or 4")
+        checks.integer("r", r, 2, "choose 2, 3 or 4")
         height, width = picture.shape[-2:]
         if height % r or width % r:
             raise ValueError(
@@ -140,7 +140,7 @@ BENCHMARK = Degradation()  # the field's protocol: MATLAB's bicubic, no blur
 
 
 def _from_text(value: Any) -> Any:
-    """Return the value that text stands for: "0.5" a number, "bicubic" itself."""
+    """Parse a number from text; return any other text unchanged."""
     try:
         return json.loads(value) if isinstance(value, str) else value
     except ValueError:
@@ -167,40 +167,40 @@ def gaussian_blur(image: Tensor, sigma: float, shift: float = 0.0) -> Tensor:
     Args:
         image: `(..., height, width)`, floating point.
         sigma: Standard deviation in pixels; 0 is no blur.
-        shift: 0 or 0.5; moves the sampling points down and to the right by this part of a pixel. At
-            a sigma of 0 and a shift of 0.5 the result is the mean of the two nearest pixels, the
-            limit of ever narrower Gaussians.
+        shift: 0 or 0.5, the shift of the sampling points down and to the right in pixels. With a
+            sigma of 0 and a shift of 0.5 the result is the mean of the two nearest pixels, which
+            is the limit for sigma to 0.
 
     Returns:
         The blurred image, of the same shape.
     """
     kernel = torch.from_numpy(_gaussian(sigma, shift)).to(image.dtype)
-    reach = len(kernel) // 2
+    radius = len(kernel) // 2
     h, w = image.shape[-2:]
-    padded = pad_symmetric(image, reach).reshape(-1, 1, h + 2 * reach, w + 2 * reach)
+    padded = pad_symmetric(image, radius).reshape(-1, 1, h + 2 * radius, w + 2 * radius)
     blurred = F.conv2d(F.conv2d(padded, kernel[None, None, None]), kernel[None, None, :, None])
     return blurred.reshape(image.shape)
 
 
 def _gaussian(sigma: float, shift: float) -> np.ndarray:
     """Return an odd-sized normalised kernel, float64; `shift` > 0 leaves its first value 0."""
-    if sigma < 0.01:  # beside exp(-5000) nothing counts
+    if sigma < 0.01:  # every other weight is below exp(-5000)
         return np.array([0.0, 0.5, 0.5] if shift else [1.0])
-    reach = int(TRUNCATE * sigma + 0.5) + math.ceil(shift)
-    distance = np.arange(-reach, reach + 1) - shift
-    # Measured from the nearest pixel, so that the narrowest Gaussian still has weight somewhere.
+    radius = int(TRUNCATE * sigma + 0.5) + math.ceil(shift)
+    distance = np.arange(-radius, radius + 1) - shift
+    # Measured from the nearest pixel, so that no narrow Gaussian underflows to zero everywhere.
     kernel = np.exp(-(distance**2 - np.min(distance**2)) / (2 * sigma**2))
     if shift:
-        kernel[0] = 0.0  # as many pixels on the one side as on the other
+        kernel[0] = 0.0  # as many pixels on each side
     return kernel / kernel.sum()
 
 
 def _decimate(image: Tensor, r: int, blur: float) -> Tensor:
     """Blur and keep every r-th pixel, so that both pictures stay centred on each other.
 
-    A low-resolution pixel covers r x r high-resolution ones, and its centre is theirs: for odd r
-    the middle pixel, for even r the corner between the four in the middle, so that the blur itself
-    is shifted there by half a pixel.
+    A low-resolution pixel covers r x r high-resolution ones and shares their centre: for odd r the
+    middle pixel, for even r the corner of the four middle pixels, where the blur is shifted by half
+    a pixel.
     """
     blurred = gaussian_blur(image, blur, shift=0.0 if r % 2 else 0.5)
     first = (r - 1) // 2

@@ -26,7 +26,7 @@ def imresize(image: Tensor, height: int, width: int) -> Tensor:
         `(..., height, width)`, neither clipped nor rounded.
     """
     h, w = image.shape[-2:]
-    margin = 4 * max(h // height, 1)  # beyond the kernel's reach, and a multiple of the factor
+    margin = 4 * max(h // height, 1)  # beyond the kernel, and a multiple of the factor
     padded = pad_symmetric(image, margin).reshape(1, -1, h + 2 * margin, w + 2 * margin)
     across, down = margin * width // w, margin * height // h
     resized = F.interpolate(

@@ -235,7 +235,7 @@ def test_picture_that_changes_on_the_way_is_refused(
     changed.unlink()
     if change == "replaced":
         shutil.copy(pictures / "color4.png", changed)
-    words = "`data` must stay as it is while a run uses it, but .*color3.png (is another|can no)"
+    words = "`data` must not change during a run, but .*color3.png (has changed|can no)"
     with pytest.raises(ValueError, match=words):
         prepare(given, RECIPE, tmp_path / "cache")
     with pytest.raises(ValueError, match=words):

@@ -152,7 +152,7 @@ def test_color_patches_have_three_channels(pictures: Path) -> None:
         ({"degrade": "x"}, r"`data.degrade` \(=x\) must be one of image, patch"),
         ({"split": "x"}, r"`data.split` \(=x\) must be one of image, patch"),
         ({"val_fraction": 1.5}, r"`data.val_fraction` \(=1.5\) must be a fraction"),
-        ({"val_fraction": 1}, "must leave something to train on"),
+        ({"val_fraction": 1}, "must leave images to train on"),
         ({"batch_size": 0}, r"`batch_size` \(=0\) must be a whole number"),
         ({"seed": -1}, r"`seed` \(=-1\) must be a whole number"),
         ({"fold": 1}, "must be given together"),

@@ -143,7 +143,7 @@ def test_nothing_wrong_is_kept_and_the_next_run_goes_on(
 ) -> None:
     server.ills["p5.png"] = [ill] * 3
     start = time.monotonic()
-    with pytest.raises(Unavailable, match=r"Some is not whole in .*Some \(the download failed: "):
+    with pytest.raises(Unavailable, match=r"not complete in .*Some \(the download failed: "):
         fetch(tmp_path, server.url)
     assert time.monotonic() - start < 5
     assert server.requests["p5.png"] == 3
@@ -285,7 +285,7 @@ def test_fingerprint_is_that_of_the_sorted_checksum_lines(some: str, tmp_path: P
 def test_set_is_not_downloaded_where_that_is_forbidden(
     some: str, server: Server, tmp_path: Path
 ) -> None:
-    with pytest.raises(Unavailable, match=r"Some is not whole in .*: put its files there, set dat"):
+    with pytest.raises(Unavailable, match=r"Some is not complete in .*: put its files there"):
         load_set(some, str(tmp_path), download=False)
     assert not server.requests
     assert not list(tmp_path.iterdir())
@@ -403,7 +403,7 @@ def test_missing_folder_is_told(tmp_path: Path) -> None:
 
 def test_folder_without_pictures_is_told(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(ValueError, match=r"must hold pictures \(\.avif .*\): it has none"):
+    with pytest.raises(ValueError, match=r"must contain pictures, .* suffixes: \.avif"):
         load_folder(tmp_path)
 
 
@@ -414,7 +414,7 @@ def test_folder_that_cannot_be_looked_into_is_named(
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(ValueError, match=f"{tmp_path} can't be looked into: Permission denied"):
+    with pytest.raises(ValueError, match=f"{tmp_path} can't be listed: Permission denied"):
         load_folder(tmp_path)
 
 
@@ -434,7 +434,7 @@ def test_auto_falls_back_to_scikit_image_and_says_why_and_what_to_do(tmp_path: P
 
 @pytest.mark.usefixtures("offline")
 def test_t91_is_not_replaced_when_asked_for_by_name(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match=r"T91 is not whole in .*githubusercontent\.com can't be"):
+    with pytest.raises(Unavailable, match=r"T91 is not complete in .*githubusercontent\.com"):
         load_training("t91", str(tmp_path))
 
 
@@ -463,7 +463,7 @@ def test_test_sets_that_cannot_be_had_are_left_out_by_name(some: str, tmp_path: 
     sets, lines = load_test([some, "Set5"], str(tmp_path))
     assert [images.name for images in sets] == ["Some"]
     assert len(lines) == 1
-    assert lines[0].startswith("Left out: Set5 is not whole in ")
+    assert lines[0].startswith("Left out: Set5 is not complete in ")
 
 
 @pytest.mark.usefixtures("offline")

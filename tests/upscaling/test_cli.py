@@ -76,7 +76,8 @@ def test_bad_files_are_named_at_the_end_and_the_others_are_done(call: Call, phot
     for line, words in zip(
         said,
         ("empty.png is empty", "gone.png must be an existing file", "moves.gif has 2 frames",
-         "pages.tif has 2 frames or pages", "clip.mkv is not a complete video", "text.jpg is not a picture"),
+         "pages.tif has 2 frames or pages", "clip.mkv is not a complete video",
+         "text.jpg is not a picture"),
         strict=True,
     ):  # fmt: skip
         assert words in line
