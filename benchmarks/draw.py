@@ -43,7 +43,7 @@ SPANS = {"blur": 4.5, "optimizer": 3.0}  # dB below the best that are worth a lo
 
 
 def read(name: str) -> list[dict[str, Any]]:
-    """Give a table's rows, numbers as floats and what is empty left out."""
+    """Return a table's rows, numbers as floats, without empty values."""
     with (RESULTS / f"{name}.csv").open(newline="", encoding="utf-8") as file:
         return [{k: _value(v) for k, v in row.items() if v != ""} for row in csv.DictReader(file)]
 
@@ -73,7 +73,7 @@ def draw_comparison(name: str, folder: Path) -> None:
 
 
 def _leveled(rows: list[dict[str, Any]], measure: str) -> list[float]:
-    """Give a measure of each row, the folds brought to one level: images differ, settings count.
+    """Return a measure of each row, with the differences between folds removed.
 
     A fold's level is its mean over all settings, so that the settings' means stay as they are. Not
     so for what tells splits apart, where a fold is not the same images.

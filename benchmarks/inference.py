@@ -61,7 +61,7 @@ class Port(nn.Module):
 
 
 def port(r: int) -> Way:
-    """Give the port, with our weights."""
+    """Return the port, with our weights."""
     model = Port(r).eval()
     model.load_state_dict(load(r).network.folded().state_dict())
 
@@ -73,7 +73,7 @@ def port(r: int) -> Way:
 
 
 def onnx_runtime(r: int, path: str) -> Way:
-    """Give ONNX Runtime on our file."""
+    """Return ONNX Runtime on our file."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -81,7 +81,7 @@ def onnx_runtime(r: int, path: str) -> Way:
 
 
 def opencv(r: int, path: str) -> Way:
-    """Give OpenCV's dnn module on our file."""
+    """Return OpenCV's dnn module on our file."""
     import cv2
 
     cv2.setNumThreads(torch.get_num_threads())
@@ -95,7 +95,7 @@ def opencv(r: int, path: str) -> Way:
 
 
 def ours(r: int, engine: str, precision: str) -> Way:
-    """Give one of our engines."""
+    """Return one of our engines."""
     upscaler = Upscaler(r, engine=engine, precision=precision)
 
     def run(plane: np.ndarray) -> np.ndarray:
@@ -107,7 +107,7 @@ def ours(r: int, engine: str, precision: str) -> Way:
 
 
 def score_mean(way: Way, images: ImageSet, r: int) -> float:
-    """Give the mean PSNR over a set by the protocol, in dB."""
+    """Return the mean PSNR over a set by the protocol, in dB."""
     figures = []
     for pixels in images.images:
         original = crop_to_multiple(to_channels(pixels, 1), r)
@@ -118,14 +118,14 @@ def score_mean(way: Way, images: ImageSet, r: int) -> float:
 
 
 def matrix_rate(dtype: torch.dtype) -> float:
-    """Give how many multiplications and additions a second a large matrix product gets."""
+    """Return how many multiplications and additions a second a large matrix product gets."""
     size = 2048
     a, b = torch.randn(size, size).to(dtype), torch.randn(size, size).to(dtype)
     return 2 * size**3 / statistics.median(_seconds(lambda: a @ b) for _ in range(9))
 
 
 def operations(r: int) -> int:
-    """Give how many multiplications and additions a frame takes."""
+    """Return how many multiplications and additions a frame takes."""
     weights = sum(p.numel() for n, p in load(r).network.named_parameters() if n.endswith("weight"))
     return 2 * weights * (WIDTH // r) * (HEIGHT // r)
 

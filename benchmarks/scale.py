@@ -160,7 +160,7 @@ def main() -> None:
 
 
 def _memory(pid: int) -> float:
-    """Give the resident memory of a process and its children, in MB; shared pages count once."""
+    """Return the resident memory of a process and its children, in MB; shared pages count once."""
     total = 0.0
     for one in [pid, *_children(pid)]:
         try:

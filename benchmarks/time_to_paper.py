@@ -65,7 +65,7 @@ class Scores(Callback):
 
 
 def best_rate(optim: str) -> float:
-    """Give the rate with the best mean over the folds in the comparison of optimisers."""
+    """Return the rate with the best mean over the folds in the comparison of optimisers."""
     figures: dict[float, list[float]] = {}
     for row in read("optimizer"):
         if row["optim"] == optim and row["status"] == "completed":

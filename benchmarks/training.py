@@ -102,7 +102,7 @@ def train_by_batches(batch_size: int, channels: int, soap: bool) -> float:
 
 
 def seconds(job: Callable[[], object]) -> float:
-    """Give the seconds that a job takes."""
+    """Return the seconds that a job takes."""
     start = time.perf_counter()
     job()
     return time.perf_counter() - start

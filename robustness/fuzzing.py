@@ -66,7 +66,7 @@ def read(path: Path, alive: Callable[..., None] = lambda *_: None) -> None:
 
 
 def judge(path: Path, alive: Callable[..., None] = lambda *_: None) -> tuple[str, str]:
-    """Give the verdict on how a file is read, and the error's words."""
+    """Return the verdict on how a file is read, and the error's words."""
     try:
         read(path, alive)
     except Exception as error:
@@ -131,7 +131,7 @@ class Worker:
         self._line.recv()  # it has imported everything
 
     def _memory(self) -> int:
-        """Give the bytes of memory that the process holds; 0 if it has ended."""
+        """Return the bytes of memory that the process holds; 0 if it has ended."""
         try:
             pages = Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]
         except (OSError, IndexError):

@@ -48,7 +48,7 @@ def hold(holds: object, words: str) -> None:
 
 @dataclass
 class Case:
-    """One try: its number, a folder of its own, its place among all (0..1), and its chances."""
+    """One try: its number, folder, position among all tries (0..1) and random numbers."""
 
     number: int
     folder: Path
@@ -83,7 +83,7 @@ def fault(name: str, holds: str, tries: int = 10) -> Callable[[Any], Any]:
 def small_disk(
     folder: Path, share: float, sizes: list[int]
 ) -> Iterator[tuple[Path, list[str], Callable[[], object]]]:
-    """Give a disk that holds a share of files of these sizes, and how to make it larger.
+    """Return a disk that holds a share of files of these sizes, and how to make it larger.
 
     Where none may be mounted, a limit on the size of each file stands for it: what goes before the
     command.
@@ -108,7 +108,7 @@ def small_disk(
 
 @contextmanager
 def started(command: list[str], **options: Any) -> Iterator[subprocess.Popen]:
-    """Start a command in a session of its own, of which nothing is left in the end."""
+    """Start a command in its own session, and leave no process of it behind."""
     options = {"cwd": ROOT, "env": ENVIRONMENT, "stdout": subprocess.DEVNULL} | options
     options = {"stderr": subprocess.DEVNULL, "start_new_session": True} | options
     with subprocess.Popen(command, **options) as process:
@@ -123,7 +123,7 @@ def started(command: list[str], **options: Any) -> Iterator[subprocess.Popen]:
 def run(
     command: list[str], cwd: Path = ROOT, env: dict[str, str] = ENVIRONMENT
 ) -> subprocess.CompletedProcess:
-    """Run a command to its end; give its output as text."""
+    """Run a command to its end; return its output as text."""
     return subprocess.run(
         command, cwd=cwd, env=env, capture_output=True, text=True, errors="replace", timeout=LIMIT
     )
@@ -147,7 +147,7 @@ def failed(done: subprocess.CompletedProcess, *words: str) -> None:
 
 
 def broken(folder: Path) -> list[str]:
-    """Give the files of a folder that are not whole, though they have their final names."""
+    """Return the files of a folder that are incomplete although they have their final names."""
     bad = []
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not (path.name.startswith(".") and path.name.endswith(".part")):
@@ -200,7 +200,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def stranger() -> list[str]:
-    """Give what goes before a command so that permissions count: as root, another user.
+    """Return the prefix of a command that makes permissions count: for root, another user.
 
     One without a name who may read everything, since Python itself may lie in root's home.
     """
@@ -215,7 +215,7 @@ def stranger() -> list[str]:
 
 @cache
 def scratch() -> Path:
-    """Give the folder for what several tries share; main takes it away."""
+    """Return the folder shared by several tries; `main` removes it."""
     return Path(tempfile.mkdtemp(prefix="faults"))
 
 

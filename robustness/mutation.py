@@ -9,7 +9,7 @@ EDGE = 512  # bytes at both ends of a file, which tell most of it and are change
 
 
 def mutated(content: bytes, seed: int, number: int) -> bytes:
-    """Give a file changed by chance, in one to four ways, the same for the same numbers."""
+    """Return a file with one to four random changes, the same for the same numbers."""
     chance = random.Random(f"{seed} {number}")
     for _ in range(chance.choice((1, 1, 2, 4))):
         if content:
@@ -95,7 +95,7 @@ def _set_digits(chance: random.Random, content: bytes) -> bytes:
 
 
 def _with_sums(content: bytes) -> bytes:
-    """Give a PNG the check sums of its chunks, as far as there are chunks; another as it is."""
+    """Return a PNG with correct checksums of its chunks; other files unchanged."""
     if not content.startswith(b"\x89PNG"):
         return content
     changed, begin = bytearray(content), 8

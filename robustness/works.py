@@ -51,7 +51,7 @@ class Work:
 
     @cached_property
     def alone(self) -> tuple[Path, float, Any]:
-        """Let it alone; give its folder, the seconds from when it begins, and what it leaves."""
+        """Run it undisturbed; return its folder, its seconds from the start, and what it leaves."""
         folder = Path(tempfile.mkdtemp(dir=scratch()))
         with started(self.command(folder)) as process:
             began = wait_until(lambda: self.begins(folder), process)
@@ -62,7 +62,7 @@ class Work:
         return folder, seconds, self.leaves(folder)
 
     def kill(self, folder: Path, share: float) -> bool:
-        """Start it, and kill it after a share of its time; False if it had ended before."""
+        """Start it, kill it after a fraction of its time; return False if it ended before."""
         _, seconds, _ = self.alone
         with started(self.command(folder)) as process:
             began = wait_until(lambda: self.begins(folder), process)
@@ -98,7 +98,7 @@ def kill_and_go_on(work: Work, case: Case) -> None:
 
 
 def fill_disk(work: Work, kind: str, case: Case) -> None:
-    """Give some work less room than its files of a kind take; then give it more."""
+    """Return some work less disk space than its files of a kind take; then enlarge it."""
     sizes = [path.stat().st_size for path in work.alone[0].rglob(kind)]
     with small_disk(case.folder, case.share, sizes) as (disk, within, widen):
         done = run([*within, *work.command(disk)])
@@ -112,24 +112,24 @@ def fill_disk(work: Work, kind: str, case: Case) -> None:
 
 
 def train(*settings: str) -> list[str]:
-    """Give the command of a short run."""
+    """Return the command of a short run."""
     return [sys.executable, "train.py", *settings, "trainer.accelerator=cpu", "sets=[]"]
 
 
 def upscale(*arguments: str | Path) -> list[str]:
-    """Give the command that upscales files."""
+    """Return the command that upscales files."""
     return [sys.executable, "upscale.py", *map(str, arguments)]
 
 
 def images(*names: str, other: str = EMBEDDED_TEST) -> list[np.ndarray]:
-    """Give the images of sets, or of another one if they are not there."""
+    """Return the images of sets, or of another one if they are not there."""
     there = [name for name in names if (data_root(None) / name).is_dir()]
     return [one for name in there or [other] for one in load_set(name).images]
 
 
 @cache
 def many_pictures() -> Path:
-    """Give a folder of a hundred pictures, so many that several processes prepare them."""
+    """Return a folder of a hundred pictures, enough for several processes to prepare them."""
     folder = scratch() / "many"
     folder.mkdir()
     originals = images("T91", other=EMBEDDED_TRAIN)
@@ -142,7 +142,7 @@ def many_pictures() -> Path:
 
 @cache
 def some_pictures() -> Path:
-    """Give a folder of 14 pictures in all formats."""
+    """Return a folder of 14 pictures in all formats."""
     folder = scratch() / "some"
     folder.mkdir()
     originals = images("Set5", "Set14")
@@ -155,7 +155,7 @@ def some_pictures() -> Path:
 
 @cache
 def clip() -> Path:
-    """Give a short clip."""
+    """Return a short clip."""
     known = data_root(None).absolute().parent / "video/carphone_pristine.mp4"
     if known.is_file():
         return known
@@ -171,7 +171,7 @@ def clip() -> Path:
 
 
 def states(folder: Path) -> Any:
-    """Give all weights and states of the optimiser that a run's checkpoints hold."""
+    """Return all weights and states of the optimiser that a run's checkpoints hold."""
     names = ("epoch", "state_dict", "optimizer_states", "lr_schedulers", "current_model_state",
              "averaging_state")  # fmt: skip
     kept = {}
@@ -182,12 +182,12 @@ def states(folder: Path) -> Any:
 
 
 def patches(folder: Path) -> dict[str, bytes]:
-    """Give the prepared patches."""
+    """Return the prepared patches."""
     return {path.name: path.read_bytes() for path in sorted(folder.rglob("*.u1"))}
 
 
 def swept(folder: Path) -> list[dict[str, str]]:
-    """Give a sweep's table, but for times and places."""
+    """Return a sweep's table, without times and paths."""
     with (folder / "sweep/sweep.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     hold(all(row["status"] == "completed" for row in rows), "not all jobs are completed")
@@ -195,19 +195,19 @@ def swept(folder: Path) -> list[dict[str, str]]:
 
 
 def upscaled(folder: Path) -> dict[str, bytes]:
-    """Give the upscaled files."""
+    """Return the upscaled files."""
     return {path.name: path.read_bytes() for path in (folder / "out").iterdir()}
 
 
 def from_sets(folder: Path, *settings: str) -> list[str]:
-    """Give the command of a run on T91 whose rate drops along the way."""
+    """Return the command of a run on T91 whose rate drops along the way."""
     source = "t91" if (data_root(None) / "T91").is_dir() else "skimage"
     short = ("data.scales=[1]", "data.stride=24", "mu=1e-3", *settings)
     return train(f"data={source}", *short, f"hydra.run.dir={folder / 'run'}")
 
 
 def from_folder(folder: Path, pictures: Path, *settings: str) -> list[str]:
-    """Give the command of a run on pictures, whose patches are prepared first."""
+    """Return the command of a run on pictures, whose patches are prepared first."""
     where = (f"data.cache={folder / 'cache'}", f"hydra.run.dir={folder / 'run'}")
     shared = ("data.scales=[1,0.8]", "batch_size=512")
     return train("data=folder", f"data.path={pictures}", *shared, *settings, *where)
@@ -270,6 +270,6 @@ def stop_in_order(
 
 
 def epochs(directory: Path) -> int:
-    """Give how many epochs of a run are done."""
+    """Return the number of finished epochs of a run."""
     path = directory / "epochs.csv"
     return len(path.read_text().splitlines()) - 1 if path.is_file() else 0

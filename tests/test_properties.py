@@ -328,7 +328,7 @@ def network(r: int) -> ESPCN:
 
 
 def upscaled(picture: np.ndarray, r: int) -> np.ndarray:
-    """Give the plain way, whole and in float64, of a picture `(height, width, 1 to 4)`, 0..1."""
+    """Return the plain way, whole and in float64, of a picture `(height, width, 1 to 4)`, 0..1."""
     planes = picture.transpose(2, 0, 1)
     _, height, width = planes.shape
     large = resized(planes, r * height, r * width)

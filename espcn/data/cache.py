@@ -74,7 +74,7 @@ def cache_folder(folder: str | None) -> Path:
         The folder, which may not exist yet.
 
     Raises:
-        ValueError: It is below a home directory, and there is none.
+        ValueError: It is below a home directory, which does not exist.
     """
     named = folder or os.environ.get("ESPCN_CACHE") or "~/.cache/espcn"
     try:

@@ -39,12 +39,12 @@ class PatchData(pl.LightningDataModule):
         halo: Context around each patch in low-resolution pixels; the network's.
         patch: Side of a patch in low-resolution pixels.
         stride: Distance between neighbouring patches in low-resolution pixels.
-        scales: Sizes at which each training image is shown, as shares of its own, above 0 and at
+        scales: Sizes at which each training image is used, as fractions of its size, above 0 and at
             most 1. Validation uses the full size only.
         degrade: `image` degrades whole images, `patch` each patch on its own, as the notebook did.
         split: Hold out whole images (`image`), so that overlapping patches never sit on both sides,
             or single patches (`patch`), as the notebook did.
-        val_fraction: The share held out for validation, 0 to 1; not looked at with `folds`.
+        val_fraction: The fraction held out for validation, 0 to 1; ignored with `folds`.
         fold: Which of `folds` equal parts is held out instead, from 0.
         folds: Number of such parts.
         augment: Show each batch in a random one of the 8 orientations.

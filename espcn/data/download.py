@@ -15,7 +15,7 @@ _CONNECTIONS = 8
 _TRIES = 3  # for each file
 _PAUSE = 0.5  # seconds between them
 
-_unreachable: set[str] = set()  # hosts, so that the next set doesn't wait for them again
+_unreachable: set[str] = set()  # hosts, so that the next set does not wait for them again
 
 
 def download(
@@ -69,7 +69,7 @@ def _fetch_all(
 
     def save(url: str, file: str, _: object) -> None:
         http(url, file, None)
-        os.chmod(file, 0o644)  # pooch's temporary files are for their owner alone
+        os.chmod(file, 0o644)  # only their owner can read pooch's temporary files
 
     def fetch(path: str) -> None:
         digest, file = f"sha256:{registry[path]}", os.path.basename(path)
@@ -100,7 +100,7 @@ def _fetch_all(
 
 
 def _is_without_connection(error: Exception) -> bool:
-    """Whether the host wasn't reached at all: no such name, refused, no answer, untrusted."""
+    """Return whether the host was not reached at all: unknown, refused, silent or untrusted."""
     from urllib3.exceptions import MaxRetryError  # requests wraps it, and only for these
 
     return any(isinstance(argument, MaxRetryError) for argument in error.args)

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation, for people to look at."""
+"""Pictures of an evaluation: results, comparisons and filters."""
 
 from pathlib import Path
 

@@ -151,9 +151,9 @@ def _open_with_vips(source: Path | bytes) -> pyvips.Image:
 
 
 def _normalised(image: pyvips.Image) -> pyvips.Image:
-    """`image` upright, in sRGB or grey, with 16-bit samples that use their whole range."""
+    """Return an image upright, in sRGB or grey, with 16-bit samples of full range."""
     if image.get_typeof("orientation") and image.get("orientation") > 1:
-        image = image.copy_memory().autorot()  # turning needs every row at hand
+        image = image.copy_memory().autorot()  # rotating needs all rows in memory
     if image.interpretation == "cmyk":
         depth = 16 if image.format == "ushort" else 8
         image = image.icc_transform("srgb", embedded=True, input_profile="cmyk", depth=depth)
@@ -186,7 +186,7 @@ def _open_with_pillow(source: Path | bytes) -> pyvips.Image:
 
 
 def _is_animated(png: Path | bytes) -> bool:
-    """Say whether a PNG is one of many frames, of which libvips sees the first alone."""
+    """Return whether a PNG is animated; libvips reads only its first frame."""
     with io.BytesIO(png) if isinstance(png, bytes) else png.open("rb") as file:
         file.seek(8)
         while len(head := file.read(8)) == 8 and head[4:] not in (b"IDAT", b"IEND"):
@@ -208,8 +208,8 @@ def _name(source: Path | bytes) -> str:
 def _unreadable(source: Path | bytes, error: Exception) -> ValueError:
     words = str(error).strip()
     if "known format" in words or "cannot identify" in words:
-        remedy = "give it whole, as PNG, JPEG, TIFF, WebP, AVIF, GIF, BMP or PPM"
-        return ValueError(f"{_name(source)} is not a picture, or only part of one: {remedy}")
+        remedy = "provide a complete PNG, JPEG, TIFF, WebP, AVIF, GIF, BMP or PPM"
+        return ValueError(f"{_name(source)} is not a complete picture: {remedy}")
     if "not been built in" in words:
         return ValueError(f"{_name(source)} is HEIC, whose decoder is missing: convert it to PNG")
     reason = words.splitlines()[-1].strip()

@@ -44,7 +44,7 @@ def read_result(directory: Path) -> dict[str, Any] | None:
         directory: The run's directory.
 
     Returns:
-        The content of its result.json; None if there is none yet, or it is damaged.
+        The content of its result.json; None if it does not exist yet or is damaged.
     """
     try:
         return json.loads((directory / RESULT).read_text(encoding="utf-8"))

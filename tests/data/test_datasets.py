@@ -384,7 +384,7 @@ def test_one_unreadable_picture_among_many_is_named_and_left_out(tmp_path: Path)
     for number in range(10):
         (tmp_path / f"{number}.png").write_bytes(picture(number))
     (tmp_path / "3.png").write_bytes(picture(3)[:400])
-    with pytest.warns(UserWarning, match=r"1 of 10 .* left out: 3\.png: the file is damaged"):
+    with pytest.warns(UserWarning, match=r"1 of 10 .* skipped: 3\.png: the file is damaged"):
         got = load_folder(tmp_path)
     assert len(got) == 9
 
@@ -397,7 +397,7 @@ def test_more_than_a_tenth_unreadable_is_an_error_that_says_which(tmp_path: Path
 
 
 def test_missing_folder_is_told(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"nowhere\) must be a folder with your pictures"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\) must be an existing folder with your"):
         load_folder(tmp_path / "nowhere")
 
 

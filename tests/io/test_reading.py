@@ -177,12 +177,12 @@ def test_error_names_the_file_in_one_line(kind: str, tmp_path: Path) -> None:
 def test_text_called_png_is_refused(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "text.png"
     path.write_bytes(data)
-    with pytest.raises(ValueError, match=r"text\.png is not a picture, or only part of one: give"):
+    with pytest.raises(ValueError, match=r"text\.png is not a complete picture: provide"):
         read_picture(path)
 
 
 def test_drawing_is_refused() -> None:
-    with pytest.raises(ValueError, match="is not a picture"):
+    with pytest.raises(ValueError, match="is not a complete picture"):
         read_picture(b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"></svg>')
 
 

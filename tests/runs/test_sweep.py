@@ -23,7 +23,7 @@ OLD = Path(__file__).parent / "from_0.1/sweep"
 
 @pytest.fixture(scope="module")
 def swept(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, int]:
-    """Give a sweep's directory, what it printed, and its exit code; one value can't be run."""
+    """Return a sweep's directory, what it printed, and its exit code; one value can't be run."""
     directory = tmp_path_factory.mktemp("sweep") / "here"
     done = run(
         *sweep_arguments(pictures, directory, "blur=0.3,-1,0.1", "optim=adam,soap"), timeout=200

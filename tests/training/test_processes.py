@@ -36,7 +36,7 @@ TRAIN = str(ROOT / "train.py")
 
 
 def settings(pictures: Path, **changed: object) -> list[str]:
-    """Give a run's settings; SOAP is left out, whose eigenbases make much of the last bit."""
+    """Return a run's settings; SOAP is left out, whose eigenbases make much of the last bit."""
     own = {"optim": "adam", "batch_size": 8, "data.val_fraction": 0.4, "data.stride": 9}
     return tiny_run(pictures, **own | changed)
 
@@ -48,7 +48,7 @@ def rows(directory: Path) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def alone(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the directory of a run by one process."""
+    """Return the directory of a run by one process."""
     directory = tmp_path_factory.mktemp("alone") / "run"
     done = run("train.py", *settings(pictures), f"hydra.run.dir={directory}")
     assert done.returncode == 0, done.stderr
@@ -123,7 +123,7 @@ def test_run_that_loses_a_process_ends_and_goes_on_later(pictures: Path, tmp_pat
 def test_processes_that_differ_are_refused_or_kept_together(
     what: str, pictures: Path, tmp_path: Path
 ) -> None:
-    """Give the second process another picture, or another number of threads."""
+    """Return the second process another picture, or another number of threads."""
     for name in ("first", "second"):  # where each finds its pictures under the same name
         shutil.copytree(pictures, tmp_path / name / "pictures")
     (tmp_path / "second/pictures/grey1.png").write_bytes((pictures / "grey0.png").read_bytes())
@@ -161,7 +161,7 @@ def test_loss_of_another_process_is_told_from_other_errors() -> None:
 
 
 def wait_for_epochs(where: Path, process: subprocess.Popen, count: int) -> Path:
-    """Give the run's directory once its table has so many epochs."""
+    """Return the run's directory once its table has so many epochs."""
     deadline = time.monotonic() + 100
     while True:
         for table in where.rglob("epochs.csv"):

@@ -27,7 +27,7 @@ from helpers import (
 
 @pytest.fixture(scope="module")
 def finished(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the directory of a run with rate drops, averaging and snapshots, left alone."""
+    """Return the directory of a run with rate drops, averaging and snapshots, left alone."""
     directory = tmp_path_factory.mktemp("finished") / "run"
     done = run("train.py", *eventful(pictures), f"hydra.run.dir={directory}")
     assert done.returncode == 0, done.stderr
@@ -273,7 +273,7 @@ def test_notebook_experiment_runs_on_color_in_double_precision(
         ({"sets": "Set5"}, "`sets` (=Set5) must be a list of names"),
         ({"averaging": 2}, "`averaging` (=2) must be a fraction"),
         ({"snapshot_every": 0}, "`snapshot_every` (=0) must be a whole number"),
-        ({"data.path": "nowhere"}, "`data.path` (=nowhere) must be a folder"),
+        ({"data.path": "nowhere"}, "`data.path` (=nowhere) must be an existing folder"),
         ({"optim": "sgd", "lr": 1e8}, "the loss is no longer finite after epoch 1: lower `lr`"),
     ],
 )

@@ -18,7 +18,7 @@ from helpers import ENVIRONMENT, ROOT, Call, check_failed, run, write_clip
 
 @pytest.fixture
 def photos(tmp_path: Path, pictures: Path) -> Path:
-    """Give a folder of two photographs, one in a sub-folder, names as people give them."""
+    """Return a folder of two photographs, one in a sub-folder, names as people give them."""
     folder = tmp_path / "my photos, 2024"
     for name, source in (("Élan 'vital' [1].png", "color0.png"), ("sub/b=c & d.jpg", "color1.png")):
         path = folder / name
@@ -77,7 +77,7 @@ def test_bad_files_are_named_at_the_end_and_the_others_are_done(call: Call, phot
         said,
         ("empty.png is empty", "gone.png must be an existing file", "moves.gif has 2 frames",
          "pages.tif has 2 frames or pages", "clip.mkv is not a complete video",
-         "text.jpg is not a picture"),
+         "text.jpg is not a complete picture"),
         strict=True,
     ):  # fmt: skip
         assert words in line

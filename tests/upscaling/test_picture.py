@@ -41,7 +41,7 @@ def upscaled(upscaler: Upscaler, source: Path, ending: str | None = None) -> Pat
 
 
 def error(file: Path, wanted: np.ndarray) -> float:
-    """Give the mean absolute difference in grey levels of 8 bits."""
+    """Return the mean absolute difference in grey levels of 8 bits."""
     white = 257 if wanted.dtype == np.uint16 else 1
     return float(np.abs(read_picture(file).astype(float) - wanted).mean() / white)
 
@@ -182,7 +182,7 @@ def test_cut_off_file_is_refused(
     source = tmp_path / f"small.{ending}"
     Image.fromarray(photo).save(source)
     source.write_bytes(source.read_bytes()[: source.stat().st_size * 2 // 3])
-    with pytest.raises(ValueError, match=r"small\.\w+ is (damaged|not a picture)"):
+    with pytest.raises(ValueError, match=r"small\.\w+ is (damaged|not a complete)"):
         upscaled(upscaler, source)
     assert list(tmp_path.iterdir()) == [source]
 

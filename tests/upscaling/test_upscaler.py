@@ -24,7 +24,7 @@ def exact() -> Upscaler:
 
 
 def expected(photo: np.ndarray, r: int) -> np.ndarray:
-    """Give the plain way, in float64: luma through the network, chroma through `imresize`."""
+    """Return the plain way, in float64: luma through the network, chroma through `imresize`."""
     planes = to_ycbcr(torch.from_numpy(photo).permute(2, 0, 1))
     height, width = photo.shape[:2]
     with torch.no_grad():

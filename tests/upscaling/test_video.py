@@ -37,7 +37,7 @@ def frames(path: Path) -> list[av.VideoFrame]:
 
 
 def packets(path: Path, kind: str) -> list[tuple[float, bytes]]:
-    """Give when each packet of the first stream of a kind comes, and what it holds."""
+    """Return when each packet of the first stream of a kind comes, and what it holds."""
     with av.open(str(path)) as container:
         stream = next(one for one in container.streams if one.type == kind)
         return [
@@ -52,7 +52,7 @@ def times(path: Path) -> list[float]:
 
 
 def mean_error(small: Path, large: Path, r: int) -> float:
-    """Give the mean absolute difference of the luma planes, the larger one averaged."""
+    """Return the mean absolute difference of the luma planes, the larger one averaged."""
     errors = []
     for one, other in zip(frames(small), frames(large), strict=True):
         bits = one.format.components[0].bits
@@ -200,7 +200,7 @@ def test_sound_is_copied(ending: str, sound: str, upscaler: Upscaler, tmp_path: 
 
 @pytest.fixture
 def titled(tmp_path: Path) -> Path:
-    """Give a clip with subtitles, chapters, a font, languages, a title."""
+    """Return a clip with subtitles, chapters, a font, languages, a title."""
     (tmp_path / "a.srt").write_text(
         "1\n00:00:00,040 --> 00:00:00,200\nOne\n\n2\n00:00:00,240 --> 00:00:00,400\nTwo\n"
     )
