@@ -13,8 +13,8 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from espcn.runs.directory import register_resolvers
 from espcn.runs.identity import plain_settings
+from espcn.runs.resolvers import register_resolvers
 
 register_resolvers()
 

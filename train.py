@@ -18,9 +18,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from espcn.interrupts import REQUEUES, interrupts
-from espcn.runs.directory import register_resolvers, settings_of
+from espcn.runs.directory import settings_of
 from espcn.runs.hydra_callbacks import gather_rest
 from espcn.runs.launch import check_alone, launch, rank, requeue
+from espcn.runs.resolvers import register_resolvers
 
 register_resolvers()
 STOPPED = 130  # the shell's code for a command that Ctrl-C ended

@@ -67,7 +67,7 @@ def make_set(folder: Path, count: int) -> None:
 
 
 def prepare(folder: Path, cache: Path) -> dict[str, float]:
-    """Prepare a set in a process of its own; give seconds, patches, and the most memory in MB."""
+    """Prepare a set in a process of its own; return seconds, patches, and the most memory in MB."""
     script = cache / "prepare.py"
     script.write_text(PREPARE)
     process = subprocess.Popen(
@@ -85,7 +85,7 @@ def prepare(folder: Path, cache: Path) -> dict[str, float]:
 
 
 def train(data: PatchData, network: ESPCN, optimizer: Any) -> float:
-    """Train for some steps; give the patches a second."""
+    """Train for some steps; return the patches a second."""
     done, started = 0, time.perf_counter()
     while True:
         for low, target in data.train_dataloader():
@@ -100,7 +100,7 @@ def train(data: PatchData, network: ESPCN, optimizer: Any) -> float:
 
 
 def read(data: PatchData) -> float:
-    """Read an epoch, or some thousand batches of it; give the patches a second."""
+    """Read an epoch, or some thousand batches of it; return the patches a second."""
     done, started = 0, time.perf_counter()
     for low, _ in data.train_dataloader():
         done += len(low)

@@ -29,8 +29,8 @@ from espcn.evaluation.protocol import score_mean
 from espcn.io.atomic import write_csv
 from espcn.network.device import device_name
 from espcn.report.tables import PAPER, table
-from espcn.runs.directory import register_resolvers
 from espcn.runs.identity import plain_settings
+from espcn.runs.resolvers import register_resolvers
 from espcn.training.lightning_module import SuperResolution
 from espcn.training.run import Run
 from espcn.training.trainer import quieten_lightning
@@ -74,7 +74,7 @@ def best_rate(optim: str) -> float:
 
 
 def train(optim: str, rate: float, limit: float, sets: list[ImageSet]) -> list[dict[str, Any]]:
-    """Train with one optimiser; give a row for each epoch."""
+    """Train with one optimiser; return a row for each epoch."""
     overrides = [f"optim={optim}", "data=t91", f"lr={rate}", "max_epochs=10000"]
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         settings = plain_settings(compose("train", overrides))

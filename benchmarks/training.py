@@ -66,7 +66,7 @@ def prepare(**options: object) -> Patches:
 
 
 def train_by_samples(samples: list[tuple[Tensor, Tensor]]) -> float:
-    """Train on single samples, RGB, float64, SGD; give the patches a second."""
+    """Train on single samples, RGB, float64, SGD; return the patches a second."""
     network = ESPCN(R, channels=3, padding="zeros", center=0.0, gain=1.0).double()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.75)
     loader = iter(DataLoader(samples, batch_size=1, shuffle=True))  # type: ignore[arg-type]
@@ -80,7 +80,7 @@ def train_by_samples(samples: list[tuple[Tensor, Tensor]]) -> float:
 
 
 def train_by_batches(batch_size: int, channels: int, soap: bool) -> float:
-    """Train on whole batches cut from memory, float32; give the patches a second."""
+    """Train on whole batches cut from memory, float32; return the patches a second."""
     data = PatchData(
         "t91", r=R, channels=channels, patch=PATCH, stride=STRIDE, batch_size=batch_size
     )

@@ -16,8 +16,8 @@ from hydra import compose, initialize_config_dir
 
 from espcn.io.atomic import write_csv
 from espcn.report.tables import table
-from espcn.runs.directory import register_resolvers
 from espcn.runs.identity import digest, plain_settings
+from espcn.runs.resolvers import register_resolvers
 from espcn.training.train import train
 
 ROOT = Path(__file__).resolve().parent.parent

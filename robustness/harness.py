@@ -130,7 +130,7 @@ def run(
 
 
 def wait_until(condition: Callable[[], object], process: subprocess.Popen) -> float:
-    """Wait until a condition holds, or a process has ended; give the moment."""
+    """Wait until a condition holds, or a process has ended; return the moment."""
     deadline = time.monotonic() + LIMIT
     while not condition() and process.poll() is None:
         hold(time.monotonic() < deadline, "nothing has begun")
@@ -220,7 +220,7 @@ def scratch() -> Path:
 
 
 def attempt(one: Fault, number: int, tries: int, seed: int = 0) -> Exception | None:
-    """Try a fault once; give what went wrong."""
+    """Try a fault once; return what went wrong."""
     chance = random.Random(f"{seed} {one.name} {number}")
     with tempfile.TemporaryDirectory(dir=scratch()) as folder:
         case = Case(number, Path(folder) / "try", (number + chance.random()) / tries, chance)

@@ -98,7 +98,7 @@ def kill_and_go_on(work: Work, case: Case) -> None:
 
 
 def fill_disk(work: Work, kind: str, case: Case) -> None:
-    """Return some work less disk space than its files of a kind take; then enlarge it."""
+    """Give some work less disk space than its files of a kind take, then more."""
     sizes = [path.stat().st_size for path in work.alone[0].rglob(kind)]
     with small_disk(case.folder, case.share, sizes) as (disk, within, widen):
         done = run([*within, *work.command(disk)])

@@ -8,8 +8,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from espcn.imaging.degradation import Degradation
-from espcn.runs.directory import register_resolvers
 from espcn.runs.identity import plain_settings
+from espcn.runs.resolvers import register_resolvers
 from espcn.training.run import Run
 from helpers import ROOT, run
 

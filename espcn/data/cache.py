@@ -148,7 +148,7 @@ def _counts(recipe: Recipe, height: int, width: int) -> list[int]:
 def _fill(
     paths: Sequence[Path], digests: Sequence[str], first: np.ndarray, layout: CacheLayout
 ) -> dict[int, str]:
-    """Cut what has not been cut yet; give the reason for each image that can't be read."""
+    """Cut what has not been cut yet; return the reason for each image that can't be read."""
     done = np.memmap(layout.folder / DONE, np.uint8, "r+")
     rest = np.flatnonzero(done != 1).tolist()  # the unreadable (2) are tried again
     parts = [rest[at : at + CHUNK] for at in range(0, len(rest), CHUNK)]
@@ -199,7 +199,7 @@ def _end_with_parent() -> None:
 
 
 def _cut_some(work: Any) -> tuple[list[int], dict[int, str]]:
-    """Cut some images into their places; give their indices, and what was wrong with which."""
+    """Cut some images into their places; return their indices, and what was wrong with which."""
     images, files, layout = work
     low, target = layout.arrays("r+")
     bad = {}

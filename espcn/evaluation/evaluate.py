@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from espcn import checks
 from espcn.data.datasets import load_test
-from espcn.evaluation.gallery import save_kernels, save_pictures
+from espcn.evaluation.gallery import save_pictures
+from espcn.evaluation.kernels import save_kernels
 from espcn.evaluation.protocol import Score, mean_score, score_set
 from espcn.imaging.degradation import BENCHMARK, Degradation
 from espcn.io.atomic import write_csv, write_json

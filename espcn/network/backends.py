@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable
-from importlib.util import find_spec
 
 import torch
 import torch.nn.functional as F
@@ -16,29 +15,24 @@ MAX_SHAPES = 256  # that torch.compile compiles for before it gives up and runs 
 Backend = Callable[[Tensor], Tensor]
 
 
-def fastest(device: torch.device) -> str:
-    """Return the engine that measures fastest here (RESULTS.md).
-
-    Args:
-        device: The device to run on.
+def fuses_activations() -> bool:
+    """Return whether PyTorch runs a convolution and its activation in one pass on this processor.
 
     Returns:
-        A name in BACKENDS: torch where it has fused convolutions, else what is installed.
+        Whether this PyTorch has oneDNN's fused convolution, and it works here.
     """
-    if device.type != "cpu" or _fuses():
-        return "torch"
-    if find_spec("onnx") is not None:
-        for engine, package in (("openvino", "openvino"), ("onnx", "onnxruntime")):
-            if find_spec(package) is not None:
-                return engine
-    return "torch"
+    layer = nn.utils.skip_init(nn.Conv2d, 1, 1, 3).requires_grad_(False)  # draws no numbers
+    try:
+        return _fused(torch.zeros(1, 1, 3, 3), layer, "tanh").shape == (1, 1, 1, 1)
+    except (RuntimeError, AttributeError, NotImplementedError):
+        return False
 
 
 def _torch(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backend:
     """Run PyTorch's convolutions, with the activation fused in where oneDNN does the work."""
     network = network.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     layers = [network.conv1, network.conv2, network.conv3]
-    convolve = _fused if device.type == "cpu" and _fuses() else _plain
+    convolve = _fused if device.type == "cpu" and fuses_activations() else _plain
 
     def run(centred: Tensor) -> Tensor:
         flow = centred.to(dtype).contiguous(memory_format=torch.channels_last)
@@ -60,15 +54,6 @@ def _fused(flow: Tensor, layer: nn.Conv2d, activation: str) -> Tensor:
     fused = torch.ops.mkldnn._convolution_pointwise
     one = [1, 1]
     return fused(flow, layer.weight, layer.bias, [0, 0], one, one, 1, activation, [], None)
-
-
-def _fuses() -> bool:
-    """Say whether this PyTorch has oneDNN's fused convolution, and it works here."""
-    layer = nn.utils.skip_init(nn.Conv2d, 1, 1, 3).requires_grad_(False)  # draws no numbers
-    try:
-        return _fused(torch.zeros(1, 1, 3, 3), layer, "tanh").shape == (1, 1, 1, 1)
-    except (RuntimeError, AttributeError, NotImplementedError):
-        return False
 
 
 def _compile(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backend:

@@ -8,12 +8,13 @@ the weights.
 
 import copy
 import threading
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor
 
 from espcn import checks
-from espcn.network.backends import BACKENDS, fastest
+from espcn.network.backends import BACKENDS, fuses_activations
 from espcn.network.device import multiplies_bfloat16, torch_device
 from espcn.network.model import ESPCN
 from espcn.network.rounding import round_weights
@@ -93,3 +94,21 @@ class Engine:
         with self._lock, torch.inference_mode():
             centred = context.to(self.device, torch.float32) - CENTER
             return self._run(centred).float().add_(CENTER)
+
+
+def fastest(device: torch.device) -> str:
+    """Return the engine that measures fastest here (RESULTS.md).
+
+    Args:
+        device: The device to run on.
+
+    Returns:
+        A name in BACKENDS: torch where it has fused convolutions, else what is installed.
+    """
+    if device.type != "cpu" or fuses_activations():
+        return "torch"
+    if find_spec("onnx") is not None:
+        for engine, package in (("openvino", "openvino"), ("onnx", "onnxruntime")):
+            if find_spec(package) is not None:
+                return engine
+    return "torch"

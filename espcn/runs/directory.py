@@ -5,16 +5,14 @@ Reads and writes plain files only, and needs neither torch nor Lightning.
 
 import json
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from yaml import YAMLError
 
 from espcn.io.atomic import write_text
-from espcn.runs.identity import completed, digest, identity, plain_settings, upgraded
-from espcn.runs.launch import rank, run_directory
+from espcn.runs.identity import completed, identity, plain_settings, upgraded
+from espcn.runs.launch import rank
 
 CONFIG, RESULT, COMMAND = "config.yaml", "result.json", "command.txt"
 LOCK = ".lock"  # held by the process that is at work in the directory
@@ -126,46 +124,3 @@ def _changes(settings: dict[str, Any], overrides: Sequence[str]) -> dict[str, An
             f"settings but for {', '.join(LENGTHS)} and trainer; start a new run instead"
         )
     return {n.split(".")[0]: settings[n.split(".")[0]] for n in names if n != "resume"}
-
-
-def job_name(*, _root_: DictConfig) -> str:
-    """Name a sweep's job: as the job there with the same identity, else by its identity.
-
-    A number would name another job as soon as a value is added to the sweep.
-
-    Args:
-        _root_: The configuration of the job, with Hydra's own part.
-
-    Returns:
-        The name of its folder within the sweep's directory.
-    """
-    settings, sweep = plain_settings(_root_), Path(str(_root_.hydra.sweep.dir))
-    own = identity(settings)
-    name = digest(own)
-    if _is_job(sweep / name / CONFIG, own):
-        return name
-    for path in sorted(sweep.glob(f"*/{CONFIG}")):
-        if _is_job(path, own):
-            return path.parent.name
-    # Where a default has changed since, another job may have this name.
-    return digest(settings) if (sweep / name / CONFIG).is_file() else name
-
-
-def _is_job(path: Path, own: dict[str, Any]) -> bool:
-    try:
-        return path.is_file() and _stored_identity(path.parent, path.stat().st_mtime_ns) == own
-    except (OSError, ValueError, YAMLError):  # damaged: gathering the sweep will say so
-        return False
-
-
-@cache
-def _stored_identity(directory: Path, modified: int) -> dict[str, Any]:
-    return identity(read_config(directory) or {})
-
-
-def register_resolvers() -> None:
-    """Register with OmegaConf what the configurations call to name directories."""
-    OmegaConf.register_new_resolver("job_name", job_name, replace=True)
-    # Cached: a sweep's jobs ask too, and a second later the name would be another.
-    OmegaConf.register_new_resolver("run_directory", run_directory, use_cache=True, replace=True)
-    OmegaConf.register_new_resolver("first", lambda a, b: b if a is None else a, replace=True)

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from espcn.io.atomic import check_folder
 from espcn.runs.directory import CONFIG
-from espcn.runs.sweep import gather
+from espcn.runs.gather import gather
 
 _begun: Path | None = None  # the directory of a sweep that is not gathered yet
 _queued = False  # whether its jobs run under SLURM, which outlives this process
@@ -64,7 +64,7 @@ def gather_rest() -> Path | None:
     if _begun is not None and _queued:
         print(
             "SLURM keeps running this sweep's jobs. When they have ended, gather them with "
-            f"python -m espcn.runs.sweep {_begun}, or cancel them with scancel",
+            f"python -m espcn.runs.gather {_begun}, or cancel them with scancel",
             file=sys.stderr,
         )
     return _begun

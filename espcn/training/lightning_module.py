@@ -1,4 +1,4 @@
-"""The LightningModule: the loss, the optimiser and how its rate goes down."""
+"""The LightningModule: the loss, the optimiser, and what an epoch does."""
 
 import math
 from collections.abc import Callable
@@ -8,13 +8,13 @@ import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torchmetrics import MeanMetric
 
 from espcn import checks
 from espcn.network.model import ESPCN
+from espcn.training.optimizers import SCHEDULES, cosine_schedule, plateau_schedule
 
-SCHEDULES = ("plateau", "cosine")
 LOSSES = ("mse", "rmse")
 RMSE_EPS = 1e-6  # a quarter of a grey level, squared: keeps the square root differentiable at zero
 
@@ -131,33 +131,18 @@ class SuperResolution(pl.LightningModule):
         groups = [{"params": body}, {"params": last, "lr": self.lr * self.last_layer_lr}]
         optimizer = self.optimizer(groups, lr=self.lr)
         if self.schedule == "cosine":
+            steps = int(self.trainer.estimated_stepping_batches)
+            cosine = cosine_schedule(optimizer, steps, self.lr_end / self.lr)
             return {
                 "optimizer": optimizer,
-                "lr_scheduler": {"scheduler": self._cosine(optimizer), "interval": "step"},
+                "lr_scheduler": {"scheduler": cosine, "interval": "step"},
             }
         # A floor for each group: with a common one, the slower last layer would be there after a
         # single drop and stay.
         floors = [self.lr_end, self.lr_end * self.last_layer_lr]
-        scheduler = ReduceLROnPlateau(
-            optimizer,
-            factor=0.1,
-            patience=self.plateau_patience,
-            threshold=self.mu,
-            threshold_mode="abs",
-            min_lr=floors,
-            eps=0.0,
-        )
-        config = {"scheduler": scheduler, "interval": "epoch", "monitor": "val_loss"}
+        plateau = plateau_schedule(optimizer, self.mu, self.plateau_patience, floors)
+        config = {"scheduler": plateau, "interval": "epoch", "monitor": "val_loss"}
         return {"optimizer": optimizer, "lr_scheduler": config}
-
-    def _cosine(self, optimizer: torch.optim.Optimizer) -> LambdaLR:
-        steps = self.trainer.estimated_stepping_batches
-        floor = self.lr_end / self.lr
-
-        def share(step: int) -> float:
-            return floor + (1 - floor) * (1 + math.cos(math.pi * min(step / steps, 1))) / 2
-
-        return LambdaLR(optimizer, share)
 
     def lr_scheduler_step(self, scheduler: LRScheduler | ReduceLROnPlateau, metric: Any) -> None:
         """Step the cosine; the plateau is stepped in `on_train_epoch_end`.

@@ -1,13 +1,22 @@
-"""Optimisers by name, as configurations call them."""
+"""Optimisers by name, and how their learning rate goes down: on a plateau, or along a cosine.
 
-from collections.abc import Callable, Mapping
+"Initial learning rate is set to 0.01 and final learning rate is set to 0.0001 and updated gradually
+when the improvement of the cost function is smaller than a threshold mu" (Shi et al. 2016, section
+3.2).
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import torch
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from espcn.training.soap import SOAP
 
+SCHEDULES = ("plateau", "cosine")
+DROP = 0.1  # the paper's rates go from 0.01 to 0.0001: two drops
 # Those that need the loss again, or sparse gradients, can't train this network.
 _UNFIT = ("LBFGS", "SparseAdam", "Optimizer")
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {"soap": SOAP} | {
@@ -39,3 +48,46 @@ def make_optimizer(name: str, options: Mapping[str, Any]) -> Callable[..., torch
     except (TypeError, ValueError) as error:
         raise ValueError(f"`optim` must have options that it knows: {error}") from error
     return make
+
+
+def plateau_schedule(
+    optimizer: torch.optim.Optimizer, mu: float, patience: int, floors: Sequence[float]
+) -> ReduceLROnPlateau:
+    """Return a schedule that lowers the rate to a tenth when the loss stops to improve.
+
+    Args:
+        optimizer: The optimiser.
+        mu: The paper's threshold: the smallest decrease of the loss that is an improvement.
+        patience: Number of epochs in a row without an improvement that are tolerated.
+        floors: The lowest rate of each parameter group.
+
+    Returns:
+        The schedule, to be stepped with each epoch's loss.
+    """
+    return ReduceLROnPlateau(
+        optimizer,
+        factor=DROP,
+        patience=patience,
+        threshold=mu,
+        threshold_mode="abs",
+        min_lr=list(floors),
+        eps=0.0,
+    )
+
+
+def cosine_schedule(optimizer: torch.optim.Optimizer, steps: int, floor: float) -> LambdaLR:
+    """Return a schedule that follows half a cosine over the whole run.
+
+    Args:
+        optimizer: The optimiser.
+        steps: Number of steps of the run.
+        floor: The rate at the end, as a fraction of that at the start.
+
+    Returns:
+        The schedule, to be stepped after each step of the optimiser.
+    """
+
+    def share(step: int) -> float:
+        return floor + (1 - floor) * (1 + math.cos(math.pi * min(step / steps, 1))) / 2
+
+    return LambdaLR(optimizer, share)

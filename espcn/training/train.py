@@ -13,6 +13,7 @@ from espcn.interrupts import REQUEUES, ignore_interrupts, interrupts
 from espcn.runs.directory import LOCK, read_result
 from espcn.runs.identity import flatten
 from espcn.runs.launch import rank, requeue
+from espcn.runs.sweep import is_finished
 from espcn.training.processes import is_loss_of_another
 from espcn.training.run import Run, tell
 
@@ -54,8 +55,7 @@ def train(settings: dict[str, Any], directory: Path, command: str | None = None)
 def _train(settings: dict[str, Any], directory: Path, command: str | None) -> dict[str, Any]:
     global _interrupted
     done = read_result(directory)
-    same = done is not None and all(done.get(k, v) == v for k, v in flatten(settings).items())
-    if done is not None and same and done["status"] == "completed":
+    if done is not None and is_finished(done, settings):
         tell(f"Finished already: {directory}")
         return done
     if _interrupted:

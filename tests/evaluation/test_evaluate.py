@@ -17,7 +17,7 @@ from PIL import Image
 from espcn.data.datasets import load_set
 from espcn.data.image_set import ImageSet
 from espcn.evaluation.evaluate import evaluate
-from espcn.evaluation.gallery import painted
+from espcn.evaluation.kernels import painted
 from espcn.evaluation.protocol import mean_score, reconstruct, score_mean, score_set
 from espcn.imaging.color import to_channels
 from espcn.imaging.degradation import Degradation

@@ -13,6 +13,7 @@ from espcn.imaging.color import to_channels
 from espcn.imaging.degradation import Degradation, crop_to_multiple
 from espcn.imaging.metrics import crop_border, psnr
 from espcn.network import backends
+from espcn.network import engine as engine_module
 from espcn.network.backends import BACKENDS
 from espcn.network.device import multiplies_bfloat16, torch_device
 from espcn.network.engine import Engine
@@ -55,7 +56,7 @@ def test_other_networks_run_too(name: str, activation: str) -> None:
 
 def test_plain_convolutions_give_what_the_fused_ones_give(monkeypatch: pytest.MonkeyPatch) -> None:
     fused = Engine(load(3)[0], "torch", "float32", "cpu")(context())
-    monkeypatch.setattr(backends, "_fuses", lambda: False)
+    monkeypatch.setattr(backends, "fuses_activations", lambda: False)
     plain = Engine(load(3)[0], "torch", "float32", "cpu")(context())
     torch.testing.assert_close(plain, fused, rtol=0, atol=1e-3)
 
@@ -108,9 +109,9 @@ def test_auto_is_named_and_runs() -> None:
 def test_auto_without_fused_convolutions_takes_what_is_installed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(backends, "_fuses", lambda: False)
+    monkeypatch.setattr(engine_module, "fuses_activations", lambda: False)
     assert Engine(load(3)[0], device="cpu").name == "openvino"
-    monkeypatch.setattr(backends, "find_spec", lambda name: None)
+    monkeypatch.setattr(engine_module, "find_spec", lambda name: None)
     assert Engine(load(3)[0], device="cpu").name == "torch"
 
 

@@ -6,8 +6,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from espcn.runs.directory import job_name, read_config, register_resolvers
+from espcn.runs.directory import read_config
 from espcn.runs.identity import completed, flatten, identity, plain_settings, upgraded
+from espcn.runs.resolvers import register_resolvers
+from espcn.runs.sweep import job_name
 from helpers import ROOT
 
 OLD = Path(__file__).parent / "from_0.1"  # written by version 0.1, with an import path in `optim`

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from espcn.runs.gather import gather
 from espcn.runs.hydra_callbacks import GatherSweep, gather_rest
-from espcn.runs.sweep import gather
 from helpers import ENVIRONMENT, ROOT, Call, run, sweep_arguments, sweep_rows, tiny_run
 
 OLD = Path(__file__).parent / "from_0.1/sweep"
@@ -115,7 +115,7 @@ def test_sweep_started_again_skips_what_is_finished_and_takes_new_values(
 
 def test_gathering_again_gives_the_same_table(swept: tuple[Path, str, int]) -> None:
     before = sweep_rows(swept[0])
-    done = run("-m", "espcn.runs.sweep", str(swept[0]))
+    done = run("-m", "espcn.runs.gather", str(swept[0]))
     assert done.returncode == 0
     assert sweep_rows(swept[0]) == before
 
@@ -123,7 +123,7 @@ def test_gathering_again_gives_the_same_table(swept: tuple[Path, str, int]) -> N
 def test_small_table_keeps_what_was_swept_and_its_figures(
     swept: tuple[Path, str, int], tmp_path: Path
 ) -> None:
-    done = run("-m", "espcn.runs.sweep", str(swept[0]), str(tmp_path / "kept.csv"))
+    done = run("-m", "espcn.runs.gather", str(swept[0]), str(tmp_path / "kept.csv"))
     assert done.returncode == 0, done.stderr
     with (tmp_path / "kept.csv").open(newline="") as file:
         kept = list(csv.DictReader(file))
@@ -233,10 +233,10 @@ def test_stopped_sweep_says_that_its_slurm_jobs_keep_running(
 
 
 def test_gathering_nothing_is_an_error(tmp_path: Path) -> None:
-    done = run("-m", "espcn.runs.sweep", str(tmp_path))
+    done = run("-m", "espcn.runs.gather", str(tmp_path))
     assert done.returncode == 1
     assert "there is nothing to gather" in done.stderr
-    assert "usage" in run("-m", "espcn.runs.sweep").stderr
+    assert "usage" in run("-m", "espcn.runs.gather").stderr
 
 
 def test_sweep_of_version_0_1_is_taken_up_without_training_again(
