@@ -7,6 +7,7 @@ In natural pictures they go together very much. Noise with their spectrum shows 
 picture is needed.
 """
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -50,15 +51,20 @@ def _round_in_turn(weights: Tensor, seen: Tensor, dtype: torch.dtype) -> Tensor:
     """Round `(filters, inputs)`, given examples `(any number, inputs)` of the inputs."""
     together = seen.T @ seen / len(seen)
     together += DAMPING * together.diagonal().mean() * torch.eye(len(together))
-    # Row k says how the weights after k make up for an error in k.
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(together))
-    amends = torch.linalg.cholesky(inverse, upper=True)
-    rest, kept = weights.clone(), torch.empty_like(weights)
-    for k in range(weights.shape[1]):
-        kept[:, k] = rest[:, k].to(dtype).double()
-        error = (rest[:, k] - kept[:, k]) / amends[k, k]
-        rest[:, k:] -= torch.outer(error, amends[k, k:])
-    return kept
+    # Row k says how the weights after k make up for an error in k: the upper Cholesky factor of the
+    # inverse, which is the inverse of that of the matrix itself, taken from its end.
+    upper = torch.linalg.cholesky(together.flip(0, 1)).flip(0, 1)
+    one = torch.eye(len(together), dtype=together.dtype)
+    amends = torch.linalg.solve_triangular(upper, one, upper=True)
+    # NumPy, because each of the many small steps would cost PyTorch its threads.
+    scale = amends.diagonal().numpy()
+    rest, rows = weights.numpy().copy(), amends.numpy()
+    kept = np.empty_like(rest)
+    for k in range(rest.shape[1]):
+        kept[:, k] = torch.from_numpy(rest[:, k].copy()).to(dtype).double().numpy()
+        error = (rest[:, k] - kept[:, k]) / scale[k]
+        rest[:, k:] -= np.outer(error, rows[k, k:])
+    return torch.from_numpy(kept)
 
 
 def _noise() -> Tensor:
