@@ -33,7 +33,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         content = io.BytesIO()
         torch.save(checkpoint, content)  # which, of a file, would not say that the disk is full
         with atomic_write(Path(path)) as part:
-            part.write_bytes(content.getbuffer())
+            part.write_bytes(content.getvalue())
 
     def load_checkpoint(
         self, path: Any, map_location: Any = "cpu", weights_only: bool | None = None
