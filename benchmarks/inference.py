@@ -28,7 +28,8 @@ from espcn.data.datasets import load_set
 from espcn.data.image_set import ImageSet
 from espcn.export.onnx import export
 from espcn.imaging.color import to_channels
-from espcn.imaging.degradation import BENCHMARK, crop_to_multiple
+from espcn.imaging.degradation import BENCHMARK
+from espcn.imaging.downsampling import crop_to_multiple
 from espcn.imaging.metrics import crop_border, psnr, quantize
 from espcn.io.atomic import write_csv
 from espcn.network.backends import BACKENDS

@@ -18,7 +18,8 @@ from espcn.data.image_set import ImageSet
 from espcn.evaluation.gallery import in_color
 from espcn.evaluation.protocol import Reconstruction, Score, score_set
 from espcn.imaging.color import to_channels
-from espcn.imaging.degradation import BENCHMARK, crop_to_multiple
+from espcn.imaging.degradation import BENCHMARK
+from espcn.imaging.downsampling import crop_to_multiple
 from espcn.network.weights import load
 from espcn.report.plots import plot_losses, save_figure
 

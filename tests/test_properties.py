@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from espcn.imaging.color import from_ycbcr, luma, to_channels, to_ycbcr
-from espcn.imaging.degradation import DOWNSAMPLE, Degradation, crop_to_multiple, gaussian_blur
+from espcn.imaging.degradation import Degradation
+from espcn.imaging.downsampling import DOWNSAMPLE, crop_to_multiple, gaussian_blur
 from espcn.imaging.metrics import crop_border, psnr, quantize, ssim
 from espcn.imaging.resize import bicubic_filters, imresize, pad_symmetric
 from espcn.imaging.shuffle import (

@@ -1,5 +1,7 @@
 """The LightningDataModule: preshuffled patches of a training set, and the images held out of it."""
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -49,7 +51,8 @@ class PatchData(pl.LightningDataModule):
         folds: Number of such parts.
         augment: Show each batch in a random one of the 8 orientations.
         batch_size: Patches of a step, over all processes together.
-        seed: Determines, with the epoch, the order of the patches and their orientations.
+        seed: Determines, with the epoch, the order of the patches and their orientations; and what
+            a random degradation draws.
 
     Raises:
         ValueError: A setting is out of its range; the message names it.
@@ -80,7 +83,7 @@ class PatchData(pl.LightningDataModule):
         super().__init__()
         checks.choice("data.degrade", degrade, ("image", "patch"))
         self.recipe = Recipe(
-            r, channels, degradation, patch, stride, halo, degrade == "patch", scales
+            r, channels, degradation, patch, stride, halo, degrade == "patch", scales, seed
         )
         if not isinstance(augment, bool):
             raise ValueError(f"`data.augment` (={augment}) must be true or false")
@@ -133,6 +136,15 @@ class PatchData(pl.LightningDataModule):
         shown = kept.owner.unique().tolist()
         self.train_patches = join([at_scale(scale, shown, kept) for scale in self.recipe.scales])
         return line
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that differ for other images, and for other encoders."""
+        encoders = self.recipe.degradation.encoders()
+        if not encoders:
+            return self.images.fingerprint
+        seen = json.dumps([self.images.fingerprint, encoders])
+        return hashlib.sha256(seen.encode()).hexdigest()[:16]
 
     def setup(self, stage: str) -> None:
         """Prepare, unless that has been done: Lightning calls this before it fits.

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from espcn import checks
-from espcn.imaging.degradation import BENCHMARK, Degradation, crop_to_multiple
+from espcn.imaging.degradation import BENCHMARK, Degradation
+from espcn.imaging.downsampling import crop_to_multiple
 from espcn.imaging.shuffle import flip, flip_preshuffled, preshuffle
 
 
@@ -30,6 +31,7 @@ class Recipe:
         halo: Context on each side of a patch, as wide as the network's receptive field needs.
         per_patch: Degrade each target separately, as the notebook does, instead of the whole image.
         scales: Sizes at which each image is cut, as fractions of its size, above 0 and at most 1.
+        seed: Decides, with each picture, what a random degradation draws.
 
     Raises:
         ValueError: A setting is out of its range; the message names it.
@@ -43,6 +45,7 @@ class Recipe:
     halo: int = 4
     per_patch: bool = False
     scales: Sequence[float] = (1.0,)
+    seed: int = 0
 
     def __post_init__(self) -> None:
         checks.integer("r", self.r, 2, "choose 2, 3 or 4")
@@ -199,9 +202,10 @@ def cut(images: Sequence[Tensor], recipe: Recipe) -> Patches:
             continue
         targets = _windows(preshuffle(image, r), patch, stride)
         if recipe.per_patch:
-            lows = _with_halo(recipe.degradation(_windows(image, patch * r, stride * r), r), halo)
+            windows = _windows(image, patch * r, stride * r)
+            lows = _with_halo(recipe.degradation(windows, r, recipe.seed), halo)
         else:
-            small = _with_halo(recipe.degradation(image, r), halo)
+            small = _with_halo(recipe.degradation(image, r, recipe.seed), halo)
             lows = _windows(small, patch + 2 * halo, stride)
         low.append(lows)
         target.append(targets)

@@ -33,6 +33,7 @@ def evaluate(
     save_filters: bool = False,
     data_dir: str | None = None,
     device: str = "auto",
+    seed: int = 0,
 ) -> dict[str, Score]:
     """Score a network on test sets; write and print all figures.
 
@@ -49,6 +50,7 @@ def evaluate(
         save_filters: Also draw the kernels of the first and the last layer.
         data_dir: The folder that holds the sets; else `ESPCN_DATA`, else `datasets`.
         device: auto, cpu or cuda.
+        seed: Decides, with each picture, what a random degradation draws.
 
     Returns:
         The mean figures by set.
@@ -57,6 +59,7 @@ def evaluate(
         FileNotFoundError: There is no file at `ckpt`.
         ValueError: A setting is out of its range, or `ckpt` is not one of this program's files.
     """
+    checks.integer("seed", seed, 0, "any such number will do, say 0")
     checks.name_list("sets", sets, "say [Set5,Set14]")
     trained = load(r, ckpt)
     network, about = trained.network, trained.metadata
@@ -76,6 +79,8 @@ def evaluate(
         "provenance": about or None,
         "trained": network.settings | asdict(trained.degradation),
         **asdict(degradation),
+        "seed": seed,
+        "encoders": degradation.encoders() or None,
         "sets": {},
         "device": str(network.conv1.weight.device),
         "threads": torch.get_num_threads(),
@@ -83,7 +88,7 @@ def evaluate(
     }
     for images in test_sets:
         scores = []
-        scored = score_set(network, images, degradation, with_ssim=True, in_color=save_images)
+        scored = score_set(network, images, degradation, True, save_images, seed)
         for one, made in tqdm(scored, images.name, len(images), leave=False, unit="image"):
             scores.append(one)
             if save_images:

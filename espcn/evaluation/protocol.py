@@ -13,7 +13,8 @@ from torch import Tensor
 
 from espcn.data.image_set import ImageSet
 from espcn.imaging.color import luma, to_channels
-from espcn.imaging.degradation import BENCHMARK, Degradation, crop_to_multiple
+from espcn.imaging.degradation import BENCHMARK, Degradation
+from espcn.imaging.downsampling import crop_to_multiple
 from espcn.imaging.metrics import crop_border, is_scorable, psnr, quantize, ssim
 from espcn.imaging.resize import imresize
 from espcn.network.model import ESPCN
@@ -89,6 +90,7 @@ def reconstruct(
     pixels: np.ndarray,
     degradation: Degradation = BENCHMARK,
     in_color: bool = False,
+    seed: int = 0,
 ) -> Reconstruction:
     """Degrade a picture, and upscale it again by the network and by bicubic interpolation.
 
@@ -100,23 +102,26 @@ def reconstruct(
         pixels: The picture as `read_picture` returns it.
         degradation: How the low-resolution picture is made.
         in_color: Also keep the colours of both pictures.
+        seed: Decides, with the picture, what a random degradation draws.
 
     Returns:
         The picture in all its versions.
     """
     r, is_grey = network.r, pixels.shape[-1] < 3
-    planes = to_channels(pixels, 1)
+    plane = crop_to_multiple(to_channels(pixels, 1), r)
+    drawn = degradation.draw(plane, seed)  # luma and colours share what was drawn
+    small = drawn(plane, r, seed)
+    colors = low_colors = None
     if network.channels == 3 or (in_color and not is_grey):
-        planes = torch.cat([planes, to_channels(pixels, 3)])
-    planes = crop_to_multiple(planes, r)
-    small = degradation(planes, r)
-    original, low = planes[:1].double(), small[:1].double()
+        colors = crop_to_multiple(to_channels(pixels, 3), r)
+        low_colors = drawn(colors, r, seed)
+    original, low = plane.double(), small.double()
     bicubic = quantize(imresize(low, *original.shape[-2:]))
-    raw = super_resolve(network, small[:1] if network.channels == 1 else small[1:])
+    seen = small if network.channels == 1 or low_colors is None else low_colors
+    raw = super_resolve(network, seen)
     output = quantize(raw)
     if network.channels == 3:
         output = output.mean(0, keepdim=True).round() if is_grey else luma(output)
-    colors, low_colors = (planes[1:], small[1:]) if len(planes) > 1 else (None, None)
     return Reconstruction(
         original[0], low[0], bicubic[0], output[0], raw, colors, low_colors, is_grey
     )
@@ -151,6 +156,7 @@ def score_set(
     degradation: Degradation = BENCHMARK,
     with_ssim: bool = False,
     in_color: bool = False,
+    seed: int = 0,
 ) -> Iterator[tuple[Score, Reconstruction]]:
     """Score a network on each picture of a set in turn; skip those too small to score.
 
@@ -160,6 +166,7 @@ def score_set(
         degradation: How the low-resolution pictures are made.
         with_ssim: Measure SSIM too.
         in_color: Keep the colours of the pictures.
+        seed: Decides, with each picture, what a random degradation draws.
 
     Yields:
         Each picture's figures, and the picture in all its versions.
@@ -167,7 +174,7 @@ def score_set(
     for name, pixels in zip(images.names, images.images, strict=True):
         height, width, _ = pixels.shape
         if is_scorable(height, width, network.r):
-            made = reconstruct(network, pixels, degradation, in_color)
+            made = reconstruct(network, pixels, degradation, in_color, seed)
             yield score(name, made, with_ssim), made
 
 
@@ -190,17 +197,19 @@ def mean_score(name: str, scores: list[Score]) -> Score:
     return Score(name, **{field: mean(field) for field in fields})  # type: ignore[arg-type]
 
 
-def score_mean(network: ESPCN, images: ImageSet, degradation: Degradation = BENCHMARK) -> Score:
+def score_mean(
+    network: ESPCN, images: ImageSet, degradation: Degradation = BENCHMARK, seed: int = 0
+) -> Score:
     """Return the mean PSNR over a set.
 
     Args:
         network: The network.
         images: The set.
         degradation: How the low-resolution pictures are made.
+        seed: Decides, with each picture, what a random degradation draws.
 
     Returns:
         The set's mean figures, without SSIM.
     """
-    return mean_score(
-        images.name, [scored for scored, _ in score_set(network, images, degradation)]
-    )
+    scored = score_set(network, images, degradation, seed=seed)
+    return mean_score(images.name, [one for one, _ in scored])

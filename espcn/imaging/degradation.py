@@ -2,29 +2,34 @@
 
 "We blur I^HR using a Gaussian filter and sub-sample it by a factor of r" (Shi et al. 2016, section
 3.1). The paper does not give the width of the blur, and its published figures are measured on
-MATLAB's bicubic pictures without a blur. `Degradation` holds the settings of one such process.
+MATLAB's bicubic pictures without a blur. The pictures and videos that people have are compressed
+as well. `Degradation` holds the settings of one such process.
 """
 
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import skimage.filters
-import skimage.transform
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from espcn import checks
-from espcn.imaging.resize import imresize, pad_symmetric
+from espcn.imaging.compression import compress_h264, compress_jpeg, encoder_versions
+from espcn.imaging.downsampling import DOWNSAMPLE
+from espcn.imaging.resize import pad_symmetric
 
-DOWNSAMPLE = ("bicubic", "skimage", "decimate")
 MAX_BLUR = 100  # high-resolution pixels
-TRUNCATE = 4.0  # the Gaussian ends at this many sigma, as SciPy's does
+# The settings that may be a range, with their lowest and highest values.
+AMOUNTS = {"noise": (0, 100), "jpeg": (1, 100), "h264": (0, 51)}
+FRAMES = 9  # of the excerpt that is encoded as H.264
+SPEED = 2.0  # low-resolution pixels a frame by which it moves, at most
+
+Amount = float | tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,15 @@ class Degradation:
             `skimage` is the notebook's: `skimage.filters.gaussian`, then
             `skimage.transform.resize`, which blurs again by a sigma of (r - 1) / 2. `decimate`
             keeps every r-th pixel, as the paper says.
+        noise: Sigma of Gaussian noise that is added to the low-resolution picture before it is
+            rounded, in grey levels, 0 to 100; None is none.
+        jpeg: Quality of the JPEG that the low-resolution picture is saved as, 1 to 100; None is
+            no JPEG.
+        h264: x264's constant rate factor, 0 to 51, at which the picture is encoded as one of the
+            frames of a short excerpt in which it moves; None is no video.
+
+    The steps follow one another in this order. `noise`, `jpeg` and `h264` may be a range, `(low,
+    high)`, from which each picture draws its own value.
 
     Raises:
         ValueError: A setting is out of its range; the message names it.
@@ -44,6 +58,9 @@ class Degradation:
 
     blur: float = 0.0
     downsample: str = "bicubic"
+    noise: Amount = None
+    jpeg: Amount = None
+    h264: Amount = None
 
     def __post_init__(self) -> None:
         if (
@@ -56,6 +73,8 @@ class Degradation:
             )
         checks.choice("downsample", self.downsample, DOWNSAMPLE)
         object.__setattr__(self, "blur", float(self.blur))  # 1 and 1.0 are one setting
+        for name in AMOUNTS:
+            object.__setattr__(self, name, _amount(name, getattr(self, name)))
 
     @classmethod
     def from_settings(cls, stored: Mapping[str, Any]) -> "Degradation":
@@ -86,32 +105,75 @@ class Degradation:
         """Return the settings that differ from their defaults.
 
         Returns:
-            Values by name; `from_settings` builds the same degradation from them.
+            Plain values by name, ranges as lists; `from_settings` builds the same degradation from
+            them.
         """
         return {
-            field.name: getattr(self, field.name)
+            field.name: _plain(getattr(self, field.name))
             for field in dataclasses.fields(self)
             if getattr(self, field.name) != field.default
         }
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the result depends on the seed."""
+        ranges = any(isinstance(getattr(self, name), tuple) for name in AMOUNTS)
+        return ranges or self.noise is not None or self.h264 is not None
+
+    def encoders(self) -> dict[str, str]:
+        """Return the versions of the encoders that are used, which decide on the result.
+
+        Returns:
+            A version by the name of the setting; none for a degradation without compression.
+        """
+        versions = encoder_versions()
+        return {name: versions[name] for name in versions if getattr(self, name) is not None}
 
     def __str__(self) -> str:
         """Return the settings as on the command line.
 
         Returns:
-            Text like "blur=0.5 downsample=bicubic".
+            Text like "blur=0.5 downsample=bicubic jpeg=[30,95]".
         """
         return " ".join(
-            f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+            f"{name}={_text(value)}"
             for name, value in dataclasses.asdict(self).items()
+            if value is not None
         )
 
-    def __call__(self, picture: Tensor, r: int) -> Tensor:
+    def draw(self, picture: Tensor, seed: int = 0) -> "Degradation":
+        """Return the degradation of one picture, with a number in place of each range.
+
+        Args:
+            picture: The high-resolution picture. What it draws follows from its pixels and the
+                seed alone: not from its place in a set, nor from the other settings.
+            seed: Any whole number of at least 0.
+
+        Returns:
+            A degradation without ranges. Qualities are whole numbers.
+        """
+        drawn: dict[str, Any] = {}
+        for name in AMOUNTS:
+            value = getattr(self, name)
+            if isinstance(value, tuple):
+                random = _random(picture, seed, name)
+                whole = name == "jpeg"
+                drawn[name] = (
+                    int(random.integers(value[0], value[1], endpoint=True))
+                    if whole
+                    else round(random.uniform(*value), 2)
+                )
+        return dataclasses.replace(self, **drawn)
+
+    def __call__(self, picture: Tensor, r: int, seed: int = 0) -> Tensor:
         """Return the low-resolution version of a picture, rounded to 8 bits.
 
         Args:
             picture: uint8 `(..., height, width)`, both sides multiples of `r`. Leading dimensions
-                are processed independently.
+                are processed independently; to be compressed, a picture must be `(height, width)`
+                or `(..., channels, height, width)`, with 1 channel for luma and 3 for RGB.
             r: The factor, at least 2.
+            seed: Decides, with the picture, what is drawn at random.
 
         Returns:
             uint8 `(..., height / r, width / r)`.
@@ -126,17 +188,94 @@ class Degradation:
                 f"`picture` height and width must be multiples of `r` (={r}), got "
                 f"({height}, {width}): crop it first"
             )
-        if self.downsample == "decimate":
-            small = _decimate(picture.double(), r, self.blur)
-        elif self.downsample == "skimage":
-            small = _skimage(picture, r, self.blur)
-        else:
-            blurred = gaussian_blur(picture.double(), self.blur)
-            small = imresize(blurred, height // r, width // r)
-        return small.round().clamp(0, 255).to(torch.uint8)
+        if all(getattr(self, name) is None for name in AMOUNTS):
+            return _rounded(DOWNSAMPLE[self.downsample](picture, r, self.blur))
+        if picture.ndim == 2:
+            return self(picture[None], r, seed)[0]
+        if picture.ndim > 3:
+            return torch.stack([self(one, r, seed) for one in picture])
+        return self.draw(picture, seed)._compressed(picture, r, seed)
+
+    def _compressed(self, picture: Tensor, r: int, seed: int) -> Tensor:
+        """Return the low-resolution version of `(channels, height, width)`, without ranges left."""
+        if self.h264 is None:
+            return self._still(picture, r, _random(picture, seed, "pixels"))
+        random = _random(picture, seed, "motion")
+        # Of the frames only one shows the picture in its place, any of them: so it is now a whole
+        # one, now one predicted from its neighbours. The others are shifted by whole
+        # high-resolution pixels, which are parts of a low-resolution one.
+        shown = int(random.integers(FRAMES))
+        speed, angle = random.uniform(0, SPEED * r), random.uniform(0, 2 * math.pi)
+        steps = np.arange(FRAMES) - shown
+        down, right = (np.rint(f(angle) * speed * steps).astype(int) for f in (np.sin, np.cos))
+        noise = _random(picture, seed, "pixels")
+        frames = [
+            self._still(_shifted(picture, int(y), int(x)), r, noise)
+            for y, x in zip(down, right, strict=True)
+        ]
+        return compress_h264(frames, self.h264)[shown]  # type: ignore[arg-type]
+
+    def _still(self, picture: Tensor, r: int, noise: np.random.Generator) -> Tensor:
+        """Do all but the video."""
+        small = DOWNSAMPLE[self.downsample](picture, r, self.blur)
+        if self.noise is not None:
+            small = small + torch.from_numpy(noise.normal(0.0, self.noise, small.shape))  # type: ignore[arg-type]
+        if self.jpeg is None:
+            return _rounded(small)
+        return compress_jpeg(small, self.jpeg)  # type: ignore[arg-type]  # rounds in full range
 
 
-BENCHMARK = Degradation()  # the field's protocol: MATLAB's bicubic, no blur
+def _rounded(small: Tensor) -> Tensor:
+    return small.round().clamp(0, 255).to(torch.uint8)
+
+
+def _shifted(picture: Tensor, down: int, right: int) -> Tensor:
+    """Return a picture moved by some pixels, mirrored where it leaves the frame."""
+    height, width = picture.shape[-2:]
+    margin = max(abs(down), abs(right))
+    padded = pad_symmetric(picture, margin)
+    top, left = margin - down, margin - right
+    return padded[..., top : top + height, left : left + width]
+
+
+def _random(picture: Tensor, seed: int, purpose: str) -> np.random.Generator:
+    """Return the generator of a picture's random numbers for one purpose."""
+    pixels = zlib.crc32(np.ascontiguousarray(picture.numpy()).tobytes())
+    return np.random.default_rng([seed, pixels, zlib.crc32(purpose.encode())])
+
+
+def _amount(name: str, value: Any) -> Amount:
+    """Check a number or a range, and return it: a range of one number as that number."""
+    least, most = AMOUNTS[name]
+    kinds = int if name == "jpeg" else int | float
+    if value is None or (name == "noise" and value == 0):
+        return None
+    is_range = isinstance(value, Sequence) and not isinstance(value, str)
+    both = list(value) if is_range else [value]
+    numbers = [x for x in both if isinstance(x, kinds) and not isinstance(x, bool)]
+    if (
+        len(numbers) != len(both)
+        or len(both) != 1 + is_range
+        or not all(least <= x <= most for x in numbers)
+        or numbers != sorted(numbers)
+    ):
+        rule = "a whole number" if name == "jpeg" else "a number"
+        raise ValueError(
+            f"`{name}` (={_text(value)}) must be {rule} of {least} to {most}, or a range "
+            f"[low,high] of them: null is none"
+        )
+    low, high = numbers[0], numbers[-1]
+    return low if low == high else (low, high)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_text, value))}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _from_text(value: Any) -> Any:
@@ -147,70 +286,4 @@ def _from_text(value: Any) -> Any:
         return value
 
 
-def crop_to_multiple(image: Tensor, r: int) -> Tensor:
-    """Crop the last rows and columns, so that `r` divides both sides.
-
-    Args:
-        image: `(..., height, width)`.
-        r: The factor.
-
-    Returns:
-        A view of the cropped image.
-    """
-    height, width = image.shape[-2:]
-    return image[..., : height - height % r, : width - width % r]
-
-
-def gaussian_blur(image: Tensor, sigma: float, shift: float = 0.0) -> Tensor:
-    """Blur an image by a Gaussian, mirrored at the border.
-
-    Args:
-        image: `(..., height, width)`, floating point.
-        sigma: Standard deviation in pixels; 0 is no blur.
-        shift: 0 or 0.5, the shift of the sampling points down and to the right in pixels. With a
-            sigma of 0 and a shift of 0.5 the result is the mean of the two nearest pixels, which
-            is the limit for sigma to 0.
-
-    Returns:
-        The blurred image, of the same shape.
-    """
-    kernel = torch.from_numpy(_gaussian(sigma, shift)).to(image.dtype)
-    radius = len(kernel) // 2
-    h, w = image.shape[-2:]
-    padded = pad_symmetric(image, radius).reshape(-1, 1, h + 2 * radius, w + 2 * radius)
-    blurred = F.conv2d(F.conv2d(padded, kernel[None, None, None]), kernel[None, None, :, None])
-    return blurred.reshape(image.shape)
-
-
-def _gaussian(sigma: float, shift: float) -> np.ndarray:
-    """Return an odd-sized normalised kernel, float64; `shift` > 0 leaves its first value 0."""
-    if sigma < 0.01:  # every other weight is below exp(-5000)
-        return np.array([0.0, 0.5, 0.5] if shift else [1.0])
-    radius = int(TRUNCATE * sigma + 0.5) + math.ceil(shift)
-    distance = np.arange(-radius, radius + 1) - shift
-    # Measured from the nearest pixel, so that no narrow Gaussian underflows to zero everywhere.
-    kernel = np.exp(-(distance**2 - np.min(distance**2)) / (2 * sigma**2))
-    if shift:
-        kernel[0] = 0.0  # as many pixels on each side
-    return kernel / kernel.sum()
-
-
-def _decimate(image: Tensor, r: int, blur: float) -> Tensor:
-    """Blur and keep every r-th pixel, so that both pictures stay centred on each other.
-
-    A low-resolution pixel covers r x r high-resolution ones and shares their centre: for odd r the
-    middle pixel, for even r the corner of the four middle pixels, where the blur is shifted by half
-    a pixel.
-    """
-    blurred = gaussian_blur(image, blur, shift=0.0 if r % 2 else 0.5)
-    first = (r - 1) // 2
-    return blurred[..., first::r, first::r]
-
-
-def _skimage(image: Tensor, r: int, blur: float) -> Tensor:
-    height, width = image.shape[-2:]
-    pictures = image.reshape(-1, height, width).permute(1, 2, 0).numpy() / 255.0
-    blurred = skimage.filters.gaussian(pictures, sigma=blur, channel_axis=-1)
-    small = skimage.transform.resize(blurred, (height // r, width // r))
-    small = torch.from_numpy(small).permute(2, 0, 1) * 255.0
-    return small.reshape(*image.shape[:-2], height // r, width // r)
+BENCHMARK = Degradation()  # the field's protocol: MATLAB's bicubic, no blur

@@ -360,12 +360,12 @@ def test_setting_that_is_added_to_the_degradation_leaves_a_cache_valid(
 ) -> None:
     @dataclass(frozen=True)
     class Later(Degradation):
-        noise: float = 0.0
+        vignette: float = 0.0
 
     first = made(pictures, tmp_path, replace(RECIPE, degradation=Degradation(0.5)))
     monkeypatch.setattr(cache, "_fill", lambda *_: pytest.fail("prepared again"))
     again = made(pictures, tmp_path, replace(RECIPE, degradation=Later(0.5)))
     assert torch.equal(first.patches.low, again.patches.low)
     monkeypatch.undo()
-    made(pictures, tmp_path, replace(RECIPE, degradation=Later(0.5, noise=1.0)))
+    made(pictures, tmp_path, replace(RECIPE, degradation=Later(0.5, vignette=1.0)))
     assert len(list(tmp_path.glob("*/meta.json"))) == 2

@@ -15,7 +15,9 @@ from torch import Tensor
 
 from espcn.data.datasets import load_set
 from espcn.imaging.color import to_channels
-from espcn.imaging.degradation import DOWNSAMPLE, Degradation, crop_to_multiple, gaussian_blur
+from espcn.imaging.compression import compress_jpeg
+from espcn.imaging.degradation import Degradation
+from espcn.imaging.downsampling import DOWNSAMPLE, bicubic, crop_to_multiple, gaussian_blur
 from espcn.imaging.metrics import crop_border, psnr, quantize, ssim
 from espcn.imaging.resize import imresize, pad_symmetric
 
@@ -320,3 +322,113 @@ def test_bicubic_has_its_published_figures(
     assert similarity == pytest.approx(published[1], abs=0.001)
     assert decibels == pytest.approx(measured[0], abs=0.005)
     assert similarity == pytest.approx(measured[1], abs=0.0005)
+
+
+def photograph(r: int) -> Tensor:
+    """Return a photograph's luma, cropped to a multiple of r, uint8 `(1, height, width)`."""
+    return crop_to_multiple(to_channels(chelsea()[:120, 100:260], 1), r)
+
+
+@pytest.mark.parametrize("r", [2, 3])
+def test_noise_has_its_sigma_and_follows_the_seed(r: int) -> None:
+    flat = torch.full((1, 100 * r, 100 * r), 128, dtype=torch.uint8)
+    noisy = Degradation(noise=5.0)(flat, r, seed=1).double()
+    assert abs(float(noisy.std()) - 5) < 0.2
+    assert abs(float(noisy.mean()) - 128) < 0.2
+    assert torch.equal(noisy, Degradation(noise=5.0)(flat, r, seed=1).double())
+    assert not torch.equal(noisy, Degradation(noise=5.0)(flat, r, seed=2).double())
+
+
+def test_jpeg_is_taken_of_the_low_resolution_picture() -> None:
+    image = photograph(3)
+    small = bicubic(image, 3, 0.5)
+    assert torch.equal(Degradation(0.5, jpeg=40)(image, 3), compress_jpeg(small, 40))
+
+
+@pytest.mark.parametrize("r", [2, 3])
+def test_video_shows_the_picture_in_its_place(r: int) -> None:
+    image = photograph(r)
+    clean = Degradation()(image, r)
+    for seed in range(4):
+        frame = Degradation(h264=15)(image, r, seed)
+        assert psnr(frame, clean) > 38
+        assert psnr(frame, clean.roll(1, 2)) < 32  # a pixel aside
+        assert torch.equal(frame, Degradation(h264=15)(image, r, seed))
+
+
+def test_steps_follow_one_another() -> None:
+    # Noise first, which a JPEG of low quality smooths; a video last.
+    image = photograph(2)
+    noisy = Degradation(noise=8.0)(image, 2)
+    assert psnr(Degradation(noise=8.0, jpeg=95)(image, 2), noisy) > 38
+    assert psnr(Degradation(noise=8.0, jpeg=20)(image, 2), noisy) < 33
+    both = Degradation(jpeg=20, h264=10)(image, 2)
+    assert psnr(both, Degradation(jpeg=20)(image, 2)) > psnr(both, Degradation()(image, 2))
+
+
+def test_each_picture_draws_from_a_range_by_its_pixels_and_the_seed() -> None:
+    degradation = Degradation(noise=(1, 9), jpeg=(30, 95), h264=(18, 33))
+    pictures = [noise(1, 12, 12, seed=number) for number in range(200)]
+    drawn = [degradation.draw(one, seed=0) for one in pictures]
+    for name, (low, high) in {"noise": (1, 9), "jpeg": (30, 95), "h264": (18, 33)}.items():
+        values = np.array([getattr(one, name) for one in drawn], float)
+        assert low <= values.min() < low + (high - low) / 10
+        assert high - (high - low) / 10 < values.max() <= high
+        assert abs(values.mean() - (low + high) / 2) < (high - low) / 10
+    assert drawn == [degradation.draw(one, seed=0) for one in pictures]
+    assert drawn != [degradation.draw(one, seed=1) for one in pictures]
+    # A setting that is added draws for itself, and changes nothing of the others.
+    alone = Degradation(jpeg=(30, 95))
+    assert [one.jpeg for one in drawn] == [alone.draw(one, seed=0).jpeg for one in pictures]
+
+
+def test_patches_are_compressed_one_by_one() -> None:
+    image = photograph(2)
+    batch = torch.stack([image, image.flip(1)])
+    degradation = Degradation(jpeg=(20, 90), noise=2.0)
+    got = degradation(batch, 2, seed=3)
+    assert torch.equal(got[1], degradation(batch[1], 2, seed=3))
+    assert torch.equal(degradation(image[0], 2, seed=3), got[0, 0])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"jpeg": 0}, "`jpeg` (=0) must be a whole number of 1 to 100, or a range [low,high]"),
+        ({"jpeg": 50.5}, "`jpeg` (=50.5) must be a whole number of 1 to 100"),
+        ({"jpeg": [95, 30]}, "`jpeg` (=[95,30]) must be a whole number of 1 to 100, or a range"),
+        ({"jpeg": [30]}, "`jpeg` (=[30]) must be"),
+        ({"jpeg": "high"}, "`jpeg` (=high) must be"),
+        ({"jpeg": True}, "`jpeg` (=True) must be"),
+        ({"h264": 52}, "`h264` (=52) must be a number of 0 to 51"),
+        ({"h264": [18, 28, 33]}, "`h264` (=[18,28,33]) must be"),
+        ({"noise": -1}, "`noise` (=-1) must be a number of 0 to 100"),
+        ({"noise": [0, math.nan]}, "`noise` (=[0,nan]) must be"),
+    ],
+)
+def test_amounts_out_of_range_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Degradation(**settings)
+
+
+def test_settings_are_plain_and_lead_back() -> None:
+    degradation = Degradation(0.5, noise=[1, 2.5], jpeg=[30, 95], h264=23)
+    assert degradation.settings() == {
+        "blur": 0.5, "noise": [1, 2.5], "jpeg": [30, 95], "h264": 23
+    }  # fmt: skip
+    assert Degradation.from_settings(degradation.settings()) == degradation
+    as_text = {name: str(value) for name, value in degradation.settings().items()}
+    assert Degradation.from_settings(as_text) == degradation
+    assert str(degradation) == "blur=0.5 downsample=bicubic noise=[1,2.5] jpeg=[30,95] h264=23"
+    assert Degradation(noise=0, jpeg=[50, 50]) == Degradation(jpeg=50)
+    assert hash(degradation) == hash(Degradation.from_settings(degradation.settings()))
+
+
+def test_encoders_are_named_where_they_are_used() -> None:
+    assert Degradation(noise=3.0).encoders() == {}
+    assert set(Degradation(jpeg=50, h264=(20, 30)).encoders()) == {"jpeg", "h264"}
+    assert re.fullmatch(
+        r"FFmpeg \S+ of PyAV \S+, one thread", Degradation(h264=0).encoders()["h264"]
+    )
+    assert [one.is_random for one in (Degradation(), Degradation(jpeg=5))] == [False, False]
+    assert all(one.is_random for one in (Degradation(jpeg=(5, 6)), Degradation(h264=20)))

@@ -10,7 +10,8 @@ import torch
 
 from espcn.data.datasets import load_set
 from espcn.imaging.color import to_channels
-from espcn.imaging.degradation import Degradation, crop_to_multiple
+from espcn.imaging.degradation import Degradation
+from espcn.imaging.downsampling import crop_to_multiple
 from espcn.imaging.metrics import crop_border, psnr
 from espcn.network import backends
 from espcn.network import engine as engine_module
