@@ -47,6 +47,16 @@ def test_shipped_recipe_is_as_long_for_each_factor_and_sees_all_of_t91(
     assert config.max_epochs == round(76_800 / steps_an_epoch)
 
 
+@pytest.mark.parametrize(("r", "steps_an_epoch"), [(2, 1664), (3, 640), (4, 307)])
+def test_finetuning_is_as_long_for_each_factor_and_begins_with_the_shipped_weights(
+    r: int, steps_an_epoch: int
+) -> None:
+    config = composed(f"finetune_x{r}")
+    assert (config.r, config.init, config.loss, config.batch_size) == (r, "shipped", "rmse", 32)
+    assert (config.data.name, config.data.val_fraction) == ("t91", 0)
+    assert abs(config.max_epochs * steps_an_epoch - 10_000) < 300
+
+
 def test_help_names_every_setting() -> None:
     text = run("train.py", "--help").stdout
     settings = OmegaConf.load(ROOT / "conf/train.yaml")
@@ -61,8 +71,9 @@ def test_help_names_every_setting() -> None:
 def test_degradation_is_a_flat_part_of_both_configurations(command: str) -> None:
     register_resolvers()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        settings = plain_settings(compose(command, ["blur=0.5"]))
+        settings = plain_settings(compose(command, ["blur=0.5", "jpeg=[30,95]", "h264=23"]))
     assert set(Degradation.names()) <= settings.keys()
-    assert Degradation.from_settings(settings).settings() == {"blur": 0.5}
+    expected = {"blur": 0.5, "jpeg": [30, 95], "h264": 23}
+    assert Degradation.from_settings(settings).settings() == expected
     text = run(f"{command}.py", "--help").stdout
     assert all(f"{name}=" in text for name in Degradation.names())

@@ -59,7 +59,11 @@ def write_small_table(rows: Sequence[dict[str, Any]], path: Path) -> None:
 
     def order(row: dict[str, Any]) -> list[tuple]:
         values = [row.get(name) for name in swept]
-        return [(isinstance(v, str), v is None, 0 if v is None else v) for v in values]
+        kinds = (str, list)  # after the numbers
+        ranks = [1 + kinds.index(type(v)) if isinstance(v, kinds) else 0 for v in values]
+        return [
+            (rank, v is None, 0 if v is None else v) for rank, v in zip(ranks, values, strict=True)
+        ]
 
     kept = [{name: row.get(name) for name in names} for row in sorted(rows, key=order)]
     write_csv(path, kept, digits=6)

@@ -32,6 +32,12 @@ def provenance(result: dict[str, Any]) -> dict[str, str]:
         "fingerprint": result["fingerprint"],
         "seed": str(result["seed"]),
         "psnr": json.dumps({k: v and round(v, 3) for k, v in result["psnr"].items()}),
+        "init": result.get("init_fingerprint")
+        and f"{result['init']}, {result['init_fingerprint']}",
+        "encoders": result.get("encoders") and json.dumps(result["encoders"]),
+        "psnr_matched": json.dumps(
+            {k: v and round(v, 3) for k, v in result["psnr_matched"].items()}
+        ),
         "training": f"{epochs}, {result['train_s']:.0f} s, {result['threads']} threads, "
         f"{result['device']}, torch {versions['torch']}",
     }

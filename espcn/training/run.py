@@ -1,5 +1,6 @@
 """One run: its data prepared, its network trained and scored, its result recorded."""
 
+import hashlib
 import math
 import time
 import warnings
@@ -71,7 +72,7 @@ class Run:
         checks.integer("seed", s["seed"], 0, "any such number will do, say 0")
         checks.name_list("sets", s["sets"], "say [Set5,Set14]")
         pl.seed_everything(s["seed"], verbose=False)
-        network = ESPCN(**{name: s[name] for name in SETTINGS})
+        network = self._network()
         data, task = self._data(network), self._task(network)
         if s["trainer"]["precision"] == "64-true":
             task.double()  # before the average of its weights is made, which Lightning leaves as is
@@ -100,13 +101,14 @@ class Run:
             tell(line)
         self.result |= {
             "dataset": data.images.name,
-            "fingerprint": data.images.fingerprint,
+            "fingerprint": data.fingerprint,
+            "encoders": data.recipe.degradation.encoders() or None,
             "images": len(data.images.images),
             "patches": len(data.train_patches or ()),
             "val_images": len(data.val_set),
             "val_patches": len(data.val_patches),
         }
-        self.history.fingerprint = data.images.fingerprint
+        self.history.fingerprint = data.fingerprint
         if rank() == 0:
             store_config(s, self.directory)
             self.result["command"] = record_command(self.directory, self.command)
@@ -149,6 +151,29 @@ class Run:
                 mark_drops=self.settings["schedule"] == "plateau",
             )
 
+    def _network(self) -> ESPCN:
+        """Return the network before training: at random, or what `init` names."""
+        s = self.settings
+        network = ESPCN(**{name: s[name] for name in SETTINGS})
+        if s["init"] is not None and (self.directory / "last.ckpt").is_file():
+            known = read_result(self.directory) or {}
+            self.result["init_fingerprint"] = known.get("init_fingerprint")
+        elif s["init"] is not None:
+            begin = load(s["r"], None if s["init"] == "shipped" else s["init"])
+            for name in ("channels", "activation", "padding"):
+                own = getattr(begin.network, name)
+                if own != s[name]:
+                    raise ValueError(
+                        f"`{name}` (={s[name]}) must be that of the network in `init` ({own}): "
+                        "training goes on with the same layers"
+                    )
+            network = begin.network.double().folded(s["center"], s["gain"]).float().train()
+            digest = hashlib.sha256(begin.path.read_bytes()).hexdigest()[:16]
+            self.result["init_fingerprint"] = digest
+        if s["trainer"]["precision"] == "bf16-mixed":  # whose convolutions are twice as fast so
+            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network
+
     def _data(self, network: ESPCN) -> PatchData:
         s = self.settings
         options = {k: v for k, v in s["data"].items() if k != "name"}
@@ -186,13 +211,14 @@ class Run:
         """Score best.ckpt on the held-out images and on the test sets; print the table."""
         trained = load(ckpt=self.directory / "best.ckpt")
         network, matched = trained.network.to(device), trained.degradation
+        seed = self.settings["seed"]
         val = score_mean(network, data.val_set)
         self.result["val_psnr"] = val.psnr
-        self.result["val_psnr_matched"] = score_mean(network, data.val_set, matched).psnr
+        self.result["val_psnr_matched"] = score_mean(network, data.val_set, matched, seed).psnr
         scores: dict[Degradation, dict[str, Score]] = {BENCHMARK: {}, matched: {}}
         for degradation, of_sets in scores.items():
             for images in test_sets:
-                of_sets[images.name] = score_mean(network, images, degradation)
+                of_sets[images.name] = score_mean(network, images, degradation, seed)
         benchmark = scores[BENCHMARK]
         self.result["psnr"] = {name: one.psnr for name, one in benchmark.items()}
         self.result["psnr_matched"] = {name: one.psnr for name, one in scores[matched].items()}
