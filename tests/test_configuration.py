@@ -47,14 +47,18 @@ def test_shipped_recipe_is_as_long_for_each_factor_and_sees_all_of_t91(
     assert config.max_epochs == round(76_800 / steps_an_epoch)
 
 
-@pytest.mark.parametrize(("r", "steps_an_epoch"), [(2, 1664), (3, 640), (4, 307)])
+@pytest.mark.parametrize(
+    ("recipe", "r", "steps_an_epoch"),
+    [("finetune", 2, 1664), ("finetune", 3, 640), ("finetune", 4, 307),
+     ("finetune_video", 2, 5628), ("finetune_video", 3, 2317), ("finetune_video", 4, 1204)],
+)  # fmt: skip
 def test_finetuning_is_as_long_for_each_factor_and_begins_with_the_shipped_weights(
-    r: int, steps_an_epoch: int
+    recipe: str, r: int, steps_an_epoch: int
 ) -> None:
-    config = composed(f"finetune_x{r}")
+    config = composed(f"{recipe}_x{r}")
     assert (config.r, config.init, config.loss, config.batch_size) == (r, "shipped", "rmse", 32)
     assert (config.data.name, config.data.val_fraction) == ("t91", 0)
-    assert abs(config.max_epochs * steps_an_epoch - 10_000) < 300
+    assert 9_800 < config.max_epochs * steps_an_epoch < 11_600
 
 
 def test_help_names_every_setting() -> None:

@@ -42,7 +42,7 @@ class PatchData(pl.LightningDataModule):
         patch: Side of a patch in low-resolution pixels.
         stride: Distance between neighbouring patches in low-resolution pixels.
         scales: Sizes at which each training image is used, as fractions of its size, above 0 and at
-            most 1. Validation uses the full size only.
+            most 2; above 1 it is soft, as videos are. Validation uses the full size only.
         degrade: `image` degrades whole images, `patch` each patch on its own, as the notebook did.
         split: Hold out whole images (`image`), so that overlapping patches never sit on both sides,
             or single patches (`patch`), as the notebook did.

@@ -18,6 +18,9 @@ from espcn.imaging.downsampling import crop_to_multiple
 from espcn.imaging.shuffle import flip, flip_preshuffled, preshuffle
 
 
+MAX_SCALE = 2
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How images are cut into patches, in memory and on disk. Lengths are low-resolution pixels.
@@ -30,7 +33,8 @@ class Recipe:
         stride: Distance between neighbouring patches.
         halo: Context on each side of a patch, as wide as the network's receptive field needs.
         per_patch: Degrade each target separately, as the notebook does, instead of the whole image.
-        scales: Sizes at which each image is cut, as fractions of its size, above 0 and at most 1.
+        scales: Sizes at which each image is cut, as fractions of its size, above 0 and at most 2.
+            Above 1 an image has no more detail, but is soft, as videos are.
         seed: Decides, with each picture, what a random degradation draws.
 
     Raises:
@@ -57,7 +61,11 @@ class Recipe:
             )
         for scale in self.scales:
             checks.number("data.scales", scale, "a fraction of the size, such as 0.8", above=0)
-            checks.fraction("data.scales", scale, "an image has no detail beyond its own size")
+            if scale > MAX_SCALE:
+                raise ValueError(
+                    f"`data.scales` (={scale}) must be at most {MAX_SCALE}: an image has no detail "
+                    "beyond its own size"
+                )
         object.__setattr__(self, "scales", tuple(map(float, self.scales)))
 
     def count(self, height: int, width: int) -> int:

@@ -196,14 +196,23 @@ class Degradation:
             return torch.stack([self(one, r, seed) for one in picture])
         return self.draw(picture, seed)._compressed(picture, r, seed)
 
-    def _compressed(self, picture: Tensor, r: int, seed: int) -> Tensor:
-        """Return the low-resolution version of `(channels, height, width)`, without ranges left."""
-        if self.h264 is None:
-            return self._still(picture, r, _random(picture, seed, "pixels"))
+    def excerpt(self, picture: Tensor, r: int, seed: int = 0) -> tuple[list[Tensor], int]:
+        """Return the frames of the excerpt that `h264` encodes.
+
+        Only one of them shows the picture in its place, any of them: so it is now a whole frame,
+        now one that is predicted from its neighbours. The others are shifted by whole
+        high-resolution pixels, which are parts of a low-resolution one.
+
+        Args:
+            picture: uint8 `(channels, height, width)`, both sides multiples of `r`.
+            r: The factor.
+            seed: Decides, with the picture, how it moves.
+
+        Returns:
+            uint8 frames `(channels, height / r, width / r)`, and the index of the one that shows
+            the picture.
+        """
         random = _random(picture, seed, "motion")
-        # Of the frames only one shows the picture in its place, any of them: so it is now a whole
-        # one, now one predicted from its neighbours. The others are shifted by whole
-        # high-resolution pixels, which are parts of a low-resolution one.
         shown = int(random.integers(FRAMES))
         speed, angle = random.uniform(0, SPEED * r), random.uniform(0, 2 * math.pi)
         steps = np.arange(FRAMES) - shown
@@ -213,6 +222,13 @@ class Degradation:
             self._still(_shifted(picture, int(y), int(x)), r, noise)
             for y, x in zip(down, right, strict=True)
         ]
+        return frames, shown
+
+    def _compressed(self, picture: Tensor, r: int, seed: int) -> Tensor:
+        """Return the low-resolution version of `(channels, height, width)`, without ranges left."""
+        if self.h264 is None:
+            return self._still(picture, r, _random(picture, seed, "pixels"))
+        frames, shown = self.excerpt(picture, r, seed)
         return compress_h264(frames, self.h264)[shown]  # type: ignore[arg-type]
 
     def _still(self, picture: Tensor, r: int, noise: np.random.Generator) -> Tensor:
