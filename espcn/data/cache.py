@@ -106,7 +106,9 @@ def prepare(images: LazyImages, recipe: Recipe, folder: Path) -> PreparedPatches
     paths, sizes, digests = images.paths, images.sizes, images.digests
     settings = {"version": VERSION, **asdict(recipe), "scales": list(recipe.scales)}
     # Without its defaults: a setting that is added to the degradation leaves this cache valid.
-    settings["degradation"] = recipe.degradation.settings() | recipe.degradation.encoders()
+    settings["degradation"] = recipe.degradation.settings()
+    if recipe.degradation.encoders():
+        settings["encoders"] = recipe.degradation.encoders()
     if not recipe.degradation.is_random:
         del settings["seed"]
     name = hashlib.sha256(json.dumps([settings, *digests]).encode()).hexdigest()[:24]

@@ -34,19 +34,32 @@ def encoder_versions() -> dict[str, str]:
     }
 
 
-def compress_jpeg(picture: Tensor, quality: int) -> Tensor:
+def is_studio_range(picture: Tensor) -> bool:
+    """Return whether a grey picture may be the luma of a colour one.
+
+    Args:
+        picture: uint8 `(1, height, width)`.
+
+    Returns:
+        Whether it stays within 16..235; one that does not is grey itself, of full range.
+    """
+    return bool(picture.numel()) and int(picture.min()) >= BLACK and int(picture.max()) <= WHITE
+
+
+def compress_jpeg(picture: Tensor, quality: int, full_range: bool = False) -> Tensor:
     """Save a picture as a JPEG, and read it.
 
     Args:
         picture: `(1, height, width)`, luma in 16..235, or `(3, height, width)`, RGB in 0..255,
             whose chroma is then subsampled as Pillow does by default; uint8, or floats that are
-            not rounded yet. A grey picture that leaves 16..235 is no luma, and is stored as it is.
+            not rounded yet and may overshoot.
         quality: 1 to 100, libjpeg's.
+        full_range: Whether one channel is a grey picture in 0..255, and no luma.
 
     Returns:
         The damaged picture, uint8, of the same shape and range.
     """
-    stretched = len(picture) == 1 and _is_studio_range(picture)
+    stretched = len(picture) == 1 and not full_range
     samples = picture.double()
     if stretched:
         samples = (samples - BLACK) * (255 / (WHITE - BLACK))
@@ -94,10 +107,6 @@ def compress_h264(frames: Sequence[Tensor], crf: float) -> list[Tensor]:
     damaged = [frame for packet in packets for frame in decoder.decode(packet)]
     damaged += decoder.decode(None)
     return [_planes(frame, channels)[:, :height, :width] for frame in damaged]
-
-
-def _is_studio_range(luma: Tensor) -> bool:
-    return bool(luma.numel() and luma.min() > BLACK - 0.5 and luma.max() < WHITE + 0.5)
 
 
 def _video_frame(picture: Tensor, size: tuple[int, int], number: int) -> av.VideoFrame:

@@ -19,7 +19,12 @@ import torch
 from torch import Tensor
 
 from espcn import checks
-from espcn.imaging.compression import compress_h264, compress_jpeg, encoder_versions
+from espcn.imaging.compression import (
+    compress_h264,
+    compress_jpeg,
+    encoder_versions,
+    is_studio_range,
+)
 from espcn.imaging.downsampling import DOWNSAMPLE
 from espcn.imaging.resize import pad_symmetric
 
@@ -238,7 +243,9 @@ class Degradation:
             small = small + torch.from_numpy(noise.normal(0.0, self.noise, small.shape))  # type: ignore[arg-type]
         if self.jpeg is None:
             return _rounded(small)
-        return compress_jpeg(small, self.jpeg)  # type: ignore[arg-type]  # rounds in full range
+        # It rounds in the file's range. The interpolation's overshoot says nothing of the range.
+        full_range = not is_studio_range(picture)
+        return compress_jpeg(small, self.jpeg, full_range)  # type: ignore[arg-type]
 
 
 def _rounded(small: Tensor) -> Tensor:

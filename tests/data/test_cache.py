@@ -1,5 +1,6 @@
 """Patches kept on disk: those that memory would hold, prepared once, whatever happens."""
 
+import itertools
 import json
 import os
 import shutil
@@ -353,6 +354,22 @@ def test_cache_is_where_it_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> Non
     assert cache.cache_folder("2024") == Path("2024")
     monkeypatch.delenv("ESPCN_CACHE")
     assert cache.cache_folder(None) == Path.home() / ".cache/espcn"
+
+
+def test_every_quality_has_its_own_cache(pictures: Path, tmp_path: Path) -> None:
+    lows = []
+    for degradation in (
+        Degradation(), Degradation(jpeg=20), Degradation(jpeg=90), Degradation(h264=20),
+        Degradation(h264=40), Degradation(noise=3.0),
+    ):  # fmt: skip
+        prepared = made(pictures, tmp_path, replace(RECIPE, degradation=degradation))
+        lows.append(prepared.patches.low.clone())
+    assert len(list(tmp_path.glob("*/meta.json"))) == len(lows)
+    assert not any(torch.equal(one, other) for one, other in itertools.combinations(lows, 2))
+    noisy = replace(RECIPE, degradation=Degradation(noise=3.0), seed=1)
+    assert not torch.equal(made(pictures, tmp_path, noisy).patches.low, lows[-1])
+    made(pictures, tmp_path, replace(RECIPE, seed=1))  # nothing is drawn: the first one serves
+    assert len(list(tmp_path.glob("*/meta.json"))) == len(lows) + 1
 
 
 def test_setting_that_is_added_to_the_degradation_leaves_a_cache_valid(

@@ -53,7 +53,9 @@ def test_grey_picture_of_full_range_is_stored_as_it_is() -> None:
     grey = torch.arange(256, dtype=torch.uint8).reshape(1, 16, 16)
     file = io.BytesIO()
     Image.fromarray(grey[0].numpy()).save(file, "JPEG", quality=80)
-    assert torch.equal(compress_jpeg(grey, 80)[0], torch.from_numpy(np.array(Image.open(file))))
+    assert torch.equal(
+        compress_jpeg(grey, 80, full_range=True)[0], torch.from_numpy(np.array(Image.open(file)))
+    )
 
 
 def test_lower_quality_is_further_from_the_picture() -> None:

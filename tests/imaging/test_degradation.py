@@ -345,6 +345,17 @@ def test_jpeg_is_taken_of_the_low_resolution_picture() -> None:
     assert torch.equal(Degradation(0.5, jpeg=40)(image, 3), compress_jpeg(small, 40))
 
 
+def test_overshoot_of_luma_is_still_luma_and_grey_of_full_range_is_not() -> None:
+    edge = torch.full((1, 48, 48), 16, dtype=torch.uint8)
+    edge[..., 24:] = 235
+    small = bicubic(edge, 3, 0.0)
+    assert small.max() > 236  # the cubic's lobes leave the range of luma
+    assert torch.equal(Degradation(jpeg=60)(edge, 3), compress_jpeg(small, 60))
+    grey = torch.where(edge == 16, 0, 255).to(torch.uint8)
+    expected = compress_jpeg(bicubic(grey, 3, 0.0), 60, full_range=True)
+    assert torch.equal(Degradation(jpeg=60)(grey, 3), expected)
+
+
 @pytest.mark.parametrize("r", [2, 3])
 def test_video_shows_the_picture_in_its_place(r: int) -> None:
     image = photograph(r)
