@@ -271,7 +271,7 @@ def _amount(name: str, value: Any) -> Amount:
     """Check a number or a range, and return it: a range of one number as that number."""
     least, most = AMOUNTS[name]
     kinds = int if name == "jpeg" else int | float
-    if value is None or (name == "noise" and value == 0):
+    if value is None or (name == "noise" and value == 0 and value is not False):
         return None
     is_range = isinstance(value, Sequence) and not isinstance(value, str)
     both = list(value) if is_range else [value]
