@@ -35,6 +35,7 @@ class Engine:
         precision: float32 or bfloat16; auto takes bfloat16 where the processor multiplies matrices
             in it.
         device: cpu or cuda; auto takes the GPU where there is one.
+        lock: That of other engines with which this one takes turns.
 
     Raises:
         ValueError: The network or the machine can't do this.
@@ -46,6 +47,7 @@ class Engine:
         engine: str = "auto",
         precision: str = "auto",
         device: str = "auto",
+        lock: "threading.Lock | None" = None,
     ) -> None:
         checks.choice("engine", engine, ("auto", *BACKENDS))
         checks.choice("precision", precision, ("auto", *PRECISIONS))
@@ -70,7 +72,7 @@ class Engine:
         if self.precision != "float32":
             levels = round_weights(levels, PRECISIONS[self.precision])
         self._run = BACKENDS[self.name](levels, PRECISIONS[self.precision], self.device)
-        self._lock = threading.Lock()  # one at a time has all cores, and none waits on another
+        self.lock = lock or threading.Lock()  # one at a time has all cores
 
     def __str__(self) -> str:
         """Name what runs.
@@ -91,7 +93,7 @@ class Engine:
         Returns:
             float32 `(batch, r^2, height, width)`, grey levels, neither rounded nor clipped.
         """
-        with self._lock, torch.inference_mode():
+        with self.lock, torch.inference_mode():
             centred = context.to(self.device, torch.float32) - CENTER
             return self._run(centred).float().add_(CENTER)
 

@@ -8,6 +8,7 @@ import copy
 import json
 import pickle
 import pickletools
+import re
 import warnings
 import zipfile
 from dataclasses import asdict
@@ -107,7 +108,9 @@ def factors() -> list[int]:
     Returns:
         The factors in ascending order.
     """
-    return sorted(int(path.stem.removeprefix("espcn_x")) for path in SHIPPED.glob("*.safetensors"))
+    clean = re.compile(r"espcn_x(\d+)")
+    matches = [clean.fullmatch(path.stem) for path in SHIPPED.glob("*.safetensors")]
+    return sorted(int(match[1]) for match in matches if match)
 
 
 def shipped(r: int) -> Path:

@@ -15,6 +15,7 @@ from espcn.runs.identity import completed, identity, plain_settings, upgraded
 from espcn.runs.launch import rank
 
 CONFIG, RESULT, COMMAND = "config.yaml", "result.json", "command.txt"
+INIT = "init.txt"  # the fingerprint of the weights that training began with
 LOCK = ".lock"  # held by the process that is at work in the directory
 LENGTHS = ("max_epochs", "max_time", "patience")  # what a resumed run may be given anew
 

@@ -19,14 +19,14 @@ from espcn.data.datasets import load_test
 from espcn.data.image_set import ImageSet
 from espcn.evaluation.protocol import Score, score_mean
 from espcn.imaging.degradation import BENCHMARK, Degradation
-from espcn.io.atomic import write_json
+from espcn.io.atomic import write_json, write_text
 from espcn.network.device import device_name
 from espcn.network.model import ESPCN, SETTINGS
 from espcn.network.weights import load
 from espcn.report.plots import plot_losses
 from espcn.report.tables import score_table, table
 from espcn.report.versions import versions
-from espcn.runs.directory import RESULT, read_result, record_command, store_config
+from espcn.runs.directory import INIT, RESULT, read_result, record_command, store_config
 from espcn.runs.launch import rank
 from espcn.training.callbacks import History
 from espcn.training.lightning_module import SuperResolution
@@ -111,6 +111,8 @@ class Run:
         self.history.fingerprint = data.fingerprint
         if rank() == 0:
             store_config(s, self.directory)
+            if self.result.get("init_fingerprint"):
+                write_text(self.directory / INIT, f"{self.result['init_fingerprint']}\n")
             self.result["command"] = record_command(self.directory, self.command)
         self.began = True
         last = self.directory / "last.ckpt"
@@ -156,8 +158,8 @@ class Run:
         s = self.settings
         network = ESPCN(**{name: s[name] for name in SETTINGS})
         if s["init"] is not None and (self.directory / "last.ckpt").is_file():
-            known = read_result(self.directory) or {}
-            self.result["init_fingerprint"] = known.get("init_fingerprint")
+            known = self.directory / INIT
+            self.result["init_fingerprint"] = known.read_text().strip() if known.is_file() else None
         elif s["init"] is not None:
             begin = load(s["r"], None if s["init"] == "shipped" else s["init"])
             for name in ("channels", "activation", "padding"):

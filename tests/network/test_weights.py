@@ -4,7 +4,6 @@ import json
 import pickle
 import struct
 import zipfile
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,7 @@ def test_network_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     network, picture = ESPCN(3), torch.rand(1, 1, 9, 8)
     path = write_checkpoint(tmp_path / "a.ckpt", network)
     loaded, degradation, source, metadata = load(ckpt=path)
-    assert loaded.settings | asdict(degradation) == CHECKPOINT_SETTINGS
+    assert loaded.settings | degradation.settings() == CHECKPOINT_SETTINGS
     assert (source, metadata) == (path, {})
     with torch.no_grad():
         assert torch.equal(loaded(picture), network(picture))

@@ -1,0 +1,224 @@
+"""Find which of the shipped weights each codec asks for, on held-out images of T91.
+
+python benchmarks/calibrate.py RUNS
+
+RUNS holds one run for each link, trained on the other four folds: `x2-clean` (experiment=best_x2
+data.fold=0 data.folds=5), and `x2-jpeg1` and so on, fine-tuned from it. The held-out images are
+encoded as files, and read as the program reads them. Writes results/calibration.csv and
+espcn/network/pretrained/levels.json.
+"""
+
+import argparse
+import csv
+import io
+import itertools
+import tempfile
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from espcn.data.datamodule import PatchData
+from espcn.data.patches import rescale
+from espcn.evaluation.protocol import super_resolve
+from espcn.imaging.color import luma, to_channels
+from espcn.imaging.degradation import BENCHMARK
+from espcn.imaging.downsampling import crop_to_multiple
+from espcn.imaging.metrics import crop_border, psnr, quantize
+from espcn.io.atomic import write_csv, write_json
+from espcn.network.strengths import CHAINS, SHIPPED
+from espcn.network.weights import load
+from espcn.upscaling.choice import VideoCompression, picture_compression
+
+RESULTS = Path(__file__).parents[1] / "results"
+FACTORS = (2, 3, 4)
+STEP = 0.25  # of the levels that are tried
+LEAST = 64  # low-resolution pixels a side: x265 crashes on smaller ones
+MOST = 160  # of excerpts: enough detail, and sooner done
+SCALES = (2.0, 1.3, 0.8)  # of the excerpts: as soft as videos, as in finetune_video_x3
+STILLS: dict[str, tuple[str, Sequence[int]]] = {
+    "jpeg": ("JPEG", (100, 98, 95, 92, 90, 85, 80, 75, 70, 60, 50, 40, 30, 20, 10)),
+    "webp": ("WEBP", (100, 95, 90, 80, 70, 50, 30, 10)),
+    "avif": ("AVIF", (95, 85, 75, 65, 55, 45, 30)),
+}
+VIDEOS: dict[str, tuple[str, dict[str, str], Sequence[int]]] = {
+    "h264": ("libx264", {"preset": "medium", "x264-params": "asm=SSE4.2"},
+             (8, 12, 16, 20, 24, 28, 32, 36, 40)),
+    "hevc": ("libx265", {"preset": "medium", "x265-params": "log-level=error:pools=1"},
+             (12, 18, 22, 26, 30, 34, 38)),
+    "vp9": ("libvpx-vp9", {"b": "0", "cpu-used": "4"}, (10, 20, 28, 36, 44, 52)),
+    "av1": ("libsvtav1", {"preset": "8"}, (10, 20, 28, 36, 44, 52)),
+}  # fmt: skip
+
+Sample = tuple[float, Tensor, Tensor]  # the codec's number, the damaged luma, the original
+
+
+def held_out(r: int) -> list[Tensor]:
+    """Return the images of fold 0 in RGB, cropped to a multiple of r."""
+    data = PatchData("t91", r=r, fold=0, folds=5)
+    data.prepare()
+    return [crop_to_multiple(to_channels(image, 3), r) for image in data.val_set.images]
+
+
+def stills(kind: str, quality: int, images: Sequence[Tensor], r: int) -> Iterator[Sample]:
+    """Yield each image's low-resolution version as read from a file of some format."""
+    with tempfile.TemporaryDirectory() as folder:
+        for image in images:
+            small = BENCHMARK(image, r).permute(1, 2, 0).numpy()
+            path = Path(folder) / f"a.{kind.lower()}"
+            Image.fromarray(small).save(path, kind, quality=quality)
+            found = picture_compression(path)
+            read = torch.from_numpy(np.array(Image.open(path).convert("RGB"))).permute(2, 0, 1)
+            yield found.number, luma(read), luma(image)
+
+
+def videos(codec: str, crf: int, images: Sequence[Tensor], r: int) -> Iterator[Sample]:
+    """Yield the middle frame of a moving excerpt of each image, as read from a video."""
+    encoder, options, _ = VIDEOS[codec]
+    for image in images:
+        for scale in SCALES:
+            plane = crop_to_multiple(luma(rescale(image, scale)).to(torch.uint8), 2 * r)
+            plane = middle(plane, MOST * r)
+            if min(plane.shape[-2:]) < LEAST * r:
+                continue
+            frames, shown = BENCHMARK.excerpt(plane, r)
+            number, read = through_video(frames, encoder, options | {"crf": str(crf)})
+            yield number, read[shown][None], plane.double()
+
+
+def middle(plane: Tensor, most: int) -> Tensor:
+    """Return the middle of a plane, at most so many pixels a side."""
+    height, width = (min(side, most) for side in plane.shape[-2:])
+    top, left = (plane.shape[-2] - height) // 2, (plane.shape[-1] - width) // 2
+    return plane[..., top : top + height, left : left + width]
+
+
+def through_video(
+    frames: Sequence[Tensor], encoder: str, options: dict[str, str]
+) -> tuple[float, list[Tensor]]:
+    """Encode luma frames, and return what the program finds and reads."""
+    _, height, width = frames[0].shape
+    file = io.BytesIO()
+    stream: Any
+    with av.open(file, "w", "matroska") as container:
+        stream = container.add_stream(encoder, rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.codec_context.thread_count = 1
+        for number, frame in enumerate(frames):
+            chroma = np.full((height // 2, width), 128, np.uint8)
+            planes = np.ascontiguousarray(np.concatenate([frame[0].numpy(), chroma]))
+            picture = av.VideoFrame.from_ndarray(planes, "yuv420p")
+            picture.pts, picture.time_base = number, Fraction(1, 25)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    file.seek(0)
+    read = []
+    with av.open(file, "r") as source:
+        stream = source.streams.video[0]
+        found = VideoCompression(stream)
+        for packet in source.demux(stream):
+            found.see_packet(packet)
+            for decoded in packet.decode():
+                found.see_frame(decoded)
+                read.append(torch.from_numpy(decoded.to_ndarray()[:height].copy()))
+    return found().number, read
+
+
+def chain(runs: Path, r: int, kind: str) -> list[dict[str, Tensor]]:
+    """Return the folded weights of the levels that are tried, from 0 to the last link."""
+    links = [runs / f"x{r}-clean", *sorted(runs.glob(f"x{r}-{kind}[0-9]"))]
+    states = [load(r, link).network.double().folded().float().state_dict() for link in links]
+    count = round(1 / STEP)
+    return [
+        {name: first[name].lerp(second[name], part / count) for name in first}
+        for first, second in itertools.pairwise(states)
+        for part in range(count)
+    ] + states[-1:]
+
+
+def curve(states: Sequence[dict[str, Tensor]], samples: Sequence[Sample], r: int) -> np.ndarray:
+    """Return the mean PSNR over samples at each level, in dB."""
+    network = load(r).network
+    means = []
+    for state in states:
+        network.load_state_dict(state)
+        figures = [
+            psnr(crop_border(quantize(super_resolve(network, low)), r), crop_border(original, r))
+            for _, low, original in samples
+        ]
+        means.append(float(np.mean(figures)))
+    return np.array(means)
+
+
+def best_level(figures: np.ndarray) -> float:
+    """Return where the parabola through the best level and its neighbours is highest."""
+    k = int(figures.argmax())
+    if k in (0, len(figures) - 1):
+        return k * STEP
+    before, top, after = figures[k - 1 : k + 2]
+    bend = before - 2 * top + after
+    return STEP * (k + (0.5 * (before - after) / bend if bend < 0 else 0.0))
+
+
+def calibrate(runs: Path, r: int) -> list[dict[str, Any]]:
+    """Return a row for each codec and strength of one factor."""
+    images = held_out(r)
+    chains = {kind: chain(runs, r, kind) for kind in sorted(set(CHAINS.values()))}
+    work = [(codec, value) for codec, (_, values) in STILLS.items() for value in values]
+    work += [(codec, value) for codec, (*_, values) in VIDEOS.items() for value in values]
+    rows = []
+    for codec, value in tqdm(work, f"r = {r}"):
+        if codec in STILLS:
+            samples = list(stills(STILLS[codec][0], value, images, r))
+        else:
+            samples = list(videos(codec, value, images, r))
+        figures = curve(chains[CHAINS[codec]], samples, r)
+        level = best_level(figures)
+        rows.append(
+            {
+                "codec": codec, "r": r, "setting": value,
+                "number": float(np.mean([number for number, *_ in samples])),
+                "level": level, "psnr": figures.max(), "psnr_clean": figures[0],
+                "others": " ".join(f"{figure:.2f}" for figure in figures),
+            }
+        )  # fmt: skip
+    return rows
+
+
+def main() -> None:
+    """Measure all factors, and write both files."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("runs", type=Path, help="the folder of the links' runs")
+    parser.add_argument("-r", type=int, nargs="+", default=FACTORS, help="factors (2 3 4)")
+    given = parser.parse_args()
+    path, rows = RESULTS / "calibration.csv", []
+    if path.is_file():  # other factors stay as they are
+        with path.open(newline="") as file:
+            rows = [row for row in csv.DictReader(file) if int(row["r"]) not in given.r]
+    rows += [row for r in given.r for row in calibrate(given.runs, r)]
+    write_csv(path, rows, digits=4)
+    levels: dict[str, dict[str, list[list[float]]]] = {}
+    for row in rows:
+        knots = levels.setdefault(row["codec"], {}).setdefault(str(row["r"]), [])
+        knots.append([round(float(row["number"]), 1), round(float(row["level"]), 2)])
+    write_json(SHIPPED / "levels.json", {c: {r: monotonous(k) for r, k in by_r.items()}
+                                         for c, by_r in levels.items()})  # fmt: skip
+
+
+def monotonous(knots: Sequence[list[float]]) -> list[list[float]]:
+    """Return knots from weak to strong compression, whose levels never fall."""
+    kept: list[list[float]] = []
+    for number, level in knots:
+        kept.append([number, max(level, kept[-1][1] if kept else 0.0)])
+    return kept
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""The shipped weights for compressed sources, and which of them a compression asks for.
+
+For each factor there are the clean weights and two chains of weights that were fine-tuned from
+them, on JPEGs and on videos, each link for stronger compression than the one before. A level is a
+place on a chain: 0 is the clean weights, 1 the first link, 1.5 halfway between the first and the
+second. Between two links a straight line in weight space is a good network everywhere, so that a
+few files serve all qualities. `pretrained/levels.json` says which level each codec asks for at
+which of its numbers; `benchmarks/calibrate.py` measured it.
+"""
+
+import json
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from espcn import checks
+from espcn.network.model import ESPCN
+from espcn.network.weights import SHIPPED, load, shipped
+
+STEP = 1 / 8  # levels are rounded to this, so that few networks serve all files
+CHAINS = {"jpeg": "jpeg"} | dict.fromkeys(("webp", "avif", "h264", "hevc", "vp9", "av1"), "video")
+
+
+@dataclass(frozen=True)
+class Compression:
+    """How strongly a source was compressed.
+
+    Attributes:
+        codec: `none`, or one of `CHAINS`.
+        number: As the codec counts; see `espcn.io.quantizers`. 0 for `none`.
+        found: How it is known, in a few words for the user.
+    """
+
+    codec: str = "none"
+    number: float = 0.0
+    found: str = field(default="no compression", compare=False)
+
+    def __post_init__(self) -> None:
+        checks.choice("codec", self.codec, ("none", *CHAINS))
+
+    def __str__(self) -> str:
+        """Return what was found.
+
+        Returns:
+            A phrase like "JPEG of quality 75".
+        """
+        return self.found
+
+
+NONE = Compression()
+
+
+@dataclass(frozen=True)
+class Strength:
+    """A place on one of the chains of shipped weights.
+
+    Attributes:
+        chain: `jpeg` or `video`; for the clean weights `clean`.
+        level: 0 for the clean weights.
+    """
+
+    chain: str = "clean"
+    level: float = 0.0
+
+    def __str__(self) -> str:
+        """Name the weights.
+
+        Returns:
+            "clean weights", or text like "weights jpeg 1.5".
+        """
+        return f"weights {self.chain} {self.level:g}" if self.level else "clean weights"
+
+
+CLEAN = Strength()
+
+
+def strength(r: int, compression: Compression) -> Strength:
+    """Return which weights serve a compression best.
+
+    Args:
+        r: The factor, one that weights are shipped for.
+        compression: The compression.
+
+    Returns:
+        The place on its chain; CLEAN where the clean weights are best.
+
+    Raises:
+        ValueError: There are no weights for this factor.
+    """
+    shipped(r)
+    if compression.codec == "none":
+        return CLEAN
+    numbers, levels = zip(*sorted(_levels()[compression.codec][str(r)]), strict=True)
+    level = round(float(np.interp(compression.number, numbers, levels)) / STEP) * STEP
+    return Strength(CHAINS[compression.codec], level) if level else CLEAN
+
+
+def load_strength(r: int, wanted: Strength) -> ESPCN:
+    """Load the shipped network of a factor at some strength.
+
+    Args:
+        r: The factor.
+        wanted: The place on a chain; between two links their weights are mixed.
+
+    Returns:
+        The network, in evaluation mode, on the CPU.
+
+    Raises:
+        ValueError: There are no weights for this factor.
+    """
+    below = int(wanted.level)
+    network = _link(r, wanted.chain, below)
+    part = wanted.level - below
+    if part:
+        above = _link(r, wanted.chain, below + 1).state_dict()
+        mixed = {name: own.lerp(above[name], part) for name, own in network.state_dict().items()}
+        network.load_state_dict(mixed)
+    return network
+
+
+def links(r: int) -> dict[str, Path]:
+    """Return the shipped files of a factor.
+
+    Args:
+        r: The factor.
+
+    Returns:
+        Files by name: `clean`, then `jpeg1` and so on.
+    """
+    found = sorted(SHIPPED.glob(f"espcn_x{r}_*.safetensors"))
+    return {"clean": shipped(r)} | {path.stem.removeprefix(f"espcn_x{r}_"): path for path in found}
+
+
+def _link(r: int, chain: str, number: int) -> ESPCN:
+    return load(r, links(r)["clean" if number == 0 else f"{chain}{number}"]).network
+
+
+@cache
+def _levels() -> dict[str, Any]:
+    return json.loads((SHIPPED / "levels.json").read_text(encoding="utf-8"))

@@ -1,0 +1,103 @@
+"""The shipped weights for compressed sources: what they are, and which of them is chosen."""
+
+import csv
+import json
+from itertools import pairwise
+
+import pytest
+import torch
+
+from espcn.network.strengths import (
+    CHAINS,
+    CLEAN,
+    NONE,
+    STEP,
+    Compression,
+    Strength,
+    links,
+    load_strength,
+    strength,
+)
+from espcn.network.weights import SHIPPED, factors, load
+from helpers import ROOT, same_tensors
+
+MOST_BYTES = 4_000_000  # of all shipped weights together
+ENDS = {"jpeg": (100, 10), "webp": (0, 127), "avif": (0, 255), "h264": (0, 51), "hevc": (0, 51),
+        "vp9": (0, 255), "av1": (0, 255)}  # fmt: skip
+
+
+@pytest.mark.parametrize("r", [2, 3, 4])
+def test_every_factor_has_both_chains_with_their_provenance(r: int) -> None:
+    found = links(r)
+    assert list(found) == ["clean", "jpeg1", "jpeg2", "jpeg3", "video1", "video2"]
+    for name, path in found.items():
+        trained = load(r, path)
+        assert (trained.network.r, trained.network.channels) == (r, 1)
+        setting = {"clean": None, "jpeg": "jpeg", "vide": "h264"}.get(name[:4], "jpeg")
+        assert set(trained.degradation.settings()) == ({setting} if name != "clean" else set())
+        assert {"command", "commit", "fingerprint", "seed", "licence"} <= trained.metadata.keys()
+        assert name == "clean" or trained.metadata["init"].startswith("shipped, ")
+
+
+def test_shipped_weights_stay_small() -> None:
+    assert sum(path.stat().st_size for path in SHIPPED.glob("*.safetensors")) < MOST_BYTES
+    assert factors() == [2, 3, 4]
+
+
+def test_links_are_themselves_and_between_them_lie_their_mixtures() -> None:
+    clean, first = load(2).network.state_dict(), load(2, links(2)["jpeg1"]).network.state_dict()
+    second = load(2, links(2)["jpeg2"]).network.state_dict()
+    for level, expected in ((0.0, clean), (1.0, first), (2.0, second)):
+        loaded = load_strength(2, Strength("jpeg", level)).state_dict()
+        assert same_tensors(loaded, expected)
+    mixed = load_strength(2, Strength("jpeg", 1.25)).state_dict()
+    for name, weights in mixed.items():
+        torch.testing.assert_close(weights, 0.75 * first[name] + 0.25 * second[name])
+
+
+@pytest.mark.parametrize("r", [2, 3, 4])
+@pytest.mark.parametrize("codec", sorted(CHAINS))
+def test_stronger_compression_takes_a_higher_level(codec: str, r: int) -> None:
+    weak, strong = ENDS[codec]
+    numbers = [weak + (strong - weak) * part / 20 for part in range(21)]
+    chosen = [strength(r, Compression(codec, number)) for number in numbers]
+    levels = [one.level for one in chosen]
+    assert all(one <= other for one, other in pairwise(levels))
+    assert levels[0] < 1
+    assert levels[-1] >= 1
+    for one in chosen:
+        assert one.chain == ("clean" if one.level == 0 else CHAINS[codec])
+        assert one.level / STEP == int(one.level / STEP)
+        load_strength(r, one)
+
+
+def test_no_compression_is_the_clean_weights() -> None:
+    assert strength(3, NONE) == CLEAN
+    assert same_tensors(load_strength(3, CLEAN).state_dict(), load(3).network.state_dict())
+    assert str(NONE) == "no compression"
+
+
+def test_factor_without_weights_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"`r` \(=5\) must be a factor that there are weights for"):
+        load_strength(5, CLEAN)
+    with pytest.raises(ValueError, match=r"`r` \(=5\) must be a factor that there are weights for"):
+        strength(5, Compression("jpeg", 50))
+    with pytest.raises(ValueError, match=r"`codec` \(=h265\) must be one of none, jpeg"):
+        Compression("h265", 30)
+
+
+def test_levels_are_those_that_were_measured() -> None:
+    levels = json.loads((SHIPPED / "levels.json").read_text())
+    with (ROOT / "results/calibration.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert set(levels) == set(CHAINS)
+    for codec, by_r in levels.items():
+        for r, knots in by_r.items():
+            measured = [row for row in rows if (row["codec"], row["r"]) == (codec, r)]
+            assert [knot[0] for knot in knots] == [
+                pytest.approx(float(row["number"]), abs=0.06) for row in measured
+            ]
+            highest = 0.0
+            for (_, level), row in zip(knots, measured, strict=True):
+                highest = max(highest, float(row["level"]))
+                assert level == pytest.approx(highest, abs=0.006)
