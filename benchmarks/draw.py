@@ -9,7 +9,14 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from plots import plot_growth, plot_speeds, plot_times, plot_waterfall
+from plots import (
+    plot_gains,
+    plot_growth,
+    plot_matrix,
+    plot_speeds,
+    plot_times,
+    plot_waterfall,
+)
 
 from espcn.report.plots import plot_comparison
 from espcn.report.tables import PAPER
@@ -39,6 +46,7 @@ COMPARISONS: dict[str, tuple[str, str | None, dict[str, str], str]] = {
     ),
     "loss": ("loss", None, {VAL: "val_psnr"}, "The loss"),
 }  # fmt: skip
+METHODS = {"clean weights": "gain_clean", "the automatic choice": "gain_auto"}  # of real.py
 SPANS = {"blur": 4.5, "optimizer": 3.0}  # dB below the best that are worth a look
 
 
@@ -137,6 +145,37 @@ def draw_waterfall(path: Path) -> None:
     plot_waterfall(steps, marks, path, "From the notebook to our best")
 
 
+def draw_real_pictures(rows: list[dict[str, Any]], path: Path) -> None:
+    """Draw the pictures of benchmarks/real.py: gains on Set14 against the JPEG's quality."""
+    panels: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for row in rows:
+        if row["set"] != "Set14":
+            continue
+        curves = panels.setdefault(f"r = {row['r']:g}", {})
+        for label, name in METHODS.items():
+            curves.setdefault(label, []).append((row["quality"], row[name]))
+    plot_gains(panels, path, "JPEGs made of Set14", "quality of the JPEG", downwards=True)
+
+
+def draw_real_videos(rows: list[dict[str, Any]], path: Path) -> None:
+    """Draw the videos of benchmarks/real.py: gains at r = 2 against x264's CRF, clip by clip."""
+    panels: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for row in rows:
+        if row["r"] == 2 and row["codec"] == "libx264":
+            curves = panels.setdefault(row["clip"], {})
+            for label, name in METHODS.items():
+                curves.setdefault(label, []).append((row["crf"], row[name]))
+    plot_gains(panels, path, "Videos by x264, r = 2", "CRF")
+
+
+def draw_sources(rows: list[dict[str, Any]], path: Path) -> None:
+    """Draw the table of benchmarks/sources.py: what was trained on against what is upscaled."""
+    columns = [name for name in rows[0] if name != "trained"]
+    figures = [[row[name] for name in columns] for row in rows]
+    title = "Gain over bicubic (dB) by what the network was trained on"
+    plot_matrix(figures, [str(row["trained"]) for row in rows], columns, path, title)
+
+
 def main() -> None:
     """Draw what there are tables for."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -155,6 +194,12 @@ def main() -> None:
             draw_scale(read(name), folder / f"{name}.png")
         elif name == "waterfall":
             draw_waterfall(folder / f"{name}.png")
+        elif name == "real_pictures":
+            draw_real_pictures(read(name), folder / f"{name}.png")
+        elif name == "real_videos":
+            draw_real_videos(read(name), folder / f"{name}.png")
+        elif name == "sources":
+            draw_sources(read(name), folder / f"{name}.png")
         else:
             continue
         print(folder / f"{name}.png")

@@ -97,3 +97,50 @@ def plot_waterfall(
     axes.set(xlabel="PSNR on Set5 (dB, luma)", title=title)
     axes.grid(alpha=0.3, axis="x")
     save_figure(figure, path)
+
+
+def plot_gains(
+    panels: dict[str, dict[str, list[tuple[float, float]]]],
+    path: Path,
+    title: str,
+    along: str,
+    downwards: bool = False,
+) -> None:
+    """Draw gains over bicubic: a panel for each case, a curve for each method, bicubic at zero."""
+    figure, axes = new_figure(4.3 * len(panels), 4, len(panels))
+    panel_axes = [axes] if len(panels) == 1 else list(axes)
+    for axis, (name, curves) in zip(panel_axes, panels.items(), strict=True):
+        axis.axhline(0, color="grey", linestyle="--", linewidth=0.9, label="bicubic")
+        for label, points in curves.items():
+            places, gains = zip(*points, strict=True)
+            axis.plot(places, gains, marker=".", linewidth=1.3, label=label)
+        axis.set(title=name, xlabel=along)
+        if downwards:
+            axis.invert_xaxis()
+        axis.grid(alpha=0.3)
+    panel_axes[0].set_ylabel("gain over bicubic (dB, luma)")
+    panel_axes[0].legend(fontsize=8)
+    figure.suptitle(title, fontsize=11)
+    save_figure(figure, path)
+
+
+def plot_matrix(
+    figures: Sequence[Sequence[float]],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    path: Path,
+    title: str,
+) -> None:
+    """Draw a table of gains as coloured cells, the best of each column framed."""
+    figure, axes = new_figure(0.85 * len(columns) + 2.6, 0.42 * len(rows) + 1.5)
+    span = max(abs(value) for row in figures for value in row)
+    axes.imshow(figures, cmap="RdBu", vmin=-span, vmax=span, aspect="auto")
+    for y, row in enumerate(figures):
+        for x, value in enumerate(row):
+            best = value == max(other[x] for other in figures)
+            weight = "bold" if best else "normal"
+            axes.text(x, y, f"{value:+.2f}", ha="center", va="center", fontsize=8, weight=weight)
+    axes.set_xticks(range(len(columns)), columns, fontsize=8)
+    axes.set_yticks(range(len(rows)), rows, fontsize=8)
+    axes.set(title=title, xlabel="source")
+    save_figure(figure, path)

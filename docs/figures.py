@@ -1,6 +1,7 @@
 """Draw the README's pictures, from photographs that scikit-image carries and a finished run.
 
-python docs/figures.py outputs/DATE/TIME
+python docs/figures.py                     those that need no run
+python docs/figures.py outputs/DATE/TIME   all
 """
 
 import csv
@@ -18,10 +19,14 @@ from espcn.data.image_set import ImageSet
 from espcn.evaluation.gallery import in_color
 from espcn.evaluation.protocol import Reconstruction, Score, score_set
 from espcn.imaging.color import to_channels
-from espcn.imaging.degradation import BENCHMARK
+from espcn.imaging.degradation import BENCHMARK, Degradation
 from espcn.imaging.downsampling import crop_to_multiple
+from espcn.imaging.metrics import quantize
+from espcn.imaging.resize import imresize
+from espcn.network.strengths import Compression
 from espcn.network.weights import load
 from espcn.report.plots import plot_losses, save_figure
+from espcn.upscaling.upscaler import Upscaler
 
 HERE = Path(__file__).parent
 R, PATCH, HALO = 3, 17, 4
@@ -29,14 +34,16 @@ BLUE, ORANGE = "#3b6ea5", "#d9822b"
 
 
 def main() -> None:
-    """Draw all five."""
-    if len(sys.argv) != 2:
-        sys.exit("usage: python docs/figures.py RUN_DIR    (the directory of a finished run)")
-    run = Path(sys.argv[1])
+    """Draw all that can be drawn."""
     images = load_set("skimage-test")
-    network = load(ckpt=run).network
     draw_data(images.images[0])
     draw_network()
+    draw_before_after(images)
+    draw_compressed(images)
+    if len(sys.argv) != 2:
+        return
+    run = Path(sys.argv[1])
+    network = load(ckpt=run).network
     with (run / "epochs.csv").open(newline="") as file:
         rows: list[dict[str, Any]] = [
             {name: float(value) for name, value in row.items()} for row in csv.DictReader(file)
@@ -46,7 +53,6 @@ def main() -> None:
         score.name: (score, done) for score, done in score_set(network, images, with_ssim=True)
     }
     draw_metrics(*scored["chelsea.png"])
-    draw_before_after(images)
 
 
 def draw_data(pixels: np.ndarray) -> None:
@@ -155,6 +161,42 @@ def draw_before_after(images: ImageSet) -> None:
     for axis, title in zip(axes[0], ("what there is", "bicubic", "ESPCN"), strict=True):
         axis.set_title(title, fontsize=11)
     save_figure(figure, HERE / "before_after.png")
+
+
+def draw_compressed(images: ImageSet) -> None:
+    """Show details of compressed pictures and of a video's frame, and what is made of them."""
+    r, size = 2, 110
+    plain = Upscaler(r)
+    sources = {
+        "JPEG of quality 60": ("astronaut.png", (20, 180), Degradation(jpeg=60), "jpeg", 60.0),
+        "JPEG of quality 30": ("chelsea.png", (60, 150), Degradation(jpeg=30), "jpeg", 30.0),
+        # Of so short an excerpt x264's quantisers are about 6 above its CRF.
+        "a frame of H.264, CRF 28": ("coffee.png", (150, 260), Degradation(h264=28), "h264", 34.0),
+    }
+    figure = Figure(figsize=(9.6, 7.4))
+    axes = figure.subplots(3, 4, gridspec_kw={"wspace": 0.03, "hspace": 0.03})
+    for row, (title, (name, (top, left), degradation, codec, number)) in zip(
+        axes, sources.items(), strict=True
+    ):
+        pixels = images.images[images.names.index(name)]
+        low = degradation(crop_to_multiple(to_channels(pixels, 3), r), r)
+        small = low.permute(1, 2, 0).numpy()
+        bicubic = quantize(imresize(low.double(), r * low.shape[1], r * low.shape[2]))
+        suited = plain.suited_to(Compression(codec, number))
+        versions = (
+            small.repeat(r, 0).repeat(r, 1),
+            bicubic.to(torch.uint8).permute(1, 2, 0).numpy(),
+            plain(small),
+            suited(small),
+        )
+        for axis, version in zip(row, versions, strict=True):
+            axis.imshow(version[top : top + size, left : left + size])
+            axis.set(xticks=[], yticks=[])
+        row[0].set_ylabel(title, fontsize=9)
+    titles = ("what there is", "bicubic", "the clean weights", "the weights that suit it")
+    for axis, title in zip(axes[0], titles, strict=True):
+        axis.set_title(title, fontsize=10)
+    save_figure(figure, HERE / "compressed.png")
 
 
 if __name__ == "__main__":

@@ -63,14 +63,18 @@ def test_installed_wheel_upscales_a_picture_outside_the_checkout(
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     picture = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
     Image.fromarray(picture).save(tmp_path / "photo.png")
+    Image.fromarray(picture).save(tmp_path / "old.jpg", quality=40)
     code = (
         "import espcn, sys; from espcn.upscaling.cli import main;"
         "print(espcn.__file__); sys.argv[0] = 'espcn-upscale'; main()"
     )
-    printed = checked(scripts / "python", "-c", code, "photo.png", "-r", "2", cwd=tmp_path)
+    printed = checked(
+        scripts / "python", "-c", code, "photo.png", "old.jpg", "-r", "2", cwd=tmp_path
+    )
     assert printed.splitlines()[0].startswith(str(site))
     with Image.open(tmp_path / "photo_x2.png") as large:
         assert large.size == (60, 40)
+    assert "old.jpg: JPEG of quality 40, weights jpeg " in printed
     checked(
         scripts / "python", "-c",
         "from espcn.data.registry import SETS, checksums_by_path;"

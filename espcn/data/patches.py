@@ -17,7 +17,6 @@ from espcn.imaging.degradation import BENCHMARK, Degradation
 from espcn.imaging.downsampling import crop_to_multiple
 from espcn.imaging.shuffle import flip, flip_preshuffled, preshuffle
 
-
 MAX_SCALE = 2
 
 

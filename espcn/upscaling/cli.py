@@ -24,6 +24,7 @@ from espcn.io.writing import QUALITY
 from espcn.upscaling.plan import Job, Plan, is_writable, plan
 
 if TYPE_CHECKING:
+    from espcn.network.strengths import Compression
     from espcn.upscaling.encoding import Encoding
     from espcn.upscaling.upscaler import Upscaler
 
@@ -34,6 +35,7 @@ examples:
   %(prog)s pictures/ -r 2 -o big/      a folder with its subfolders, twice as large
   %(prog)s *.png clip.mp4              several files; a video with its sound
   %(prog)s photo.jpg -o photo.png      in another format
+  %(prog)s pictures/ --format png      all of a folder in another format
 """
 
 
@@ -99,22 +101,40 @@ def upscale(given: argparse.Namespace) -> list[str]:
     """
     started = time.monotonic()
     checks.integer("quality", given.quality, 1, "95 is the default", most=100)
-    todo = plan(given.files, _factor(given), given.output, given.overwrite, given.shard)
+    todo = plan(
+        given.files, _factor(given), given.output, given.overwrite, given.shard, given.format
+    )
     outcome = Outcome(problems=list(todo.problems))
     if todo.jobs:
         _check_output(given.output)
+        from espcn.network.strengths import NONE
+        from espcn.upscaling.choice import given_compression
         from espcn.upscaling.encoding import Encoding
         from espcn.upscaling.upscaler import Upscaler  # torch: only when there is work to do
 
+        compression = given_compression(given.compression)
+        if given.ckpt is not None:
+            if compression not in (None, NONE):
+                raise ValueError(
+                    f"`--compression` (={given.compression}) must be left out with --ckpt: a "
+                    "network of your own is used as it is"
+                )
+            compression = NONE
         encoding = Encoding(given.codec, given.crf, given.preset)
         upscaler = Upscaler(given.r, given.ckpt, given.engine, given.precision, given.device)
         print(f"Upscaling {_count(todo.jobs)} by {upscaler.r} with {upscaler.engine}", flush=True)
-        outcome.add(_all(todo.jobs, upscaler, encoding, given.quality))
+        outcome.add(_all(todo.jobs, upscaler, compression, encoding, given.quality))
     _tell(todo, outcome, time.monotonic() - started)
     return outcome.problems
 
 
-def _all(jobs: list[Job], upscaler: "Upscaler", encoding: "Encoding", quality: int) -> Outcome:
+def _all(
+    jobs: list[Job],
+    upscaler: "Upscaler",
+    compression: "Compression | None",
+    encoding: "Encoding",
+    quality: int,
+) -> Outcome:
     """Run all jobs: pictures in parallel, videos one at a time."""
     stop = threading.Event()
     outcome = Outcome()
@@ -123,7 +143,10 @@ def _all(jobs: list[Job], upscaler: "Upscaler", encoding: "Encoding", quality: i
     # One picture is written while another is computed. A video overlaps these by itself.
     for some, workers in ((pictures, min(4, os.cpu_count() or 1)), (videos, 1)):
         with ThreadPoolExecutor(workers) as pool:
-            work = [pool.submit(_one, job, upscaler, encoding, quality, stop) for job in some]
+            work = [
+                pool.submit(_one, job, upscaler, compression, encoding, quality, stop)
+                for job in some
+            ]
             try:
                 alone = len(work) < 2
                 for done in _bar(as_completed(work), total=len(work), unit="file", disable=alone):
@@ -137,9 +160,15 @@ def _all(jobs: list[Job], upscaler: "Upscaler", encoding: "Encoding", quality: i
 
 
 def _one(
-    job: Job, upscaler: "Upscaler", encoding: "Encoding", quality: int, stop: threading.Event
+    job: Job,
+    upscaler: "Upscaler",
+    compression: "Compression | None",
+    encoding: "Encoding",
+    quality: int,
+    stop: threading.Event,
 ) -> Outcome:
     """Run one job."""
+    from espcn.upscaling.choice import picture_compression
     from espcn.upscaling.picture import upscale_picture
     from espcn.upscaling.video import upscale_video
 
@@ -155,9 +184,15 @@ def _one(
         try:
             job.target.parent.mkdir(parents=True, exist_ok=True)
             if not job.is_video:
-                upscale_picture(upscaler, job.source, job.target, quality, progress)
+                found = picture_compression(job.source) if compression is None else compression
+                suited = upscaler.suited_to(found)
+                upscale_picture(suited, job.source, job.target, quality, progress)
+                if not upscaler.is_own:
+                    _say(job, f"{found}, {suited.strength}")
                 return Outcome(done=1)
-            made = upscale_video(upscaler, job.source, job.target, encoding, progress)
+            made = upscale_video(upscaler, job.source, job.target, encoding, progress, compression)
+            if not upscaler.is_own:
+                _say(job, made.compression)
             return Outcome(
                 done=1,
                 problems=[f"{job.target} is kept, but {words}" for words in made.damaged],
@@ -169,6 +204,11 @@ def _one(
             words = str(error) or type(error).__name__
             known = str(job.source) in words or str(job.target) in words
             return Outcome(problems=[words if known else f"{job.source}: {words}"])
+
+
+def _say(job: Job, found: str) -> None:
+    """Print what was found of a file, above the progress bars."""
+    tqdm.write(f"{job.source}: {found}")
 
 
 def _bar(*arguments: Any, **options: Any) -> Any:
@@ -235,7 +275,15 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="output folder, or the result's name if there is one file",
     )
+    add("--format", metavar="KIND", help="format of the results, such as png or mkv")
     add("--ckpt", metavar="FILE", help="your own checkpoint or weights")
+    add(
+        "--compression",
+        default="auto",
+        metavar="HOW",
+        help="how strongly the files were compressed: auto finds out for each (default), none, or "
+        "a quality like JPEG's, 1 to 100",
+    )
     add("--overwrite", action="store_true", help="replace existing results")
     add(
         "--shard",

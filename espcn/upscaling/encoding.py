@@ -74,15 +74,17 @@ class Encoding:
 
 @dataclass
 class Remarks:
-    """What is missing from an upscaled video.
+    """What is missing from an upscaled video, and what was found in its source.
 
     Attributes:
         left_out: What the target's container can't hold, and other properties that are not kept.
         damaged: What could not be read from the source.
+        compression: How the source was compressed, in a phrase.
     """
 
     left_out: list[str] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
+    compression: str = field(default="", compare=False)
 
 
 def add_video_stream(

@@ -56,6 +56,7 @@ def plan(
     output: str | None = None,
     overwrite: bool = False,
     shard: tuple[int, int] = (0, 1),
+    kind: str | None = None,
 ) -> Plan:
     """Find the pictures and videos in files and folders, and name the target of each.
 
@@ -68,14 +69,17 @@ def plan(
         output: The output folder or, for a single file, the result's path.
         overwrite: Replace existing results.
         shard: (i, n) selects every n-th file from the i-th on, including existing results.
+        kind: The format that results are written in, as a file suffix such as `png`: pictures in
+            one of pictures, videos in one of videos. By default results keep the sources' format.
 
     Returns:
         The plan.
 
     Raises:
-        ValueError: `output` does not suit the inputs.
+        ValueError: `output` does not suit the inputs, or `kind` can't be written.
     """
     made = Plan()
+    suffix = None if kind is None else _suffix(kind)
     places = _find(inputs, output, made)
     stems = {path.stem for path in places}
     made.earlier_results = [path for path in places if _is_result(path, stems)]
@@ -85,10 +89,14 @@ def plan(
     )
     single = len(files) == 1 and not any(map(os.path.isdir, inputs))
     named = output is not None and _is_file_name(output, single)
+    if named and suffix is not None:
+        raise ValueError(
+            f"`--format` (={kind}) must be left out where -o (={output}) names the file itself"
+        )
     jobs: list[Job] = []
     taken: dict[Path, Path] = {}
     for source in files:
-        target = Path(output or "") if named else _target(source, places[source], r, output)
+        target = Path(output or "") if named else _target(source, places[source], r, output, suffix)
         job, real = Job(source, target), target.resolve()
         if (target.suffix.lower() in CONTAINERS) != job.is_video:
             made.problems.append(
@@ -195,8 +203,21 @@ def _inside(folder: Path, output: str | None, made: Plan) -> Iterator[tuple[Path
                 yield path, path.relative_to(folder)
 
 
-def _target(source: Path, place: Path, r: int, output: str | None) -> Path:
-    name = f"{source.stem}_x{r}{source.suffix if is_writable(source) else '.png'}"
+def _suffix(kind: str) -> str:
+    """Return a format's suffix, with its dot."""
+    suffix = f".{kind.lower().removeprefix('.')}"
+    if not is_writable(Path(f"a{suffix}")):
+        known = " ".join(one.removeprefix(".") for one in [*FORMATS, *CONTAINERS])
+        raise ValueError(f"`--format` (={kind}) must be one of {known}")
+    return suffix
+
+
+def _target(
+    source: Path, place: Path, r: int, output: str | None, suffix: str | None = None
+) -> Path:
+    kept = source.suffix if is_writable(source) else ".png"
+    same_kind = (kept.lower() in CONTAINERS) == (suffix in CONTAINERS)
+    name = f"{source.stem}_x{r}{suffix if suffix is not None and same_kind else kept}"
     return source.with_name(name) if output is None else Path(output) / place.with_name(name)
 
 

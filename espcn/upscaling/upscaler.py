@@ -7,8 +7,10 @@ Pictures are processed in tiles that include a halo. Memory stays bounded for a 
 and the result is the same as without tiles.
 """
 
+import copy
 import itertools
 import math
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,8 +22,10 @@ from torch import Tensor
 from espcn.imaging.color import YCBCR_FROM_RGB, YCBCR_OFFSET
 from espcn.imaging.resize import BICUBIC_HALO, bicubic_filters
 from espcn.network.engine import Engine
-from espcn.network.model import HALO
+from espcn.network.model import ESPCN, HALO
+from espcn.network.strengths import CLEAN, NONE, Compression, load_strength, strength
 from espcn.network.weights import load
+from espcn.upscaling.choice import given_compression
 
 WHITE = {"uint8": 255, "uint16": 65535, "float32": 1, "float64": 1}
 BAND = 1_000_000  # low-resolution pixels in memory at a time
@@ -42,6 +46,8 @@ class Upscaler:
         precision: float32, bfloat16 (only for 8-bit pictures; others are upscaled in float32) or
             auto, which chooses bfloat16 where it is fast.
         device: cpu, cuda or auto.
+        compression: How strongly the pictures were compressed, as the quality of a JPEG, 1 to 100;
+            by default not at all. See `suited_to` for other sources.
 
     Raises:
         ValueError: There are no such weights, or this machine does not support the engine,
@@ -55,14 +61,50 @@ class Upscaler:
         engine: str = "auto",
         precision: str = "auto",
         device: str = "auto",
+        compression: int | None = None,
     ) -> None:
-        network = load(r, ckpt).network
+        wanted = given_compression("none" if compression is None else compression)
+        if wanted is None or (ckpt is not None and wanted != NONE):
+            rule = "left out with `ckpt`, a network of your own" if ckpt else "a quality, 1 to 100"
+            raise ValueError(f"`compression` (={compression}) must be {rule}")
+        factor = 3 if r is None else r
+        self.strength = CLEAN if ckpt is not None else strength(factor, wanted)
+        self.is_own = ckpt is not None
+        network = load(r, ckpt).network if self.is_own else load_strength(factor, self.strength)
         self.r = network.r
-        self.engine = Engine(network, engine, precision, device)
-        self._exact = self.engine
-        if self.engine.precision != "float32":
-            self._exact = Engine(network, engine, "float32", device)
+        self._options = (engine, precision, device)
         self._filters: dict[float, Tensor] = {}
+        self._use(network)
+        self._siblings = {self.strength: self}  # one for each strength that was asked for
+        self._making = threading.Lock()
+
+    def suited_to(self, compression: Compression) -> "Upscaler":
+        """Return an upscaler with the shipped weights that suit a compression.
+
+        Args:
+            compression: How the source was compressed.
+
+        Returns:
+            An upscaler with the same options, the same one each time; this one itself where it has
+            a network of your own.
+        """
+        if self.is_own:
+            return self
+        wanted = strength(self.r, compression)
+        with self._making:
+            if wanted not in self._siblings:
+                sibling = copy.copy(self)
+                sibling.strength = wanted
+                sibling._use(load_strength(self.r, wanted), self.engine.lock)
+                self._siblings[wanted] = sibling
+            return self._siblings[wanted]
+
+    def _use(self, network: ESPCN, lock: "threading.Lock | None" = None) -> None:
+        """Make a network ready to run."""
+        engine, precision, device = self._options
+        self.engine = self._exact = Engine(network, engine, precision, device, lock)
+        if self.engine.precision != "float32":
+            self._exact = Engine(network, engine, "float32", device, self.engine.lock)
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
         """Upscale a picture.

@@ -8,11 +8,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 
 from espcn.io.atomic import atomic_write
+from espcn.network.strengths import NONE, Compression, strength
+from espcn.upscaling.choice import VideoCompression
 from espcn.upscaling.containers import CONTAINERS
 from espcn.upscaling.encoding import Encoding, Remarks, add_video_stream, copy_other_streams
 from espcn.upscaling.frames import CENTRED, upscale_frame
@@ -33,6 +35,14 @@ class _Seen:
     missing: int = 0  # packets of other streams
     end: float = 0.0  # seconds, of the last packet of any stream
     error: str = ""
+    compression: VideoCompression | None = None
+
+
+class _Decoded(NamedTuple):
+    """A frame, and how strongly the video is compressed there."""
+
+    frame: Any
+    compression: Compression
 
 
 def upscale_video(
@@ -41,6 +51,7 @@ def upscale_video(
     target: Path,
     encoding: Encoding | None = None,
     progress: Progress = lambda done, total: None,
+    compression: Compression | None = NONE,
 ) -> Remarks:
     """Upscale a video, with its sound, subtitles and metadata.
 
@@ -53,9 +64,10 @@ def upscale_video(
         encoding: How frames are encoded.
         progress: Called after each frame with the number of finished frames and of all frames, if
             that is known; an exception that it raises aborts the work.
+        compression: How the video is compressed; None finds out, and follows its changes.
 
     Returns:
-        What was damaged, cut off or could not be kept.
+        What was damaged, cut off or could not be kept, and the compression that was found.
 
     Raises:
         ValueError: `source` is not a video, or the target's container can't hold the result.
@@ -69,20 +81,22 @@ def upscale_video(
         video = _video_of(incoming, source)
         total = video.frames or _guessed_frames(incoming, video)
         seen, remarks = _Seen(), Remarks()
+        seen.compression = VideoCompression(video, compression)
         with closing(prefetch(_read(incoming, video, seen), 8)) as pieces:
             head = _until_frame(pieces)
             if not head:
                 reason = f" ({seen.error})" if seen.error else ""
                 raise ValueError(f"{source} has no frame that can be read{reason}")
+            first = head[-1].frame
             flow = prefetch(_upscaled(upscaler, source, video, head, pieces), 4)
             with atomic_write(target) as part, closing(flow):
                 try:
                     with av.open(_url(part), "w", container) as outgoing:
                         stream = add_video_stream(
-                            outgoing, video, head[-1], upscaler.r, codec, options, remarks
+                            outgoing, video, first, upscaler.r, codec, options, remarks
                         )
                         others = copy_other_streams(outgoing, incoming, video, remarks)
-                        counted = incoming.format.name == "avi" or head[-1].pts is None
+                        counted = incoming.format.name == "avi" or first.pts is None
                         done = 0
                         for done in _write(outgoing, stream, others, flow, counted, seen):
                             progress(done, total)
@@ -92,7 +106,17 @@ def upscale_video(
                         f"{target} could not be written by {words}: {_words(error)}"
                     ) from error
         _note_losses(incoming, seen, done, remarks)
+        remarks.compression = _found(seen.compression, upscaler)
         return remarks
+
+
+def _found(compression: VideoCompression, upscaler: Upscaler) -> str:
+    """Say how the video was compressed, and which weights it got."""
+    if upscaler.is_own:
+        return compression.summary()
+    first, last = (str(strength(upscaler.r, one)) for one in compression.extremes())
+    weights = first if first == last else f"{first} to {last.rpartition(' ')[2]}"
+    return f"{compression.summary()}, {weights}"
 
 
 def _opened(source: Path) -> Any:
@@ -114,7 +138,9 @@ def _video_of(incoming: Any, source: Path) -> Any:
 
 
 def _read(incoming: Any, video: Any, seen: _Seen) -> Iterator[Any]:
-    """Yield the frames of the video, and the packets of all other streams, in file order."""
+    """Yield the decoded frames, and the packets of all other streams, in file order."""
+    compression = seen.compression
+    assert compression is not None
     packets = incoming.demux()
     while True:
         try:
@@ -123,7 +149,7 @@ def _read(incoming: Any, video: Any, seen: _Seen) -> Iterator[Any]:
             return
         except av.FFmpegError as error:
             seen.error = _words(error)
-            yield from _rest(video)
+            yield from (_Decoded(frame, compression()) for frame in _rest(video))
             return
         if packet.pts is not None:
             seen.end = max(seen.end, float((packet.pts + packet.duration) * packet.time_base))
@@ -131,6 +157,7 @@ def _read(incoming: Any, video: Any, seen: _Seen) -> Iterator[Any]:
             if packet.size:  # each stream ends with an empty packet
                 yield packet
             continue
+        compression.see_packet(packet)
         try:
             frames = packet.decode()
         except av.FFmpegError:
@@ -138,7 +165,8 @@ def _read(incoming: Any, video: Any, seen: _Seen) -> Iterator[Any]:
             continue
         for frame in frames:
             seen.damaged += bool(frame.is_corrupt)
-            yield frame
+            compression.see_frame(frame)
+            yield _Decoded(frame, compression())
 
 
 def _rest(video: Any) -> Iterator[Any]:
@@ -156,7 +184,7 @@ def _until_frame(pieces: Iterator[Any]) -> list[Any]:
     head = []
     for piece in pieces:
         head.append(piece)
-        if isinstance(piece, av.VideoFrame):
+        if isinstance(piece, _Decoded):
             return head
     return []
 
@@ -165,7 +193,7 @@ def _upscaled(
     upscaler: Upscaler, source: Path, video: Any, head: list[Any], pieces: Iterator[Any]
 ) -> Iterator[Any]:
     """Upscale the frames, and pass on the packets between them."""
-    width, height = head[-1].width, head[-1].height
+    width, height = head[-1].frame.width, head[-1].frame.height
     if width * height * upscaler.r**2 > MAX_FRAME_PIXELS:
         raise ValueError(
             f"{source} would be {upscaler.r * width} x {upscaler.r * height} pixels, too large for "
@@ -177,12 +205,13 @@ def _upscaled(
             if isinstance(piece, av.Packet):
                 yield piece
                 continue
-            if (piece.width, piece.height) != (width, height):
+            frame, compression = piece
+            if (frame.width, frame.height) != (width, height):
                 raise ValueError(
-                    f"{source} changes from {width} x {height} to {piece.width} x {piece.height} "
+                    f"{source} changes from {width} x {height} to {frame.width} x {frame.height} "
                     "pixels: split it there"
                 )
-            yield upscale_frame(upscaler, piece, centred)
+            yield upscale_frame(upscaler.suited_to(compression), frame, centred)
 
 
 def _write(

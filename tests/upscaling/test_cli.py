@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from espcn.io.reading import read_picture
+from espcn.upscaling.choice import picture_compression
 from espcn.upscaling.upscaler import Upscaler
 from helpers import ENVIRONMENT, ROOT, Call, check_failed, run, write_clip
 
@@ -114,6 +115,9 @@ def test_own_weights_bring_their_factor(call: Call, photos: Path) -> None:
         (["--codec", "libfoo"], "`codec` (=libfoo) must be an available encoder: choose one of"),
         (["--quality", "0"], "`quality` (=0) must be a whole number of at least 1"),
         (["--ckpt", "nowhere.ckpt"], "`ckpt` (=nowhere.ckpt) must be an existing file"),
+        (["--format", "psd"], "`--format` (=psd) must be one of png jpg"),
+        (["--compression", "strong"], "`compression` (=strong) must be auto, none or a quality"),
+        (["--compression", "0"], "`compression` (=0) must be a whole number of at least 1"),
         (["-o", "upscale.py/folder"], "`-o` (=upscale.py/folder) must be a folder that can be"),
     ],
 )
@@ -137,6 +141,39 @@ def test_engine_that_is_not_installed_is_named(
 def test_folder_without_pictures_is_named(call: Call, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     check_failed(call("upscale.py", str(tmp_path)), "contains no pictures or videos")
+
+
+def test_each_file_gets_the_weights_that_suit_it(call: Call, photos: Path, tmp_path: Path) -> None:
+    out, jpeg = tmp_path / "out", photos / "sub/b=c & d.jpg"
+    write_clip(photos / "clip.mkv", count=3)
+    done = call("upscale.py", str(photos), "-r", "2", "-o", str(out), "--format", "png")
+    assert done.returncode == 0, done.stderr
+    assert files(out) == ["clip_x2.mkv", "sub/b=c & d_x2.png", "Élan 'vital' [1]_x2.png"]
+    said = {line.partition(": ")[0]: line.partition(": ")[2] for line in done.stdout.splitlines()}
+    assert said[str(jpeg)].startswith("JPEG of quality 75, weights jpeg ")
+    assert said[str(photos / "Élan 'vital' [1].png")] == "no compression, clean weights"
+    assert said[str(photos / "clip.mkv")].startswith("H.264 with a quantiser of ")
+    plain, large = Upscaler(2), read_picture(out / "sub/b=c & d_x2.png")
+    suited = plain.suited_to(picture_compression(jpeg))
+    assert np.array_equal(large, suited(read_picture(jpeg)))
+    assert not np.array_equal(large, plain(read_picture(jpeg)))
+    clean = read_picture(out / "Élan 'vital' [1]_x2.png")
+    assert np.array_equal(clean, plain(read_picture(photos / "Élan 'vital' [1].png")))
+
+
+@pytest.mark.parametrize("quality", [None, 30])
+def test_compression_can_be_given(
+    call: Call, photos: Path, tmp_path: Path, quality: int | None
+) -> None:
+    jpeg, png = photos / "sub/b=c & d.jpg", tmp_path / "a.png"
+    given = "none" if quality is None else str(quality)
+    done = call("upscale.py", str(jpeg), "-r", "2", "--compression", given, "-o", str(png))
+    assert done.returncode == 0, done.stderr
+    assert "JPEG" not in done.stdout
+    found = "no compression, clean" if quality is None else "quality 30, as given, weights jpeg"
+    assert f"{jpeg}: {found}" in done.stdout
+    expected = Upscaler(2, compression=quality)(read_picture(jpeg))
+    assert np.array_equal(read_picture(png), expected)
 
 
 def test_full_disk_leaves_no_half_file(photos: Path) -> None:

@@ -167,3 +167,16 @@ def test_what_is_not_there_or_no_picture_is_named_and_the_rest_is_done(folder: P
         strict=True,
     ):  # fmt: skip
         assert words in problem
+
+
+def test_format_of_the_results_can_be_said(folder: Path) -> None:
+    targets = {job.source.name: job.target.name for job in plan([str(folder)], 3, kind="PNG").jobs}
+    assert targets["a.jpg"] == "a_x3.png"
+    assert targets["c.tif"] == "c_x3.png"
+    assert targets["d.mp4"] == "d_x3.mp4"  # no video is a PNG
+    targets = {job.source.name: job.target.name for job in plan([str(folder)], 3, kind=".mkv").jobs}
+    assert (targets["a.jpg"], targets["d.mp4"]) == ("a_x3.jpg", "d_x3.mkv")
+    with pytest.raises(ValueError, match=r"`--format` \(=gif\) must be one of png jpg"):
+        plan([str(folder)], 3, kind="gif")
+    with pytest.raises(ValueError, match="must be left out where -o"):
+        plan([str(folder / "a.jpg")], 3, str(folder / "b.png"), kind="png")

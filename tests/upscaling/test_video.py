@@ -11,12 +11,14 @@ import av
 import numpy as np
 import pytest
 
+from espcn.network.strengths import NONE, Compression
 from espcn.upscaling.encoding import Encoding, Remarks
 from espcn.upscaling.frames import planar
 from espcn.upscaling.upscaler import Upscaler
 from espcn.upscaling.video import _rest, _Seen, _write, upscale_video
 from helpers import write_clip
 
+STRONG = Compression("h264", 51)
 FAST = Encoding(preset="ultrafast")
 VIDEOS = Path(os.environ["ESPCN_DATA"]).parent / "video" if "ESPCN_DATA" in os.environ else Path()
 
@@ -338,6 +340,36 @@ def test_damaged_sound_is_left_out_and_said(upscaler: Upscaler, tmp_path: Path) 
     remarks = upscale_video(upscaler, tmp_path / "bad.ts", tmp_path / "b.mkv", FAST)
     assert len(frames(tmp_path / "b.mkv")) == 12
     assert any("damaged packets of sound or subtitles are missing" in w for w in remarks.damaged)
+
+
+def test_weights_follow_the_quality_within_a_video(tmp_path: Path) -> None:
+    upscaler = Upscaler(2, engine="torch", precision="float32", device="cpu")
+    content = b""
+    for qp in ("12", "48"):  # beyond both ends of the chain
+        path = tmp_path / f"{qp}.h264"
+        write_clip(
+            path,
+            40,
+            (96, 64),
+            prepare=lambda _, stream, qp=qp: setattr(stream, "options", {"qp": qp}),
+        )
+        content += path.read_bytes()
+    (tmp_path / "both.h264").write_bytes(content)
+    exact, made = Encoding(crf=0, preset="ultrafast"), {}
+    for name, compression in {"followed": None, "none": NONE, "strong": STRONG}.items():
+        target = tmp_path / f"{name}.mkv"
+        remarks = upscale_video(
+            upscaler, tmp_path / "both.h264", target, exact, compression=compression
+        )
+        made[name] = [plane(frame).copy() for frame in frames(target)]
+        if compression is None:
+            assert re.fullmatch(
+                r"H.264 with a quantiser of \d+ to \d+, (clean weights|weights video [\d.]+) to 2",
+                remarks.compression,
+            )
+    assert np.array_equal(made["followed"][-1], made["strong"][-1])
+    assert not np.array_equal(made["followed"][-1], made["none"][-1])
+    assert not np.array_equal(made["followed"][5], made["strong"][5])
 
 
 def test_stopping_leaves_nothing(upscaler: Upscaler, tmp_path: Path) -> None:
