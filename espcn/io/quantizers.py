@@ -235,14 +235,28 @@ class _BoolDecoder:
         return bit
 
     def literal(self, count: int) -> int:
-        """Return an unsigned number of some bits, the highest first."""
+        """Return an unsigned number, the highest bit first.
+
+        Args:
+            count: Number of bits.
+
+        Returns:
+            The number.
+        """
         number = 0
         for _ in range(count):
             number = number << 1 | self._bit()
         return number
 
     def signed(self, count: int) -> int:
-        """Return a number with its sign behind it, 0 if it is left out."""
+        """Return a number that may be left out, with its sign behind it.
+
+        Args:
+            count: Number of bits without the sign.
+
+        Returns:
+            The number; 0 if it is left out.
+        """
         if not self.literal(1):
             return 0
         number = self.literal(count)
