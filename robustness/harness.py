@@ -21,9 +21,9 @@ import numpy as np
 import torch
 from omegaconf import OmegaConf
 
+from espcn.io.containers import CONTAINERS
 from espcn.io.reading import read_picture
 from espcn.io.writing import FORMATS
-from espcn.upscaling.containers import CONTAINERS
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 300  # seconds: no work here takes as long

@@ -15,8 +15,9 @@ import pyvips
 
 from espcn import checks
 from espcn.imaging.jpeg_traces import SIDE, grid_quality, quality_quantizer, table_quality
-from espcn.io.quantizers import HeaderQuantizers, jpeg_table, still_index, webp_index
+from espcn.io.quantizers import HeaderQuantizers, jpeg_table, still_index
 from espcn.io.reading import open_picture
+from espcn.io.vp8 import webp_index
 from espcn.network.strengths import NONE, Compression
 
 FAR = 16_000_000  # pixels: a large picture is judged by a detail that is read sooner

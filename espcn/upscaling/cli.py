@@ -5,29 +5,18 @@ It takes plain arguments, not Hydra's: file names contain spaces, commas and quo
 
 import argparse
 import io
-import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from tqdm import tqdm
+from typing import Any
 
 from espcn import __version__, checks
 from espcn.interrupts import interrupts
 from espcn.io.atomic import check_folder
 from espcn.io.writing import QUALITY
+from espcn.upscaling.batch import Outcome, Treatment, carry_out
 from espcn.upscaling.plan import Job, Plan, is_writable, plan
-
-if TYPE_CHECKING:
-    from espcn.network.strengths import Compression
-    from espcn.upscaling.encoding import Encoding
-    from espcn.upscaling.upscaler import Upscaler
-
 
 _EXAMPLES = """
 examples:
@@ -37,35 +26,6 @@ examples:
   %(prog)s photo.jpg -o photo.png      in another format
   %(prog)s pictures/ --format png      all of a folder in another format
 """
-
-
-class Stopped(Exception):
-    """Raised within a job to abort it when the program ends."""
-
-
-@dataclass
-class Outcome:
-    """The outcome of one job, or of all.
-
-    Attributes:
-        done: Number of files written.
-        problems: What went wrong.
-        notes: What else the user should know, such as streams left out.
-    """
-
-    done: int = 0
-    problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def add(self, other: "Outcome") -> None:
-        """Add another outcome.
-
-        Args:
-            other: The other one.
-        """
-        self.done += other.done
-        self.problems += other.problems
-        self.notes += other.notes
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -123,98 +83,10 @@ def upscale(given: argparse.Namespace) -> list[str]:
         encoding = Encoding(given.codec, given.crf, given.preset)
         upscaler = Upscaler(given.r, given.ckpt, given.engine, given.precision, given.device)
         print(f"Upscaling {_count(todo.jobs)} by {upscaler.r} with {upscaler.engine}", flush=True)
-        outcome.add(_all(todo.jobs, upscaler, compression, encoding, given.quality))
+        treatment = Treatment(upscaler, compression, encoding, given.quality)
+        outcome.add(carry_out(todo.jobs, treatment))
     _tell(todo, outcome, time.monotonic() - started)
     return outcome.problems
-
-
-def _all(
-    jobs: list[Job],
-    upscaler: "Upscaler",
-    compression: "Compression | None",
-    encoding: "Encoding",
-    quality: int,
-) -> Outcome:
-    """Run all jobs: pictures in parallel, videos one at a time."""
-    stop = threading.Event()
-    outcome = Outcome()
-    videos = [job for job in jobs if job.is_video]
-    pictures = [job for job in jobs if not job.is_video]
-    # One picture is written while another is computed. A video overlaps these by itself.
-    for some, workers in ((pictures, min(4, os.cpu_count() or 1)), (videos, 1)):
-        with ThreadPoolExecutor(workers) as pool:
-            work = [
-                pool.submit(_one, job, upscaler, compression, encoding, quality, stop)
-                for job in some
-            ]
-            try:
-                alone = len(work) < 2
-                for done in _bar(as_completed(work), total=len(work), unit="file", disable=alone):
-                    outcome.add(done.result())
-            except BaseException:
-                print("\nStopping after the current rows and frames", file=sys.stderr)
-                stop.set()
-                pool.shutdown(cancel_futures=True)
-                raise
-    return outcome
-
-
-def _one(
-    job: Job,
-    upscaler: "Upscaler",
-    compression: "Compression | None",
-    encoding: "Encoding",
-    quality: int,
-    stop: threading.Event,
-) -> Outcome:
-    """Run one job."""
-    from espcn.upscaling.choice import picture_compression
-    from espcn.upscaling.picture import upscale_picture
-    from espcn.upscaling.video import upscale_video
-
-    unit = "frame" if job.is_video else "row"
-    with _bar(desc=job.source.name, unit=unit, leave=False, delay=1) as bar:
-
-        def progress(done: int, total: int | None) -> None:
-            if stop.is_set():
-                raise Stopped
-            bar.total = total
-            bar.update(done - bar.n)
-
-        try:
-            job.target.parent.mkdir(parents=True, exist_ok=True)
-            if not job.is_video:
-                found = picture_compression(job.source) if compression is None else compression
-                suited = upscaler.suited_to(found)
-                upscale_picture(suited, job.source, job.target, quality, progress)
-                if not upscaler.is_own:
-                    _say(job, f"{found}, {suited.strength}")
-                return Outcome(done=1)
-            made = upscale_video(upscaler, job.source, job.target, encoding, progress, compression)
-            if not upscaler.is_own:
-                _say(job, made.compression)
-            return Outcome(
-                done=1,
-                problems=[f"{job.target} is kept, but {words}" for words in made.damaged],
-                notes=[f"{job.target} is without {words}" for words in made.left_out],
-            )
-        except Stopped:
-            return Outcome()
-        except Exception as error:  # whatever it is, the other files must not be lost
-            words = str(error) or type(error).__name__
-            known = str(job.source) in words or str(job.target) in words
-            return Outcome(problems=[words if known else f"{job.source}: {words}"])
-
-
-def _say(job: Job, found: str) -> None:
-    """Print what was found of a file, above the progress bars."""
-    tqdm.write(f"{job.source}: {found}")
-
-
-def _bar(*arguments: Any, **options: Any) -> Any:
-    """Return a progress bar; in a log file it prints a line every 30 seconds."""
-    options["mininterval"] = 0.1 if sys.stderr.isatty() else 30
-    return tqdm(*arguments, **options)
 
 
 def _tell(todo: Plan, outcome: Outcome, seconds: float) -> None:

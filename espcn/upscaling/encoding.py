@@ -10,7 +10,7 @@ import av
 from av.codec.context import Flags
 
 from espcn import checks
-from espcn.upscaling.containers import (
+from espcn.io.containers import (
     ANY_SOUND,
     CHAPTERS,
     CONTAINER_METADATA,

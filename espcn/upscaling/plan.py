@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from espcn.io.containers import CONTAINERS
 from espcn.io.reading import SUFFIXES
 from espcn.io.writing import FORMATS
-from espcn.upscaling.containers import CONTAINERS
 
 MAX_NAME_BYTES = 255  # of a file name, on common file systems
 _RESULT_STEM = re.compile(r"(.+)_x\d+")

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import av
 
 from espcn.io.atomic import atomic_write
+from espcn.io.containers import CONTAINERS
 from espcn.network.strengths import NONE, Compression, strength
 from espcn.upscaling.choice import VideoCompression
-from espcn.upscaling.containers import CONTAINERS
 from espcn.upscaling.encoding import Encoding, Remarks, add_video_stream, copy_other_streams
 from espcn.upscaling.frames import CENTRED, upscale_frame
 from espcn.upscaling.prefetch import prefetch

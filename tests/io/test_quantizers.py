@@ -12,7 +12,8 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from espcn.io.quantizers import HeaderQuantizers, jpeg_table, still_index, webp_index
+from espcn.io.quantizers import HeaderQuantizers, jpeg_table, still_index
+from espcn.io.vp8 import webp_index
 
 # libvpx: the index of VP8 for each of its 64 quantisers (vp8/encoder/onyx_if.c, q_trans).
 Q_TRANS = (0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 12, 13, 15, 17, 18, 19, 20, 21, 23, 24, 25, 26, 27, 28,

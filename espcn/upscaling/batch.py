@@ -1,0 +1,147 @@
+"""Carry out the work: many files, each with its progress, its outcome and what was found of it."""
+
+import os
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from espcn.upscaling.plan import Job
+
+if TYPE_CHECKING:  # torch: only when there is work to do
+    from espcn.network.strengths import Compression
+    from espcn.upscaling.encoding import Encoding
+    from espcn.upscaling.upscaler import Upscaler
+
+
+class Stopped(Exception):
+    """Raised within a job to abort it when the program ends."""
+
+
+@dataclass
+class Outcome:
+    """The outcome of one job, or of all.
+
+    Attributes:
+        done: Number of files written.
+        problems: What went wrong.
+        notes: What else the user should know, such as streams left out.
+    """
+
+    done: int = 0
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, other: "Outcome") -> None:
+        """Add another outcome.
+
+        Args:
+            other: The other one.
+        """
+        self.done += other.done
+        self.problems += other.problems
+        self.notes += other.notes
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """How files are upscaled and written.
+
+    Attributes:
+        upscaler: What upscales them.
+        compression: How they were compressed; None finds out for each.
+        encoding: How videos are encoded.
+        quality: Of JPEG, WebP and AVIF, 1 to 100.
+    """
+
+    upscaler: "Upscaler"
+    compression: "Compression | None"
+    encoding: "Encoding"
+    quality: int
+
+
+def carry_out(jobs: list[Job], treatment: Treatment) -> Outcome:
+    """Upscale files: pictures in parallel, videos one at a time.
+
+    Args:
+        jobs: The files and their targets.
+        treatment: How they are upscaled.
+
+    Returns:
+        The outcome of all. A file that fails does not stop the others.
+    """
+    stop = threading.Event()
+    outcome = Outcome()
+    videos = [job for job in jobs if job.is_video]
+    pictures = [job for job in jobs if not job.is_video]
+    # One picture is written while another is computed. A video overlaps these by itself.
+    for some, workers in ((pictures, min(4, os.cpu_count() or 1)), (videos, 1)):
+        with ThreadPoolExecutor(workers) as pool:
+            work = [pool.submit(_one, job, treatment, stop) for job in some]
+            try:
+                alone = len(work) < 2
+                for done in _bar(as_completed(work), total=len(work), unit="file", disable=alone):
+                    outcome.add(done.result())
+            except BaseException:
+                print("\nStopping after the current rows and frames", file=sys.stderr)
+                stop.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+    return outcome
+
+
+def _one(job: Job, treatment: Treatment, stop: threading.Event) -> Outcome:
+    """Run one job."""
+    from espcn.upscaling.choice import picture_compression
+    from espcn.upscaling.picture import upscale_picture
+    from espcn.upscaling.video import upscale_video
+
+    upscaler, given = treatment.upscaler, treatment.compression
+    unit = "frame" if job.is_video else "row"
+    with _bar(desc=job.source.name, unit=unit, leave=False, delay=1) as bar:
+
+        def progress(done: int, total: int | None) -> None:
+            if stop.is_set():
+                raise Stopped
+            bar.total = total
+            bar.update(done - bar.n)
+
+        try:
+            job.target.parent.mkdir(parents=True, exist_ok=True)
+            if not job.is_video:
+                found = picture_compression(job.source) if given is None else given
+                suited = upscaler.suited_to(found)
+                upscale_picture(suited, job.source, job.target, treatment.quality, progress)
+                if not upscaler.is_own:
+                    _say(job, f"{found}, {suited.strength}")
+                return Outcome(done=1)
+            made = upscale_video(
+                upscaler, job.source, job.target, treatment.encoding, progress, given
+            )
+            if not upscaler.is_own:
+                _say(job, made.compression)
+            return Outcome(
+                done=1,
+                problems=[f"{job.target} is kept, but {words}" for words in made.damaged],
+                notes=[f"{job.target} is without {words}" for words in made.left_out],
+            )
+        except Stopped:
+            return Outcome()
+        except Exception as error:  # whatever it is, the other files must not be lost
+            words = str(error) or type(error).__name__
+            known = str(job.source) in words or str(job.target) in words
+            return Outcome(problems=[words if known else f"{job.source}: {words}"])
+
+
+def _say(job: Job, found: str) -> None:
+    """Print what was found of a file, above the progress bars."""
+    tqdm.write(f"{job.source}: {found}")
+
+
+def _bar(*arguments: Any, **options: Any) -> Any:
+    """Return a progress bar; in a log file it prints a line every 30 seconds."""
+    options["mininterval"] = 0.1 if sys.stderr.isatty() else 30
+    return tqdm(*arguments, **options)
