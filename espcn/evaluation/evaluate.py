@@ -107,6 +107,8 @@ def evaluate(
         write_csv(directory / "evaluation.csv", rows)
     if degradation != BENCHMARK:
         print(f"Degraded by {degradation}, not by the benchmark's bicubic")
+    if ckpt is None and degradation.encoders():
+        print("These are the clean weights: for compressed pictures upscale.py takes others")
     if means:
         print(f"\n{_summary(network, means, degradation == BENCHMARK)}\n")
     print(f"Written to {directory}")

@@ -161,7 +161,13 @@ class Run:
             known = self.directory / INIT
             self.result["init_fingerprint"] = known.read_text().strip() if known.is_file() else None
         elif s["init"] is not None:
-            begin = load(s["r"], None if s["init"] == "shipped" else s["init"])
+            try:
+                begin = load(s["r"], None if s["init"] == "shipped" else s["init"])
+            except FileNotFoundError as error:
+                raise ValueError(
+                    f"`init` (={s['init']}) must be an existing file or a run's directory, or "
+                    "shipped"
+                ) from error
             for name in ("channels", "activation", "padding"):
                 own = getattr(begin.network, name)
                 if own != s[name]:
@@ -216,7 +222,8 @@ class Run:
         seed = self.settings["seed"]
         val = score_mean(network, data.val_set)
         self.result["val_psnr"] = val.psnr
-        self.result["val_psnr_matched"] = score_mean(network, data.val_set, matched, seed).psnr
+        seen = score_mean(network, data.val_set, matched, seed)
+        self.result["val_psnr_matched"] = seen.psnr
         scores: dict[Degradation, dict[str, Score]] = {BENCHMARK: {}, matched: {}}
         for degradation, of_sets in scores.items():
             for images in test_sets:
@@ -234,7 +241,15 @@ class Run:
             print("\n" + score_table(network.r, columns))
         if val.psnr is not None:
             figures = f"{val.psnr:.2f} dB, bicubic {val.bicubic_psnr:.2f} dB"
-            print(f"\nValidation images, on the benchmark's degradation too: {figures}")
+            print(f"\nValidation images, degraded as in the benchmark: {figures}")
+        if matched != BENCHMARK:
+            means = {"validation": seen} | scores[matched]
+            columns = {
+                "bicubic": {name: one.bicubic_psnr for name, one in means.items()},
+                "this run": {name: one.psnr for name, one in means.items()},
+            }
+            print(f"\nDegraded as in training, by {matched}:\n")
+            print(score_table(network.r, columns, benchmark=False))
         if network.channels == 3:
             rgb = self.result["psnr_rgb_notebook"]
             print("\n" + table([{"notebook's RGB PSNR (dB)": n, "this run": v}

@@ -138,7 +138,11 @@ def _one(job: Job, treatment: Treatment, stop: threading.Event) -> Outcome:
 
 def _say(job: Job, found: str) -> None:
     """Print what was found of a file, above the progress bars."""
-    tqdm.write(f"{job.source}: {found}")
+    words = f"{job.source}: {found}"
+    if sys.stderr.isatty():
+        tqdm.write(words)
+    else:  # in a log file the bars need not be drawn anew
+        print(words, flush=True)
 
 
 def _bar(*arguments: Any, **options: Any) -> Any:

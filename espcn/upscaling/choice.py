@@ -47,7 +47,7 @@ def given_compression(wanted: str | int | None) -> Compression | None:
         ValueError: It is none of these.
     """
     if wanted in ("auto", "none", None):
-        return None if wanted == "auto" else NONE
+        return None if wanted == "auto" else replace(NONE, found="as given")
     quality = int(wanted) if isinstance(wanted, str) and wanted.isdecimal() else wanted
     if isinstance(quality, str):
         raise ValueError(f"`compression` (={wanted}) must be auto, none or a quality of 1 to 100")
@@ -75,12 +75,12 @@ def picture_compression(source: Path) -> Compression:
         return Compression("jpeg", quality, f"JPEG of quality {quality:.0f}")
     index = webp_index(source)
     if index is not None:
-        return Compression("webp", index, f"WebP with a quantiser of {index} of 127")
+        return Compression("webp", index, f"WebP with a quantiser (0 to 127) of {index}")
     still = still_index(source) if head[4:8] == b"ftyp" else None
     if still is not None:
         codec, number = still
         kind = "avif" if codec == "av1" else codec
-        return Compression(kind, number, f"{_name(codec)} with a quantiser of {number:.0f}")
+        return Compression(kind, number, f"{_scale(codec)} of {number:.0f}")
     try:
         grid = grid_quality(_detail(open_picture(source)))
     except pyvips.Error:  # damaged: which reading it in order says better
@@ -158,7 +158,8 @@ class VideoCompression:
         """Return what has been found so far.
 
         Returns:
-            A phrase like "H.264 with a quantiser of 22 to 31", the range of means over a second.
+            A phrase like "H.264 with a quantiser (0 to 51) of 22 to 31", the range of means over a
+            second.
         """
         if self._known is not None or self._most < 0:
             return str(self._known or NONE)
@@ -166,7 +167,7 @@ class VideoCompression:
         numbers = least if least == most else f"{least} to {most}"
         if self.codec == "mjpeg":
             return f"JPEG frames of quality {numbers}"
-        return f"{_name(self.codec)} with a quantiser of {numbers}"
+        return f"{_scale(self.codec)} of {numbers}"
 
     def extremes(self) -> tuple[Compression, Compression]:
         """Return the weakest and the strongest compression so far.
@@ -226,5 +227,11 @@ def _detail(picture: pyvips.Image) -> np.ndarray:
     return (detail >> 8).astype(np.uint8) if detail.dtype == np.uint16 else detail
 
 
-def _name(codec: str) -> str:
-    return {"h264": "H.264", "hevc": "HEVC", "vp9": "VP9", "av1": "AV1"}[codec]
+def _scale(codec: str) -> str:
+    """Name a codec, and say how far its quantisers go."""
+    return {
+        "h264": "H.264 with a quantiser (0 to 51)",
+        "hevc": "HEVC with a quantiser (0 to 51)",
+        "vp9": "VP9 with a quantiser (0 to 255)",
+        "av1": "AV1 with a quantiser (0 to 255)",
+    }[codec]

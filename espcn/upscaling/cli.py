@@ -147,7 +147,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="output folder, or the result's name if there is one file",
     )
-    add("--format", metavar="KIND", help="format of the results, such as png or mkv")
+    add(
+        "--format",
+        metavar="KIND",
+        help="format of the results, such as png for pictures or mkv for videos",
+    )
     add("--ckpt", metavar="FILE", help="your own checkpoint or weights")
     add(
         "--compression",

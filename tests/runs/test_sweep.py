@@ -52,7 +52,7 @@ def test_other_launchers_give_the_same_table(
     done = run(*jobs, f"hydra/launcher={launcher}")
     assert done.returncode == 1, done.stderr
     got = sweep_rows(tmp_path)
-    assert [row["status"] for row in got] == ["completed", "failed"]
+    assert [row["status"] for row in got] == ["completed", "failed"], done.stdout + done.stderr
     names = got[0].keys() - {name for name in got[0] if name.endswith("_s")} - {"checkpoint"}
     expected = {row["run"]: row for row in sweep_rows(swept[0])}
     for row in got:

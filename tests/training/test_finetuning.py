@@ -49,6 +49,9 @@ def test_run_begins_with_a_file_and_goes_on_without_it(
     known = read_run_result(tmp_path / "half")["init_fingerprint"]
     resumed = call("train.py", f"resume={tmp_path / 'half'}", "max_epochs=2")
     assert resumed.returncode == 0, resumed.stderr
+    assert "Degraded as in training, by blur=0 downsample=bicubic noise=2 jpeg=[30,90]" in (
+        whole.stdout
+    )
     results = [read_run_result(tmp_path / name) for name in ("whole", "half")]
     assert results[0]["val_loss"] == results[1]["val_loss"]
     assert [one["init_fingerprint"] for one in results] == [known, known]
@@ -57,6 +60,11 @@ def test_run_begins_with_a_file_and_goes_on_without_it(
     assert load(ckpt=tmp_path / "whole").degradation.settings() == {
         "noise": 2, "jpeg": [30, 90], "h264": 30
     }  # fmt: skip
+
+
+def test_begin_that_is_not_there_is_named(call: Call, pictures: Path, tmp_path: Path) -> None:
+    done = call(*still(pictures, tmp_path, init="nowhere.ckpt"))
+    check_failed(done, "`init` (=nowhere.ckpt) must be an existing file or a run's directory")
 
 
 def test_other_layers_than_those_of_the_begin_are_refused(

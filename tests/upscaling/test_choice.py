@@ -65,8 +65,8 @@ def test_16_bits_and_one_channel_are_looked_at_too(tmp_path: Path) -> None:
 def test_webp_and_avif_say_it_unless_they_lose_nothing(tmp_path: Path) -> None:
     webp, avif = found(tmp_path, "a.webp", quality=40), found(tmp_path, "a.avif", quality=40)
     assert (webp.codec, avif.codec) == ("webp", "avif")
-    assert str(webp) == f"WebP with a quantiser of {webp.number:.0f} of 127"
-    assert str(avif) == f"AV1 with a quantiser of {avif.number:.0f}"
+    assert str(webp) == f"WebP with a quantiser (0 to 127) of {webp.number:.0f}"
+    assert str(avif) == f"AV1 with a quantiser (0 to 255) of {avif.number:.0f}"
     assert found(tmp_path, "b.webp", lossless=True) == NONE
 
 
@@ -128,7 +128,7 @@ def test_h264_has_the_quantiser_of_its_macroblocks(tmp_path: Path, qp: int) -> N
     assert len(each) == 40
     assert all(one.codec == "h264" for one in each)
     assert each[-1].number == pytest.approx(qp, abs=1)
-    assert summary == f"H.264 with a quantiser of {qp}"
+    assert summary == f"H.264 with a quantiser (0 to 51) of {qp}"
 
 
 def test_10_bits_have_the_quantisers_of_8(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_change_of_quality_within_a_video_is_followed(tmp_path: Path) -> None:
     assert len(each) == 80
     assert each[35].number < 24
     assert each[-1].number > 36
-    assert summary.startswith("H.264 with a quantiser of ")
+    assert summary.startswith("H.264 with a quantiser (0 to 51) of ")
     assert " to " in summary
 
 

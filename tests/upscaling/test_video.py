@@ -364,7 +364,8 @@ def test_weights_follow_the_quality_within_a_video(tmp_path: Path) -> None:
         made[name] = [plane(frame).copy() for frame in frames(target)]
         if compression is None:
             assert re.fullmatch(
-                r"H.264 with a quantiser of \d+ to \d+, (clean weights|weights video [\d.]+) to 2",
+                r"H.264 with a quantiser \(0 to 51\) of \d+ to \d+, "
+                r"(clean weights|weights video [\d.]+) to 2",
                 remarks.compression,
             )
     assert np.array_equal(made["followed"][-1], made["strong"][-1])
