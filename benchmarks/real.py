@@ -48,7 +48,10 @@ FRAMES = 60  # of each clip
 EVERY = 5  # of them are scored
 ENCODERS: dict[str, tuple[dict[str, str], tuple[int, ...]]] = {
     "libx264": ({"preset": "medium"}, (18, 23, 28, 33)),
-    "libx265": ({"preset": "medium", "x265-params": "log-level=error"}, (18, 23, 28, 33)),
+    "libx265": (
+        {"preset": "medium", "x265-params": "log-level=error:pools=none:frame-threads=1"},
+        (18, 23, 28, 33),
+    ),
     "libvpx-vp9": ({"b": "0", "cpu-used": "4", "row-mt": "1"}, (20, 30, 40, 50)),
 }
 
@@ -165,6 +168,7 @@ def encode(frames: Sequence[np.ndarray], path: Path, codec: str, options: dict[s
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.codec_context.thread_count = 1  # x264's output depends on their number
         for number, array in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(array, "yuv420p")
             frame.pts, frame.time_base = number, Fraction(1, 25)
@@ -244,6 +248,7 @@ def main() -> None:
     parser.add_argument("-r", type=int, nargs="+", default=(2, 3, 4), help="factors (2 3 4)")
     parser.add_argument("--only", choices=("pictures", "videos"), help="half of it")
     parser.add_argument("--sets", nargs="+", default=SETS, help="test sets")
+    parser.add_argument("--encoders", nargs="+", default=list(ENCODERS), help="of videos")
     parser.add_argument("--clips", default=os.environ.get("ESPCN_VIDEO"), help="folder of clips")
     parser.add_argument("--output", type=Path, default=ROOT / "results", help="folder (results)")
     given = parser.parse_args()
@@ -254,7 +259,7 @@ def main() -> None:
         work["real_pictures"] = (row for r in given.r for row in pictures(r, given.sets, QUALITIES))
     if given.only != "pictures" and given.clips:
         work["real_videos"] = (
-            row for r in given.r for row in videos(r, Path(given.clips), list(ENCODERS))
+            row for r in given.r for row in videos(r, Path(given.clips), given.encoders)
         )
     for name, found in work.items():
         rows = []
