@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -222,7 +223,10 @@ def _work(line: Connection, folder: Path, names: list[str], seed: int) -> None:
 def _read_picture(path: Path, alive: Callable[..., None]) -> None:
     """Read a picture whole and by rows, as read_picture and upscale_picture do."""
     from espcn.io.reading import Rows, open_picture, read_picture
+    from espcn.upscaling.choice import picture_compression
 
+    with suppress(ValueError):  # refused, as it is below
+        picture_compression(path)
     try:
         whole = read_picture(path.read_bytes())
     except (ValueError, OSError):
@@ -247,7 +251,8 @@ def _read_video(path: Path, alive: Callable[..., None]) -> None:
     if 2 not in _upscalers:
         _upscalers[2] = Upscaler(2, engine="torch", precision="float32", device="cpu")
     target = path.with_name("large.mkv")
-    upscale_video(_upscalers[2], path, target, Encoding(preset="ultrafast"), alive)
+    encoding = Encoding(preset="ultrafast")
+    upscale_video(_upscalers[2], path, target, encoding, alive, compression=None)
     target.unlink()
 
 

@@ -100,8 +100,8 @@ class VideoCompression:
     """
 
     def __init__(self, stream: Any, given: Compression | None = None) -> None:
-        context = stream.codec_context
-        self.codec = context.codec.canonical_name
+        context = stream.codec_context  # None for a codec that FFmpeg does not know
+        self.codec = context.codec.canonical_name if context else ""
         self._recent: deque[float] = deque(maxlen=WINDOW)
         self._headers: HeaderQuantizers | None = None
         self._least, self._most = math.inf, -math.inf
@@ -109,7 +109,7 @@ class VideoCompression:
         if given is not None:
             if given.codec == "jpeg":
                 self._known = replace(given, codec="h264", number=quality_quantizer(given.number))
-        elif not context.codec.lossy or self.codec in FAITHFUL:
+        elif not context or not context.codec.lossy or self.codec in FAITHFUL:
             self._known = NONE
         elif self.codec == "h264":
             # Per macroblock. The frame's own number is not the quantiser.

@@ -3,6 +3,7 @@
 import io
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -204,3 +205,10 @@ def test_given_compression_is_not_looked_for(tmp_path: Path) -> None:
     assert {one.codec for one in each} == {"h264"}
     assert {one.number for one in each} == {quality_quantizer(50)}
     assert summary == "quality 50, as given"
+
+
+def test_codec_that_is_not_known_has_no_compression() -> None:
+    stream = SimpleNamespace(codec_context=None)
+    meter = VideoCompression(stream)
+    meter.see_packet(SimpleNamespace(size=0))
+    assert meter() == NONE
