@@ -71,6 +71,13 @@ def test_stronger_compression_takes_a_higher_level(codec: str, r: int) -> None:
         load_strength(r, one)
 
 
+@pytest.mark.parametrize("r", [2, 3, 4])
+def test_nothing_is_mixed_before_the_first_link_for_videos(r: int) -> None:
+    levels = {strength(r, Compression("h264", number / 4)).level for number in range(205)}
+    assert {level for level in levels if level <= 1} == {0, 1}
+    assert len(levels) > 4
+
+
 def test_no_compression_is_the_clean_weights() -> None:
     assert strength(3, NONE) == CLEAN
     assert same_tensors(load_strength(3, CLEAN).state_dict(), load(3).network.state_dict())
