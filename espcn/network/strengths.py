@@ -33,6 +33,9 @@ class Compression:
         codec: `none`, or one of `CHAINS`.
         number: As the codec counts; see `espcn.io.quantizers`. 0 for `none`.
         found: How it is known, in a few words for the user.
+
+    Raises:
+        ValueError: `codec` is none of these; the message lists them.
     """
 
     codec: str = "none"

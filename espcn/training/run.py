@@ -159,7 +159,9 @@ class Run:
         network = ESPCN(**{name: s[name] for name in SETTINGS})
         if s["init"] is not None and (self.directory / "last.ckpt").is_file():
             known = self.directory / INIT
-            self.result["init_fingerprint"] = known.read_text().strip() if known.is_file() else None
+            self.result["init_fingerprint"] = (
+                known.read_text("utf-8").strip() if known.is_file() else None
+            )
         elif s["init"] is not None:
             try:
                 begin = load(s["r"], None if s["init"] == "shipped" else s["init"])

@@ -49,9 +49,15 @@ class Upscaler:
         compression: How strongly the pictures were compressed, as the quality of a JPEG, 1 to 100;
             by default not at all. See `suited_to` for other sources.
 
+    Attributes:
+        r: The factor.
+        strength: Which of the shipped weights it has.
+        is_own: Whether it has a network of your own instead.
+        engine: What runs the network on 8-bit pictures.
+
     Raises:
-        ValueError: There are no such weights, or this machine does not support the engine,
-            precision or device.
+        ValueError: There are no such weights, `compression` is no quality or given with `ckpt`, or
+            this machine does not support the engine, precision or device.
     """
 
     def __init__(

@@ -6,6 +6,7 @@ import torch
 
 from espcn.imaging.color import from_ycbcr, to_ycbcr
 from espcn.imaging.resize import imresize
+from espcn.network.strengths import NONE, Compression
 from espcn.network.weights import load, shipped
 from espcn.upscaling import upscaler as upscaling
 from espcn.upscaling.upscaler import Upscaler
@@ -147,3 +148,24 @@ def test_factor_must_be_that_of_the_weights() -> None:
         Upscaler(3, ckpt=shipped(2))
     with pytest.raises(ValueError, match=r"`r` \(=5\) must be a factor that there are weights for"):
         Upscaler(5)
+
+
+def test_compression_is_a_quality_and_not_given_with_a_network_of_ones_own() -> None:
+    own = shipped(3)
+    with pytest.raises(ValueError, match=r"`compression` \(=40\) must be left out with `ckpt`"):
+        Upscaler(ckpt=own, compression=40)
+    with pytest.raises(ValueError, match=r"`compression` \(=auto\) must be a quality, 1 to 100"):
+        Upscaler(compression="auto")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"`compression` \(=101\) must be at most 100"):
+        Upscaler(compression=101)
+    assert Upscaler(ckpt=own).suited_to(Compression("jpeg", 20)).is_own
+
+
+def test_suited_upscaler_is_made_once_and_takes_turns_with_the_first() -> None:
+    first = Upscaler(2, precision="float32")
+    other = first.suited_to(Compression("jpeg", 20))
+    assert other is not first
+    assert other is first.suited_to(Compression("jpeg", 20))
+    assert other.suited_to(NONE) is first
+    assert other.engine.lock is first.engine.lock
+    assert str(other.strength) == "weights jpeg 3"
