@@ -18,6 +18,7 @@ from espcn.imaging.degradation import BENCHMARK, Degradation
 from espcn.io.atomic import write_csv, write_json
 from espcn.network.device import torch_device
 from espcn.network.model import ESPCN
+from espcn.network.strengths import CLEAN, Compression, load_strength, strength
 from espcn.network.weights import load
 from espcn.report.tables import score_table, table
 from espcn.report.versions import versions
@@ -28,6 +29,7 @@ def evaluate(
     sets: Sequence[str],
     directory: Path,
     r: int | None = None,
+    compression: int | None = None,
     degradation: Degradation = BENCHMARK,
     save_images: bool = False,
     save_filters: bool = False,
@@ -45,6 +47,8 @@ def evaluate(
         sets: Names of known sets.
         directory: Where to write.
         r: The factor of the shipped weights, 3 if not given.
+        compression: Score the shipped weights that `upscale.py` takes for a JPEG of this quality,
+            1 to 100; None for the clean ones.
         degradation: How the low-resolution pictures are made.
         save_images: Also write the pictures of each set into a folder of its name.
         save_filters: Also draw the kernels of the first and the last layer.
@@ -57,13 +61,25 @@ def evaluate(
 
     Raises:
         FileNotFoundError: There is no file at `ckpt`.
-        ValueError: A setting is out of its range, or `ckpt` is not one of this program's files.
+        ValueError: A setting is out of its range, `compression` is given with `ckpt`, or `ckpt` is
+            not one of this program's files.
     """
     checks.integer("seed", seed, 0, "any such number will do, say 0")
     checks.name_list("sets", sets, "say [Set5,Set14]")
     trained = load(r, ckpt)
     network, about = trained.network, trained.metadata
-    if about:
+    taken = CLEAN
+    if compression is not None:
+        checks.integer("compression", compression, 1, "a JPEG's quality, say 75", most=100)
+        if ckpt is not None:
+            raise ValueError(
+                f"`compression` (={compression}) chooses among the shipped weights: it must be "
+                f"left out with `ckpt` (={ckpt})"
+            )
+        taken = strength(network.r, Compression("jpeg", compression))
+        network = load_strength(network.r, taken)
+        print(f"For JPEGs of quality {compression}: {taken}")
+    elif about:
         print(f"{trained.path.name}, made by: {about.get('command', 'it does not say')}")
     if save_filters:
         save_kernels(directory, network)
@@ -76,6 +92,8 @@ def evaluate(
     rows: list[dict[str, Any]] = []
     record: dict[str, Any] = {
         "ckpt": trained.path.name if about else str(trained.path),
+        "compression": compression,
+        "weights": None if ckpt else str(taken),
         "provenance": about or None,
         "trained": network.settings | asdict(trained.degradation),
         **asdict(degradation),
@@ -107,8 +125,8 @@ def evaluate(
         write_csv(directory / "evaluation.csv", rows)
     if degradation != BENCHMARK:
         print(f"Degraded by {degradation}, not by the benchmark's bicubic")
-    if ckpt is None and degradation.encoders():
-        print("These are the clean weights: for compressed pictures upscale.py takes others")
+    if ckpt is None and compression is None and degradation.encoders():
+        print("These are the clean weights: `compression=` takes those for compressed pictures")
     if means:
         print(f"\n{_summary(network, means, degradation == BENCHMARK)}\n")
     print(f"Written to {directory}")

@@ -96,6 +96,18 @@ def test_degradation_can_be_overridden(call: Call, ckpt: Path, tmp_path: Path) -
     assert blurred["bicubic_psnr"] < plain["bicubic_psnr"] - 1
 
 
+def test_weights_for_compressed_pictures_are_scored(call: Call, tmp_path: Path) -> None:
+    scored = {}
+    for given in ("null", "50"):
+        arguments = ["r=2", "jpeg=50", f"compression={given}", "sets=[skimage-test]"]
+        assert call("evaluate.py", *arguments, f"output={tmp_path / given}").returncode == 0
+        scored[given] = json.loads((tmp_path / given / "evaluation.json").read_text())
+    assert scored["null"]["weights"] == "clean weights"
+    assert scored["50"]["weights"].startswith("weights jpeg ")
+    clean, suited = (scored[given]["sets"]["skimage-test"]["psnr"] for given in scored)
+    assert suited > clean + 0.5
+
+
 def test_help_names_every_setting() -> None:
     text = run("evaluate.py", "--help").stdout
     settings = set(OmegaConf.load(ROOT / "conf/evaluate.yaml")) - {"defaults", "hydra"}
@@ -113,6 +125,8 @@ def test_directory_of_a_run_stands_for_its_best_checkpoint(ckpt: Path) -> None:
         (["ckpt=README.md"], "`ckpt` (=README.md) must be a checkpoint"),
         (["ckpt=CKPT", "blur=-1"], "`blur` (=-1) must be a sigma"),
         (["ckpt=CKPT", "sets=[Set6]"], "`sets` must be among T91"),
+        (["compression=101"], "`compression` (=101) must be at most 100"),
+        (["ckpt=CKPT", "compression=50"], "`compression` (=50) chooses among the shipped weights"),
         (["ckpt=CKPT", "device=tpu"], "`device` (=tpu) must be auto, cpu"),
     ],
 )
