@@ -42,7 +42,7 @@ FACTORS = (2, 3, 4)
 STEP = 0.25  # of the levels that are tried
 LEAST = 64  # low-resolution pixels a side: x265 crashes on smaller ones
 MOST = 160  # of excerpts: enough detail, and sooner done
-SCALES = (2.0, 1.3, 0.8)  # of the excerpts: as soft as videos, as in finetune_video_x3
+SCALES = (1.6, 1.2, 0.8)  # of the excerpts: sharp ones, and as soft as videos
 STILLS: dict[str, tuple[str, Sequence[int]]] = {
     "jpeg": ("JPEG", (100, 98, 95, 92, 90, 85, 80, 75, 70, 60, 50, 40, 30, 20, 10)),
     "webp": ("WEBP", (100, 95, 90, 80, 70, 50, 30, 10)),

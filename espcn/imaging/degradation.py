@@ -31,8 +31,8 @@ from espcn.imaging.resize import pad_symmetric
 MAX_BLUR = 100  # high-resolution pixels
 # The settings that may be a range, with their lowest and highest values.
 AMOUNTS = {"noise": (0, 100), "jpeg": (1, 100), "h264": (0, 51)}
-FRAMES = 9  # of the excerpt that is encoded as H.264
-SPEED = 2.0  # low-resolution pixels a frame by which it moves, at most
+FRAMES = 16  # of the excerpt that is encoded as H.264
+SPEED = 2.0  # low-resolution pixels a frame by which it moves, at most; an eighth at half of times
 
 Amount = float | tuple[float, float] | None
 
@@ -206,7 +206,9 @@ class Degradation:
 
         Only one of them shows the picture in its place, any of them: so it is now a whole frame,
         now one that is predicted from its neighbours. The others are shifted by whole
-        high-resolution pixels, which are parts of a low-resolution one.
+        high-resolution pixels, which are parts of a low-resolution one. Most of them move slowly, as
+        most of what is filmed does: their frames get better with time, which weights that were
+        trained on quick ones did not know, and lost 0.5 dB on a head that talks.
 
         Args:
             picture: uint8 `(channels, height, width)`, both sides multiples of `r`.
@@ -219,7 +221,7 @@ class Degradation:
         """
         random = _random(picture, seed, "motion")
         shown = int(random.integers(FRAMES))
-        speed, angle = random.uniform(0, SPEED * r), random.uniform(0, 2 * math.pi)
+        speed, angle = SPEED * r * random.uniform() ** 3, random.uniform(0, 2 * math.pi)
         steps = np.arange(FRAMES) - shown
         down, right = (np.rint(f(angle) * speed * steps).astype(int) for f in (np.sin, np.cos))
         noise = _random(picture, seed, "pixels")
