@@ -206,9 +206,9 @@ class Degradation:
 
         Only one of them shows the picture in its place, any of them: so it is now a whole frame,
         now one that is predicted from its neighbours. The others are shifted by whole
-        high-resolution pixels, which are parts of a low-resolution one. Most of them move slowly, as
-        most of what is filmed does: their frames get better with time, which weights that were
-        trained on quick ones did not know, and lost 0.5 dB on a head that talks.
+        high-resolution pixels, which are parts of a low-resolution one. Most move slowly, as most
+        of what is filmed does: there one frame improves on another, so that weights trained on
+        quick ones alone lost 0.5 dB on a talking head.
 
         Args:
             picture: uint8 `(channels, height, width)`, both sides multiples of `r`.

@@ -16,6 +16,7 @@ from espcn.network.model import ACTIVATIONS, ESPCN
 
 SPREAD = 50.0  # grey levels: the standard deviation of a picture's luma
 SIZE, COUNT = 64, 4  # of the pictures of noise
+STRIDE = 2  # of the places that a layer's inputs are seen at: neighbours say the same
 DAMPING = 1e-4  # of the mean square of a layer's inputs: how far what was seen is trusted
 
 
@@ -36,7 +37,7 @@ def round_weights(network: ESPCN, dtype: torch.dtype) -> ESPCN:
     for layer in layers:
         assert layer.bias is not None
         count, *_ = layer.weight.shape
-        seen = F.unfold(flow, layer.kernel_size).transpose(1, 2).flatten(0, 1)
+        seen = F.unfold(flow, layer.kernel_size, stride=STRIDE).transpose(1, 2).flatten(0, 1)
         exact = layer.weight.reshape(count, -1).clone()
         kept = _round_in_turn(exact, seen, dtype)
         layer.weight.copy_(kept.view_as(layer.weight))

@@ -76,7 +76,7 @@ def plan(
         The plan.
 
     Raises:
-        ValueError: `output` does not suit the inputs, or `kind` can't be written.
+        ValueError: `output` or `kind` does not suit the inputs, or `kind` can't be written.
     """
     made = Plan()
     suffix = None if kind is None else _suffix(kind)
@@ -92,6 +92,12 @@ def plan(
     if named and suffix is not None:
         raise ValueError(
             f"`--format` (={kind}) must be left out where -o (={output}) names the file itself"
+        )
+    if suffix is not None and files and not any(_takes(source, suffix) for source in files):
+        what, remedy = ("videos", "png") if suffix in CONTAINERS else ("pictures", "mkv")
+        raise ValueError(
+            f"`--format` (={kind}) is one of {what}, of which there are none among the files: say "
+            f"{remedy} or the like"
         )
     jobs: list[Job] = []
     taken: dict[Path, Path] = {}
@@ -216,9 +222,13 @@ def _target(
     source: Path, place: Path, r: int, output: str | None, suffix: str | None = None
 ) -> Path:
     kept = source.suffix if is_writable(source) else ".png"
-    same_kind = (kept.lower() in CONTAINERS) == (suffix in CONTAINERS)
-    name = f"{source.stem}_x{r}{suffix if suffix is not None and same_kind else kept}"
+    name = f"{source.stem}_x{r}{suffix if suffix and _takes(source, suffix) else kept}"
     return source.with_name(name) if output is None else Path(output) / place.with_name(name)
+
+
+def _takes(source: Path, suffix: str) -> bool:
+    """Return whether a file's result can have a suffix: a picture's or a video's, as it is."""
+    return (source.suffix.lower() in CONTAINERS) == (suffix in CONTAINERS)
 
 
 def _is_known(path: Path) -> bool:

@@ -178,5 +178,9 @@ def test_format_of_the_results_can_be_said(folder: Path) -> None:
     assert (targets["a.jpg"], targets["d.mp4"]) == ("a_x3.jpg", "d_x3.mkv")
     with pytest.raises(ValueError, match=r"`--format` \(=gif\) must be one of png jpg"):
         plan([str(folder)], 3, kind="gif")
+    with pytest.raises(
+        ValueError, match=r"`--format` \(=mkv\) is one of videos, of which there are"
+    ):
+        plan([str(folder / "a.jpg")], 3, kind="mkv")
     with pytest.raises(ValueError, match="must be left out where -o"):
         plan([str(folder / "a.jpg")], 3, str(folder / "b.png"), kind="png")
