@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from espcn.imaging.alpha import REACH, bleed
 from espcn.imaging.color import YCBCR_FROM_RGB, YCBCR_OFFSET
 from espcn.imaging.resize import BICUBIC_HALO, bicubic_filters
 from espcn.network.engine import Engine
@@ -27,6 +28,7 @@ from espcn.network.strengths import CLEAN, NONE, Compression, load_strength, str
 from espcn.network.weights import load
 from espcn.upscaling.choice import given_compression
 
+FLOATS = (-0.15, 1.5)  # taken, and clipped: interpolation leaves some beyond black and white
 WHITE = {"uint8": 255, "uint16": 65535, "float32": 1, "float64": 1}
 BAND = 1_000_000  # low-resolution pixels in memory at a time
 TILE_WIDTH = 512  # low-resolution pixels
@@ -134,13 +136,14 @@ class Upscaler:
                 "`picture` must be (height, width) or (height, width, 1 to 4), got "
                 f"{picture.shape}: pass one picture at a time, channels last"
             )
-        if (
-            picture.dtype.kind == "f" and not np.abs(picture).max() < 2
-        ):  # allow some overshoot, not NaN
-            raise ValueError(
-                "floats in `picture` must be from 0 to 1, but reach "
-                f"{np.abs(picture).max()}: divide by the value of white"
-            )
+        if picture.dtype.kind == "f":
+            low, high = float(picture.min()), float(picture.max())
+            if not (FLOATS[0] <= low and high <= FLOATS[1]):  # which holds for NaN as well
+                signed = low < FLOATS[0] and high <= FLOATS[1]
+                raise ValueError(
+                    f"floats in `picture` must be from 0 to 1, but are {low:g} to {high:g}: "
+                    + ("add 1 and halve them" if signed else "divide by the value of white")
+                )
         bands = self.bands(lambda top, bottom: pixels[top:bottom], *pixels.shape)
         return np.concatenate(list(bands)).reshape(
             self.r * picture.shape[0], self.r * picture.shape[1], *picture.shape[2:]
@@ -162,11 +165,16 @@ class Upscaler:
             Upscaled rows, `(rows, r width, channels)`.
         """
         r, beside = self.r, ((HALO, HALO), (0, 0))
+        reach = REACH if channels in (2, 4) else 0
         for top, bottom in _parts(
             height, max(4, min(BAND // width, self.engine.tile // min(width, TILE_WIDTH)))
         ):
             above, below = min(top, HALO), min(height - bottom, HALO)
-            held = rows(top - above, bottom + below)
+            if reach:  # colours come from farther away than what is upscaled
+                first, last = max(0, top - above - reach), min(height, bottom + below + reach)
+                held = bleed(rows(first, last))[top - above - first : bottom + below - first]
+            else:
+                held = rows(top - above, bottom + below)
             margins = ((HALO - above, HALO - below), *beside)
             # The network is trained on replicated borders; MATLAB's bicubic mirrors them.
             repeated, mirrored = (np.pad(held, margins, mode) for mode in ("edge", "symmetric"))

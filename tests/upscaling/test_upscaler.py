@@ -54,7 +54,7 @@ def test_every_depth_gives_the_same_picture(photo: np.ndarray, exact: Upscaler) 
 
 
 def test_grey_is_its_own_luma_and_alpha_is_bicubic(photo: np.ndarray, exact: Upscaler) -> None:
-    grey, alpha = photo[..., 1], photo[..., 2]
+    grey, alpha = photo[..., 1], photo[..., 2].clip(1)  # nothing is quite hidden
     with torch.no_grad():
         wanted = load(3)[0](torch.from_numpy(grey)[None, None] / 255)[0, 0].numpy() * 255
     large = exact(grey)
@@ -70,18 +70,32 @@ def test_grey_is_its_own_luma_and_alpha_is_bicubic(photo: np.ndarray, exact: Ups
     assert np.array_equal(colored[..., 3], both[..., 1])
 
 
+def test_transparency_leaves_no_halo(photo: np.ndarray, exact: Upscaler) -> None:
+    y, x = np.mgrid[:71, :83]
+    inside = (y - 35) ** 2 + (x - 41) ** 2 < 900
+    disc = np.where(inside[..., None], np.uint8(255), np.uint8(0)).repeat(4, 2)
+    alpha = (large := exact(disc))[..., 3:] / 255
+    assert (large[..., :3] * alpha + 255 * (1 - alpha)).min() > 253  # over white
+    hidden = np.where(inside[..., None], np.dstack([photo, inside * np.uint8(255)]), 0)
+    middle = (slice(80, 130), slice(90, 160))  # far from the edge
+    assert np.array_equal(exact(hidden.astype(np.uint8))[middle][..., :3], exact(photo)[middle])
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_tiles_give_the_whole_picture(
     photo: np.ndarray, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upscaler = Upscaler(3, engine="torch", precision=precision, device="cpu")
     deep = photo.astype(np.uint16) * 257
-    whole = [upscaler(picture).astype(int) for picture in (photo, deep)]
+    clear = np.dstack([photo, np.where(photo[..., 0] > 128, 0, 255).astype(np.uint8)])
+    whole = [upscaler(picture).astype(int) for picture in (photo, deep, clear)]
     monkeypatch.setattr(upscaling, "BAND", 83 * 7)
     monkeypatch.setattr(upscaling, "TILE_WIDTH", 11)
-    tiled = [upscaler(picture).astype(int) for picture in (photo, deep)]
+    tiled = [upscaler(picture).astype(int) for picture in (photo, deep, clear)]
     assert np.abs(tiled[1] - whole[1]).max() <= 1
-    assert np.abs(tiled[0] - whole[0]).max() <= (0 if precision == "float32" else 2)
+    for number in (0, 2):
+        most = 0 if precision == "float32" else 2
+        assert np.abs(tiled[number] - whole[number]).max() <= most
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (2, 3), (5, 7, 3), (3, 2, 4)])
@@ -135,8 +149,9 @@ def test_bad_pictures_are_refused(exact: Upscaler) -> None:
         (np.zeros((2, 4, 4, 3), np.uint8), r"got \(2, 4, 4, 3\): pass one picture at a time"),
         (np.zeros((3, 4, 5), np.uint8), r"1 to 4\), got \(3, 4, 5\)"),
         (np.zeros((0, 4), np.uint8), r"got \(0, 4\)"),
-        (np.full((4, 4), 255.0), "but reach 255.0: divide by the value of white"),
-        (np.full((4, 4), np.nan), "must be from 0 to 1, but reach nan"),
+        (np.full((4, 4), 255.0), "but are 255 to 255: divide by the value of white"),
+        (np.linspace(-1, 1, 16).reshape(4, 4), "but are -1 to 1: add 1 and halve them"),
+        (np.full((4, 4), np.nan), "must be from 0 to 1, but are nan to nan"),
     ):
         with pytest.raises(ValueError, match=words):
             exact(picture)  # type: ignore[arg-type]
