@@ -5,34 +5,47 @@ import hashlib
 import json
 import math
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-MAX_PLAIN_BYTES = 240  # file systems take names of 255 bytes; a name to write under needs some
+try:
+    import fcntl
+except ImportError:  # Windows, where commands that write the same file must not run together
+    fcntl = None  # type: ignore[assignment]
+
+MAX_PLAIN_BYTES = 230  # file systems take names of 255 bytes; a name to write under needs some
+UNLOCKED = -1  # in place of the number of a locked file
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
     """Provide a temporary path that is renamed to `path` only if the block succeeds.
 
+    No two writers share one: it is `.NAME.part`, which a killed one may have left behind, or has
+    another ending as well while a living one holds that.
+
     Args:
         path: The final path.
 
     Yields:
-        The path to write to, in the same folder.
+        The path to write to, an empty file in the same folder.
 
     Raises:
         OSError: Writing failed; an error without a file's name, as of a full disk, is given this
             one.
     """
-    name = path.name
-    if len(os.fsencode(name)) > MAX_PLAIN_BYTES:
-        name = hashlib.sha256(os.fsencode(name)).hexdigest()
-    part = path.with_name(f".{name}.part")
+    part = _beside(path, "part")
+    held = _hold(part)
+    while held is None:  # once is enough
+        part = _beside(path, f"{secrets.token_hex(4)}.part")
+        held = _hold(part)
     try:
+        if part.stat().st_size:  # left behind
+            os.truncate(part, 0)
         yield part
         with part.open("rb") as file:
             os.fsync(file.fileno())  # or a loss of power could leave the name without the content
@@ -42,6 +55,74 @@ def atomic_write(path: Path) -> Iterator[Path]:
         if isinstance(error, OSError) and error.errno and not error.filename:
             error.filename = str(path)
         raise
+    finally:
+        _release(held)
+
+
+@contextmanager
+def claim(path: Path) -> Iterator[bool]:
+    """Claim a file for the one who is to write it, among all processes.
+
+    Args:
+        path: The file; it need not exist.
+
+    Yields:
+        Whether it is claimed now; False while another holds it.
+
+    Raises:
+        OSError: Nothing can be written beside it.
+    """
+    mark = _beside(path, "claim")
+    try:
+        held = _hold(mark)
+    except OSError as error:
+        error.filename = str(path)
+        raise
+    if held is None:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        mark.unlink(missing_ok=True)
+        _release(held)
+
+
+def _beside(path: Path, ending: str) -> Path:
+    """Return a hidden path in the folder of another, which says whose it is."""
+    name = path.name
+    if len(os.fsencode(name)) > MAX_PLAIN_BYTES:
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()
+    return path.with_name(f".{name}.{ending}")
+
+
+def _hold(path: Path) -> int | None:
+    """Open a file and lock it, as long as it is open; None if another has locked it.
+
+    The lock ends with the process, however that ends: what is not locked was left behind.
+    """
+    while True:
+        opened = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        if fcntl is None:
+            os.close(opened)  # an open file could not be renamed
+            return UNLOCKED
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(opened)
+            return None
+        except OSError:  # a file system without locks
+            return opened
+        # The one who held it may have renamed or deleted it meanwhile.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(opened), os.stat(path)):
+                return opened
+        os.close(opened)
+
+
+def _release(held: int) -> None:
+    if held != UNLOCKED:
+        os.close(held)
 
 
 def check_folder(folder: Path, setting: str, given: object) -> None:

@@ -5,11 +5,13 @@ import errno
 import json
 import math
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from espcn.io.atomic import atomic_write, check_folder, write_csv, write_json, write_text
+from espcn.io.atomic import atomic_write, check_folder, claim, write_csv, write_json, write_text
 
 
 def test_file_appears_when_the_block_ends(tmp_path: Path) -> None:
@@ -38,8 +40,8 @@ def test_error_leaves_nothing_behind(tmp_path: Path, error: type[BaseException])
 def test_error_before_anything_is_written_comes_through(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), atomic_write(tmp_path / "result.txt"):
         _ = 1 / 0
-    with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "result.txt"):
-        pass  # nothing to rename
+    with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "result.txt") as part:
+        part.unlink()  # nothing to rename
     assert list(tmp_path.iterdir()) == []
 
 
@@ -66,6 +68,65 @@ def test_long_names_are_written_side_by_side(tmp_path: Path) -> None:
         part.write_text("one")
         another.write_text("other")
     assert (one.read_text(), other.read_text()) == ("one", "other")
+
+
+def test_two_writers_do_not_share_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "result.txt"
+    with atomic_write(path) as one:
+        with pytest.raises(ZeroDivisionError), atomic_write(path):
+            _ = 1 / 0
+        with atomic_write(path) as other:
+            assert other != one
+            other.write_text("second")
+        one.write_text("first")
+        assert path.read_text() == "second"
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_writer_left_is_used_up(tmp_path: Path) -> None:
+    (tmp_path / ".result.txt.part").write_text("a half of something long")
+    with atomic_write(tmp_path / "result.txt") as part:
+        assert part.read_text() == ""
+        part.write_text("whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["result.txt"]
+
+
+def test_a_file_is_claimed_by_one_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "result.txt"
+    (tmp_path / ".result.txt.claim").touch()  # by one who was killed
+    with claim(path) as mine, claim(path) as others, claim(tmp_path / "other") as another:
+        assert (mine, others, another) == (True, False, True)
+    with claim(path) as mine:
+        assert mine
+    assert list(tmp_path.iterdir()) == []
+    with (
+        pytest.raises(FileNotFoundError, match=r"nowhere/result.txt"),
+        claim(tmp_path / "nowhere/result.txt"),
+    ):
+        pass
+
+
+def test_claim_ends_with_its_process(tmp_path: Path) -> None:
+    code = f"""if True:
+        import os
+        from pathlib import Path
+        from espcn.io.atomic import claim
+        with claim(Path({str(tmp_path / "a")!r})) as mine:
+            print(mine, flush=True)
+            input()
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "True\n"
+        with claim(tmp_path / "a") as mine:
+            assert not mine
+        other.kill()
+        other.wait()
+    with claim(tmp_path / "a") as mine:
+        assert mine
 
 
 def test_full_disk_is_told_of_the_file(tmp_path: Path) -> None:
