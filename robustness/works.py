@@ -196,7 +196,7 @@ def swept(folder: Path) -> list[dict[str, str]]:
 
 def upscaled(folder: Path) -> dict[str, bytes]:
     """Return the upscaled files."""
-    return {path.name: path.read_bytes() for path in (folder / "out").iterdir()}
+    return {path.name: path.read_bytes() for path in (folder / "out").iterdir() if path.is_file()}
 
 
 def from_sets(folder: Path, *settings: str) -> list[str]:

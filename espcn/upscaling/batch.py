@@ -3,13 +3,16 @@
 import os
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from espcn.upscaling.plan import Job
+from espcn.io.atomic import claim
+from espcn.upscaling.plan import Job, stamp
+from espcn.upscaling.records import write_record
 
 if TYPE_CHECKING:  # torch: only when there is work to do
     from espcn.network.strengths import Compression
@@ -55,12 +58,14 @@ class Treatment:
         compression: How they were compressed; None finds out for each.
         encoding: How videos are encoded.
         quality: Of JPEG, WebP and AVIF, 1 to 100.
+        settings: What the records of pictures (False) and videos (True) say of all this.
     """
 
     upscaler: "Upscaler"
     compression: "Compression | None"
     encoding: "Encoding"
     quality: int
+    settings: dict[bool, dict[str, Any]]
 
 
 def carry_out(jobs: list[Job], treatment: Treatment) -> Outcome:
@@ -94,12 +99,7 @@ def carry_out(jobs: list[Job], treatment: Treatment) -> Outcome:
 
 
 def _one(job: Job, treatment: Treatment, stop: threading.Event) -> Outcome:
-    """Run one job."""
-    from espcn.upscaling.choice import picture_compression
-    from espcn.upscaling.picture import upscale_picture
-    from espcn.upscaling.video import upscale_video
-
-    upscaler, given = treatment.upscaler, treatment.compression
+    """Run one job, unless another command is at it or has done it."""
     unit = "frame" if job.is_video else "row"
     with _bar(desc=job.source.name, unit=unit, leave=False, delay=1) as bar:
 
@@ -111,29 +111,49 @@ def _one(job: Job, treatment: Treatment, stop: threading.Event) -> Outcome:
 
         try:
             job.target.parent.mkdir(parents=True, exist_ok=True)
-            if not job.is_video:
-                found = picture_compression(job.source) if given is None else given
-                suited = upscaler.suited_to(found)
-                upscale_picture(suited, job.source, job.target, treatment.quality, progress)
-                if not upscaler.is_own:
-                    _say(job, f"{found}, {suited.strength}")
-                return Outcome(done=1)
-            made = upscale_video(
-                upscaler, job.source, job.target, treatment.encoding, progress, given
-            )
-            if not upscaler.is_own:
-                _say(job, made.compression)
-            return Outcome(
-                done=1,
-                problems=[f"{job.target} is kept, but {words}" for words in made.damaged],
-                notes=[f"{job.target} is without {words}" for words in made.left_out],
-            )
+            with claim(job.target) as mine:
+                if not mine:
+                    words = "is being written by another command: run this one again after it"
+                    return Outcome(problems=[f"{job.target} {words}"])
+                if stamp(job.target) != job.existing:
+                    words = "was written by another command meanwhile, and is left as it is"
+                    return Outcome(notes=[f"{job.target} {words}"])
+                made = _made(job, treatment, progress)
+                try:
+                    write_record(job, treatment.settings[job.is_video])
+                except OSError as error:
+                    made.notes.append(f"{job.target} has no record of its source: {error}")
+                return made
         except Stopped:
             return Outcome()
         except Exception as error:  # whatever it is, the other files must not be lost
             words = str(error) or type(error).__name__
             known = str(job.source) in words or str(job.target) in words
             return Outcome(problems=[words if known else f"{job.source}: {words}"])
+
+
+def _made(job: Job, treatment: Treatment, progress: Callable[[int, int | None], None]) -> Outcome:
+    """Upscale one file."""
+    from espcn.upscaling.choice import picture_compression
+    from espcn.upscaling.picture import upscale_picture
+    from espcn.upscaling.video import upscale_video
+
+    upscaler, given = treatment.upscaler, treatment.compression
+    if not job.is_video:
+        found = picture_compression(job.source) if given is None else given
+        suited = upscaler.suited_to(found)
+        upscale_picture(suited, job.source, job.target, treatment.quality, progress)
+        if not upscaler.is_own:
+            _say(job, f"{found}, {suited.strength}")
+        return Outcome(done=1)
+    made = upscale_video(upscaler, job.source, job.target, treatment.encoding, progress, given)
+    if not upscaler.is_own:
+        _say(job, made.compression)
+    return Outcome(
+        done=1,
+        problems=[f"{job.target} is kept, but {words}" for words in made.damaged],
+        notes=[f"{job.target} is without {words}" for words in made.left_out],
+    )
 
 
 def _say(job: Job, found: str) -> None:

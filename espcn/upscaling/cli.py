@@ -17,6 +17,7 @@ from espcn.io.atomic import check_folder
 from espcn.io.writing import QUALITY
 from espcn.upscaling.batch import Outcome, Treatment, carry_out
 from espcn.upscaling.plan import Job, Plan, is_writable, plan
+from espcn.upscaling.records import is_outdated, weights_digest
 
 _EXAMPLES = """
 examples:
@@ -61,8 +62,16 @@ def upscale(given: argparse.Namespace) -> list[str]:
     """
     started = time.monotonic()
     checks.integer("quality", given.quality, 1, "95 is the default", most=100)
+    r = _factor(given)
+    settings = _settings(given, r)
     todo = plan(
-        given.files, _factor(given), given.output, given.overwrite, given.shard, given.format
+        given.files,
+        r,
+        given.output,
+        given.overwrite,
+        given.shard,
+        given.format,
+        lambda job: is_outdated(job, settings[job.is_video]),
     )
     outcome = Outcome(problems=list(todo.problems))
     if todo.jobs:
@@ -83,7 +92,12 @@ def upscale(given: argparse.Namespace) -> list[str]:
         encoding = Encoding(given.codec, given.crf, given.preset)
         upscaler = Upscaler(given.r, given.ckpt, given.engine, given.precision, given.device)
         print(f"Upscaling {_count(todo.jobs)} by {upscaler.r} with {upscaler.engine}", flush=True)
-        treatment = Treatment(upscaler, compression, encoding, given.quality)
+        if todo.outdated:
+            print(
+                f"Made anew, for source, weights or settings have changed: {_count(todo.outdated)}",
+                flush=True,
+            )
+        treatment = Treatment(upscaler, compression, encoding, given.quality, settings)
         outcome.add(carry_out(todo.jobs, treatment))
     _tell(todo, outcome, time.monotonic() - started)
     return outcome.problems
@@ -113,6 +127,13 @@ def _factor(given: argparse.Namespace) -> int:
     from espcn.network.weights import load
 
     return load(given.r, given.ckpt).network.r
+
+
+def _settings(given: argparse.Namespace, r: int) -> dict[bool, dict[str, Any]]:
+    """Return what decides how a result looks, of pictures (False) and of videos (True)."""
+    both = {"r": r, "weights": weights_digest(r, given.ckpt), "compression": given.compression}
+    video = {"codec": given.codec, "crf": given.crf, "preset": given.preset}
+    return {False: both | {"quality": given.quality}, True: both | video}
 
 
 def _check_output(output: str | None) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from espcn.io.prefetch import prefetch
 from espcn.io.reading import Rows, open_picture
 from espcn.io.writing import QUALITY, check_size, save_picture
-from espcn.upscaling.prefetch import prefetch
 from espcn.upscaling.upscaler import Upscaler
 
 Progress = Callable[[int, int], None]

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,10 +21,12 @@ class Job:
     Attributes:
         source: The picture or video.
         target: The file to write.
+        existing: What stood there when this was planned, as `stamp` tells.
     """
 
     source: Path
     target: Path
+    existing: tuple[int, int] | None = field(default=None, compare=False)
 
     @property
     def is_video(self) -> bool:
@@ -39,6 +41,7 @@ class Plan:
     Attributes:
         jobs: Files to upscale.
         existing: Files that are skipped because their results exist.
+        outdated: Those of `jobs` whose results exist, but were made from something else.
         earlier_results: Inputs that are skipped because they are results of other inputs, judging
             by their names.
         problems: One message for each input that can't be upscaled.
@@ -46,6 +49,7 @@ class Plan:
 
     jobs: list[Job] = field(default_factory=list)
     existing: list[Job] = field(default_factory=list)
+    outdated: list[Job] = field(default_factory=list)
     earlier_results: list[Path] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -57,6 +61,7 @@ def plan(
     overwrite: bool = False,
     shard: tuple[int, int] = (0, 1),
     kind: str | None = None,
+    is_outdated: Callable[[Job], bool] = lambda job: False,
 ) -> Plan:
     """Find the pictures and videos in files and folders, and name the target of each.
 
@@ -71,6 +76,8 @@ def plan(
         shard: (i, n) selects every n-th file from the i-th on, including existing results.
         kind: The format that results are written in, as a file suffix such as `png`: pictures in
             one of pictures, videos in one of videos. By default results keep the sources' format.
+        is_outdated: Returns whether a result that exists was made from something else, and is
+            replaced.
 
     Returns:
         The plan.
@@ -103,7 +110,7 @@ def plan(
     taken: dict[Path, Path] = {}
     for source in files:
         target = Path(output or "") if named else _target(source, places[source], r, output, suffix)
-        job, real = Job(source, target), target.resolve()
+        job, real = Job(source, target, stamp(target)), target.resolve()
         if (target.suffix.lower() in CONTAINERS) != job.is_video:
             made.problems.append(
                 f"{target} must be a {'video' if job.is_video else 'picture'}, as {source} is"
@@ -123,9 +130,29 @@ def plan(
             taken[real] = source
             jobs.append(job)
     for job in jobs[shard[0] :: shard[1]]:
-        exists = os.path.exists(job.target) and not overwrite
-        (made.existing if exists else made.jobs).append(job)
+        kept = job.existing is not None and not overwrite
+        if kept and is_outdated(job):
+            made.outdated.append(job)
+            kept = False
+        (made.existing if kept else made.jobs).append(job)
     return made
+
+
+def stamp(path: Path) -> tuple[int, int] | None:
+    """Return what changes when a file does.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its length in bytes and the time of its last change in ns; None if it does not exist, or
+        can't.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 def _is_file_name(output: str, single: bool) -> bool:

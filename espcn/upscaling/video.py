@@ -14,11 +14,11 @@ import av
 
 from espcn.io.atomic import atomic_write
 from espcn.io.containers import CONTAINERS
+from espcn.io.prefetch import prefetch
 from espcn.network.strengths import NONE, Compression, strength
 from espcn.upscaling.choice import VideoCompression
 from espcn.upscaling.encoding import Encoding, Remarks, add_video_stream, copy_other_streams
 from espcn.upscaling.frames import CENTRED, upscale_frame
-from espcn.upscaling.prefetch import prefetch
 from espcn.upscaling.upscaler import Upscaler
 
 MAX_FRAME_PIXELS = 2**27  # of an upscaled frame, about the limit of the highest level of H.264

@@ -1,5 +1,6 @@
 """The command people use: from files to files, and one clear line for what goes wrong."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -29,7 +30,9 @@ def photos(tmp_path: Path, pictures: Path) -> Path:
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    """Return the files of a folder and its subfolders, but for the records beside results."""
+    found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sorted(str(path) for path in found if path.parent.name != ".espcn")
 
 
 def test_folder_is_upscaled_and_then_left_alone(call: Call, photos: Path, tmp_path: Path) -> None:
@@ -47,6 +50,63 @@ def test_folder_is_upscaled_and_then_left_alone(call: Call, photos: Path, tmp_pa
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == kept
     done = call("upscale.py", str(photos), "-r", "2", "-o", str(out), "--overwrite")
     assert "Upscaling 2 pictures" in done.stdout
+
+
+def test_result_of_something_else_is_made_anew(
+    call: Call, pictures: Path, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "big"
+    source, result = photos / "sub/b=c & d.jpg", out / "sub/b=c & d_x2.jpg"
+
+    def again(*arguments: str) -> str:
+        done = call("upscale.py", str(photos), "-r", "2", "-o", str(out), *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    again()
+    source.touch()  # a later time alone is no change
+    assert "Skipped existing results: 2 pictures" in again()
+    small = result.stat().st_size
+    Image.open(pictures / "color2.png").resize((40, 30)).save(source)
+    said = again()
+    assert "Made anew, for source, weights or settings have changed: 1 picture" in said
+    assert "Skipped existing results: 1 picture" in said
+    assert read_picture(result).shape == (60, 80, 3)
+    assert "Made anew, for source, weights or settings have changed: 2 pictures" in again(
+        "--quality", "40"
+    )
+    assert result.stat().st_size < small
+    result.write_bytes(b"somebody else's")
+    assert "1 picture (--overwrite replaces them)" in again()
+    assert result.read_bytes() == b"somebody else's"
+
+
+def test_commands_on_the_same_files_leave_them_whole(photos: Path, tmp_path: Path) -> None:
+    write_clip(photos / "clip.mkv", count=30, size=(64, 48))
+    out, commands = tmp_path / "big", []
+    for compression in ("none", "40", "none"):
+        command = [sys.executable, "upscale.py", str(photos), "-o", str(out), "--compression"]
+        commands.append(
+            subprocess.Popen(
+                [*command, compression, "--preset", "ultrafast"], cwd=ROOT, env=ENVIRONMENT,
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            )
+        )  # fmt: skip
+    done = 0
+    for command in commands:
+        said, problems = command.communicate(timeout=300)
+        finished = re.search(r"Done: (\d) of 3 files", said)
+        done += int(finished[1]) if finished else 0
+        busy = problems.count("is being written by another command")
+        assert command.returncode == (1 if busy else 0), problems
+        assert "Traceback" not in problems
+    assert done == 3
+    assert files(out) == ["clip_x3.mkv", "sub/b=c & d_x3.jpg", "Élan 'vital' [1]_x3.png"]
+    assert not [path for path in out.rglob(".*") if path.name != ".espcn"]
+    for name in files(out)[1:]:
+        read_picture(out / name)
+    with av.open(str(out / "clip_x3.mkv")) as made:
+        assert sum(1 for _ in made.decode(video=0)) == 30
 
 
 def test_pictures_and_a_video_at_once(call: Call, photos: Path) -> None:

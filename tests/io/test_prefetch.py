@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from espcn.upscaling.prefetch import prefetch
+from espcn.io.prefetch import prefetch
 
 
 def test_items_come_in_order() -> None:
