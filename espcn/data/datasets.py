@@ -7,19 +7,25 @@ registry. If that fails, the photographs in the scikit-image package are used in
 
 import importlib.util
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from espcn.data.download import TIMEOUT, Timeout, download
-from espcn.data.image_set import ImageSet, image_set, load_folder, read_files
+from espcn.data.image_set import ImageSet, image_set, list_pictures, load_folder, read_files
 from espcn.data.registry import (
+    CROPS,
     EMBEDDED,
     EMBEDDED_TEST,
     EMBEDDED_TRAIN,
     SETS,
     checksums_by_name,
     checksums_by_path,
+    images_by_pixels,
+    pixel_digest,
 )
+
+USUAL = ("Set5", "Set14", "BSD300", "BSD500")  # those of the paper, where nothing else is asked for
 
 
 class Unavailable(OSError):
@@ -48,7 +54,8 @@ def load_set(name: str, data_dir: str | None = None, download: bool = True) -> I
         download: Download files that are missing or differ.
 
     Returns:
-        The set.
+        The set. Where the folder holds its pictures in other files, with the same pixels or all of
+        them cropped to multiples of the same number, `source` says so.
 
     Raises:
         ValueError: The name is unknown.
@@ -58,15 +65,17 @@ def load_set(name: str, data_dir: str | None = None, download: bool = True) -> I
         return _load_embedded(name)
     if name not in SETS:
         known = ", ".join([*SETS, *EMBEDDED])
-        raise ValueError(f"`sets` must be among {known}, got {name!r}")
+        raise ValueError(f"`sets` must be among {known}, or paths of folders, got {name!r}")
     folder = data_root(data_dir).absolute() / name
     registry = checksums_by_path(name)
     files, reasons = read_files(folder, checksums_by_name(registry))
+    if reasons and (copy := _load_copy(name, folder)):
+        return copy
     if reasons and download:
         _download(name, folder, SETS[name].url, registry)
         files, reasons = read_files(folder, checksums_by_name(registry))
     if reasons:
-        raise _unavailable(name, folder, f"{len(reasons)} of its files are missing or changed")
+        raise _unavailable(name, folder, _differences(folder, checksums_by_name(registry), reasons))
     return image_set(name, files, str(folder))
 
 
@@ -108,27 +117,82 @@ def load_training(
 
 
 def load_test(names: list[str], data_dir: str | None = None) -> tuple[list[ImageSet], list[str]]:
-    """Load the test sets that are available.
+    """Load test sets.
 
     Args:
-        names: Names of known sets.
-        data_dir: The folder that holds the sets.
+        names: Names of known sets, and paths of folders of pictures.
+        data_dir: The folder that holds the known sets.
 
     Returns:
-        The available sets, and a line on each of the others. If none is available, three
-        photographs from the scikit-image package replace them.
+        The sets, and lines for the user. Only of the usual ones, USUAL as a whole, those are left
+        out that can't be had, and three photographs from the scikit-image package replace them if
+        there is none.
+
+    Raises:
+        ValueError: A name is neither that of a known set nor a folder's path.
+        OSError: A set that was asked for by name can't be had, or a folder can't be read.
     """
     sets: list[ImageSet] = []
     lines: list[str] = []
     for name in names:
+        if name not in (*SETS, *EMBEDDED) and Path(name).expanduser().is_dir():
+            sets.append(_under_its_own_name(load_folder(name), name, sets))
+            continue
         try:
-            sets.append(load_set(name, data_dir))
+            found = load_set(name, data_dir)
         except Unavailable as error:
+            if tuple(names) != USUAL:
+                raise
             lines.append(f"Left out: {name}, likewise" if lines else f"Left out: {error}")
+        else:
+            sets.append(found)
+            if found.source.endswith(")") and name in SETS:
+                lines.append(f"{name}: {found.source}")
     if names and not sets:
         sets = [load_set(EMBEDDED_TEST)]
         lines.append(f"Instead: {len(sets[0])} photographs from {sets[0].source}")
     return sets, lines
+
+
+def _under_its_own_name(folder: ImageSet, path: str, others: list[ImageSet]) -> ImageSet:
+    """Name a folder's pictures by the folder, unless a known or another set has that name."""
+    taken = {*SETS, *EMBEDDED, *(one.name for one in others)}
+    return (
+        replace(folder, name=path.strip("/").replace("/", "_")) if folder.name in taken else folder
+    )
+
+
+def _load_copy(name: str, folder: Path) -> ImageSet | None:
+    """Load a known set from other files with its pixels; None if they are not in the folder."""
+    registered = images_by_pixels(name)
+    wanted = {image for image, _ in registered.values()}
+    there = dict.fromkeys(list_pictures(folder)) if folder.is_dir() else {}
+    if len(there) != len(wanted):
+        return None
+    crops, found = set(CROPS), {}
+    for sha256, pixels in read_files(folder, there)[0].values():
+        image, multiples = registered.get(pixel_digest(pixels), ("", set()))
+        crops &= multiples
+        found[image] = (sha256, pixels)
+    if found.keys() != wanted or not crops:
+        return None
+    how = "in other files" if 1 in crops else f"cropped to multiples of {min(crops)}"
+    return image_set(name, found, f"{folder} (its pictures, {how})")
+
+
+def _differences(folder: Path, registry: Mapping[str, str | None], reasons: Iterable[str]) -> str:
+    """Say which files of a folder are not as the registry has them."""
+    there = set(list_pictures(folder)) if folder.is_dir() else set()
+    groups = {
+        "missing": [name for name in reasons if name not in there],
+        "changed": [name for name in reasons if name in there],
+        "unexpected": sorted(there - registry.keys()),
+    }
+    return "; ".join(
+        f"{len(names)} {kind}: {', '.join(names[:5])}{', ...' * (len(names) > 5)}"
+        for kind, names in groups.items()
+        if names
+    )
 
 
 def _load_embedded(name: str) -> ImageSet:
@@ -152,11 +216,14 @@ def _download(
     try:
         download(name, folder, base_url, missing, timeout)
     except (OSError, ValueError) as error:
-        raise _unavailable(name, folder, f"the download failed: {error}") from error
+        names = [os.path.basename(path) for path in missing()]
+        lacking = _differences(folder, checksums_by_name(registry), names)
+        raise _unavailable(name, folder, f"{lacking}; the download failed: {error}") from error
 
 
 def _unavailable(name: str, folder: Path, reason: str) -> Unavailable:
     return Unavailable(
         f"{name} is not complete in {folder} ({reason}): put its files there, set data_dir or "
-        f"ESPCN_DATA to the folder that holds {name}, or connect to the internet"
+        f"ESPCN_DATA to the folder that holds {name}, connect to the internet, or name a folder of "
+        "pictures by its path, which is then scored under its own name"
     )

@@ -144,7 +144,7 @@ def load_folder(path: str | Path, lazily: bool = False) -> ImageSet:
         raise FileNotFoundError(
             f"`data.path` (={path}) must be an existing folder with your pictures"
         )
-    names = dict.fromkeys(_list_pictures(path))
+    names = dict.fromkeys(list_pictures(path))
     files, reasons = read_files(path, names, _size if lazily else read_picture)
     total = len(files) + len(reasons)
     if not total:
@@ -220,7 +220,19 @@ def image_set(name: str, files: Mapping[str, File], source: str) -> ImageSet:
     return ImageSet(name, names, [files[name][1] for name in names], fingerprint, source)
 
 
-def _list_pictures(top: Path) -> Iterator[str]:
+def list_pictures(top: Path) -> Iterator[str]:
+    """Return the pictures of a folder and its subfolders, except hidden ones.
+
+    Args:
+        top: The folder.
+
+    Yields:
+        Paths relative to it.
+
+    Raises:
+        ValueError: A folder can't be listed.
+    """
+
     def refuse(error: OSError) -> None:
         raise ValueError(
             f"`data.path` (={top}) must be readable, but {error.filename} can't be listed: "

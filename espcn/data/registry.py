@@ -1,12 +1,18 @@
 """The registry of known image sets: where their files are, and their checksums.
 
 `checksums/NAME.txt` holds SHA-256, two spaces and the path in the repository of each file.
+`checksums/NAME.pixels.txt` holds the file's name and the digests of its pixels, by which copies in
+other formats and under other names are known: of the whole picture, and cropped to each of CROPS.
 """
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
+from importlib.resources.abc import Traversable
+
+import numpy as np
 
 _RAW = "https://raw.githubusercontent.com/"
 _SRCNN = _RAW + "tegg89/SRCNN-Tensorflow/78be1a24697935fc39a3a8cf59a6632264afade7/"
@@ -45,6 +51,10 @@ EMBEDDED = {  # the two motorcycles are a stereo pair and stay together
 }
 
 
+# Copies are often cut, at the bottom and the right, to a multiple of the factors that are scored.
+CROPS = (1, 2, 3, 4, 6, 8, 12)
+
+
 def checksums_by_path(name: str) -> dict[str, str]:
     """Return the checksums of a known set.
 
@@ -54,7 +64,7 @@ def checksums_by_path(name: str) -> dict[str, str]:
     Returns:
         SHA-256 by path in the repository.
     """
-    text = resources.files("espcn").joinpath("data", "checksums", f"{name}.txt").read_text()
+    text = _checksums(name, "txt").read_text()
     return {path: digest for digest, path in (line.split("  ", 1) for line in text.splitlines())}
 
 
@@ -68,3 +78,48 @@ def checksums_by_name(registry: Mapping[str, str]) -> dict[str, str | None]:
         SHA-256 by base name.
     """
     return {os.path.basename(path): digest for path, digest in registry.items()}
+
+
+def images_by_pixels(name: str) -> dict[str, tuple[str, set[int]]]:
+    """Return what the pixels of a known set are known by.
+
+    Args:
+        name: One of SETS.
+
+    Returns:
+        By `pixel_digest`, a file's name, and those of CROPS to whose multiples it is cropped. Empty
+        for a set whose pixels are not registered.
+    """
+    file = _checksums(name, "pixels.txt")
+    found: dict[str, tuple[str, set[int]]] = {}
+    for line in file.read_text().splitlines() if file.is_file() else ():
+        image, *digests = line.split("  ")
+        for digest, multiple in zip(digests, CROPS, strict=True):
+            found.setdefault(digest, (image, set()))[1].add(multiple)
+    return found
+
+
+def pixel_digest(pixels: np.ndarray) -> str:
+    """Return what a picture's pixels are known by, whatever file they are from.
+
+    A grey picture in three channels, an alpha that hides nothing, and 8 bits spread over 16 change
+    nothing.
+
+    Args:
+        pixels: uint8 or uint16 `(height, width, channels)`.
+
+    Returns:
+        Sixteen hexadecimal digits.
+    """
+    if pixels.dtype == np.uint16 and not (pixels % 257).any():
+        pixels = (pixels // 257).astype(np.uint8)
+    if pixels.shape[2] in (2, 4) and (pixels[..., -1] == np.iinfo(pixels.dtype).max).all():
+        pixels = pixels[..., :-1]
+    if pixels.shape[2] == 3 and (pixels == pixels[..., :1]).all():
+        pixels = pixels[..., :1]
+    content = f"{pixels.shape} {pixels.dtype} ".encode() + pixels.tobytes()
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _checksums(name: str, ending: str) -> Traversable:
+    return resources.files("espcn").joinpath("data", "checksums", f"{name}.{ending}")

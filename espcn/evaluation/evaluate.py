@@ -44,7 +44,7 @@ def evaluate(
 
     Args:
         ckpt: A checkpoint, weights or a run's directory; None for the shipped weights.
-        sets: Names of known sets.
+        sets: Names of known sets, and paths of folders of pictures.
         directory: Where to write.
         r: The factor of the shipped weights, 3 if not given.
         compression: Score the shipped weights that `upscale.py` takes for a JPEG of this quality,
@@ -61,6 +61,7 @@ def evaluate(
 
     Raises:
         FileNotFoundError: There is no file at `ckpt`.
+        OSError: A set that was asked for by name can't be had.
         ValueError: A setting is out of its range, `compression` is given with `ckpt`, or `ckpt` is
             not one of this program's files.
     """
@@ -119,6 +120,7 @@ def evaluate(
         record["sets"][images.name] = figures | {
             "images": len(scores),
             "fingerprint": images.fingerprint,
+            "source": images.source,
         }
         record["duration_s"] = round(time.monotonic() - started, 3)
         write_json(directory / "evaluation.json", record)

@@ -24,6 +24,7 @@ from urllib3.exceptions import MaxRetryError
 
 from espcn.data import datasets, download
 from espcn.data.datasets import (
+    USUAL,
     Unavailable,
     _download,
     data_root,
@@ -32,7 +33,14 @@ from espcn.data.datasets import (
     load_training,
 )
 from espcn.data.image_set import load_folder
-from espcn.data.registry import EMBEDDED_TEST, EMBEDDED_TRAIN, SETS, Origin
+from espcn.data.registry import (
+    CROPS,
+    EMBEDDED_TEST,
+    EMBEDDED_TRAIN,
+    SETS,
+    Origin,
+    pixel_digest,
+)
 
 REAL = os.environ.get("ESPCN_DATA")
 needs_real = pytest.mark.skipif(not REAL, reason="ESPCN_DATA doesn't point to the real sets")
@@ -143,7 +151,7 @@ def test_nothing_wrong_is_kept_and_the_next_run_goes_on(
 ) -> None:
     server.ills["p5.png"] = [ill] * 3
     start = time.monotonic()
-    with pytest.raises(Unavailable, match=r"not complete in .*Some \(the download failed: "):
+    with pytest.raises(Unavailable, match=r"not complete in .*Some \(.*; the download failed: "):
         fetch(tmp_path, server.url)
     assert time.monotonic() - start < 5
     assert server.requests["p5.png"] == 3
@@ -294,12 +302,82 @@ def test_set_is_not_downloaded_where_that_is_forbidden(
 def test_set_with_a_changed_file_is_not_taken(some: str, tmp_path: Path) -> None:
     load_set(some, str(tmp_path))
     (tmp_path / "Some" / "p2.png").write_bytes(picture(99))
-    with pytest.raises(Unavailable, match="1 of its files are missing or changed"):
+    (tmp_path / "Some" / "p3.png").unlink()
+    (tmp_path / "Some" / "other.png").write_bytes(picture(98))
+    words = r"\(1 missing: p3.png; 1 changed: p2.png; 1 unexpected: other.png\)"
+    with pytest.raises(Unavailable, match=words):
         load_set(some, str(tmp_path), download=False)
 
 
+def cropped(pixels: np.ndarray, multiple: int) -> np.ndarray:
+    height, width = pixels.shape[:2]
+    return pixels[: height // multiple * multiple, : width // multiple * multiple]
+
+
+@pytest.fixture
+def known_pixels(some: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """That set, whose pixels are registered as well."""
+    found: dict[str, tuple[str, set[int]]] = {}
+    for name, data in NAMES.items():
+        pixels = np.asarray(Image.open(io.BytesIO(data)))
+        pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+        for multiple in CROPS:
+            digest = pixel_digest(cropped(pixels, multiple))
+            found.setdefault(digest, (name, set()))[1].add(multiple)
+    assert len({name for name, _ in found.values()}) == len(NAMES)
+    monkeypatch.setattr(datasets, "images_by_pixels", lambda name: found)
+    return some
+
+
+@pytest.mark.parametrize("multiple", [1, 3])
+def test_copy_in_other_files_is_known_by_its_pixels(
+    known_pixels: str, server: Server, tmp_path: Path, multiple: int
+) -> None:
+    folder = tmp_path / known_pixels / "copy"
+    folder.mkdir(parents=True)
+    for number, data in enumerate(NAMES.values()):
+        pixels = cropped(np.asarray(Image.open(io.BytesIO(data))), multiple)
+        Image.fromarray(pixels).convert("RGB").save(folder / f"img_{number:03}_HR.bmp")
+    got = load_set(known_pixels, str(tmp_path))
+    assert got.names == [f"p{number}.png" for number in range(1, 13)]
+    words = "in other files" if multiple == 1 else "cropped to multiples of 3"
+    assert got.source == f"{tmp_path / known_pixels} (its pictures, {words})"
+    assert not server.requests
+    Image.new("RGB", (16, 16)).save(folder / "img_003_HR.bmp")
+    with pytest.raises(Unavailable, match="12 missing: .*; 12 unexpected: "):
+        load_set(known_pixels, str(tmp_path), download=False)
+
+
+def test_pixels_are_the_same_however_they_are_stored() -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (9, 8, 1), dtype=np.uint8)
+    digest = pixel_digest(grey)
+    for stored in (
+        grey.repeat(3, 2),
+        np.concatenate([grey.repeat(3, 2), np.full_like(grey, 255)], 2),
+        grey.astype(np.uint16) * 257,
+    ):
+        assert pixel_digest(stored) == digest
+    assert pixel_digest(grey.reshape(8, 9, 1)) != digest
+    assert pixel_digest(255 - grey) != digest
+
+
+@needs_real
+@pytest.mark.parametrize("name", ["Set5", "Set14"])
+def test_copies_of_the_published_sets_are_known(name: str, tmp_path: Path) -> None:
+    whole = load_set(name, REAL)
+    (tmp_path / name).mkdir()
+    for number, pixels in enumerate(whole.images):
+        Image.fromarray(cropped(pixels.squeeze(), 12)).save(tmp_path / name / f"{number}.png")
+    got = load_set(name, str(tmp_path), download=False)
+    assert got.names == whole.names
+    assert got.source.endswith("(its pictures, cropped to multiples of 12)")
+
+
 def test_unknown_set_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"`sets` must be among T91, .*skimage-test, got 'T92'"):
+    with pytest.raises(
+        ValueError,
+        match=r"`sets` must be among T91, .*skimage-test, or paths of folders, got 'T92'",
+    ):
         load_set("T92")
 
 
@@ -459,19 +537,34 @@ def test_training_source_must_be_known_and_complete() -> None:
 
 
 @pytest.mark.usefixtures("offline")
-def test_test_sets_that_cannot_be_had_are_left_out_by_name(some: str, tmp_path: Path) -> None:
-    sets, lines = load_test([some, "Set5"], str(tmp_path))
-    assert [images.name for images in sets] == ["Some"]
-    assert len(lines) == 1
-    assert lines[0].startswith("Left out: Set5 is not complete in ")
+def test_test_sets_that_are_asked_for_must_be_had(some: str, tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="Set5 is not complete in .*5 missing: baby_GT.bmp"):
+        load_test([some, "Set5"], str(tmp_path))
+    sets, lines = load_test([some], str(tmp_path))
+    assert ([images.name for images in sets], lines) == (["Some"], [])
 
 
 @pytest.mark.usefixtures("offline")
-def test_without_any_test_set_the_photographs_of_scikit_image_serve(tmp_path: Path) -> None:
-    sets, lines = load_test(["Set5", "Set14"], str(tmp_path))
+def test_without_any_usual_set_the_photographs_of_scikit_image_serve(tmp_path: Path) -> None:
+    sets, lines = load_test(list(USUAL), str(tmp_path))
     assert [images.name for images in sets] == [EMBEDDED_TEST]
-    assert len(lines) == 3
+    assert len(lines) == 5
+    assert lines[0].startswith("Left out: Set5 is not complete in ")
     assert "3 photographs from scikit-image" in lines[-1]
+
+
+def test_any_folder_is_scored_under_its_own_name(tmp_path: Path) -> None:
+    for name in ("mine", "other/mine", "Set5"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "a.png").write_bytes(picture(1))
+    paths = [str(tmp_path / name) for name in ("mine", "other/mine", "Set5")]
+    (tmp_path / "mine/b.png").write_bytes(picture(2))
+    sets, lines = load_test(paths)
+    below = str(tmp_path).strip("/").replace("/", "_")
+    assert [images.name for images in sets] == ["mine", f"{below}_other_mine", f"{below}_Set5"]
+    assert ([len(images) for images in sets], lines) == ([2, 1, 1], [])
+    with pytest.raises(ValueError, match=r"or paths of folders, got '.*/nowhere'"):
+        load_test([str(tmp_path / "nowhere")])
 
 
 @needs_real

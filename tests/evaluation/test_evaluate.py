@@ -108,6 +108,14 @@ def test_weights_for_compressed_pictures_are_scored(call: Call, tmp_path: Path) 
     assert suited > clean + 0.5
 
 
+def test_own_folder_is_scored(call: Call, pictures: Path, tmp_path: Path) -> None:
+    done = call("evaluate.py", f"sets=[{pictures}]", f"output={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    (scored,) = json.loads((tmp_path / "evaluation.json").read_text())["sets"].values()
+    assert scored["source"] == str(pictures)
+    assert scored["images"] > 1
+
+
 def test_help_names_every_setting() -> None:
     text = run("evaluate.py", "--help").stdout
     settings = set(OmegaConf.load(ROOT / "conf/evaluate.yaml")) - {"defaults", "hydra"}
