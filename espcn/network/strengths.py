@@ -4,7 +4,7 @@ For each factor there are the clean weights and two chains of weights that were 
 them, on JPEGs and on videos, each link for stronger compression than the one before. A level is a
 place on a chain: 0 is the clean weights, 1 the first link, 1.5 halfway between the first and the
 second. Between two links a straight line in weight space is a good network everywhere, so that a
-few files serve all qualities; only from the clean weights to the first link for videos it is not.
+few files serve all qualities.
 `pretrained/levels.json` says which level each codec asks for at which of its numbers;
 `benchmarks/calibrate.py` measured it.
 """
@@ -98,13 +98,8 @@ def strength(r: int, compression: Compression) -> Strength:
     if compression.codec == "none":
         return CLEAN
     numbers, levels = zip(*sorted(_levels()[compression.codec][str(r)]), strict=True)
-    chain = CHAINS[compression.codec]
-    step = STEP
-    exact = float(np.interp(compression.number, numbers, levels))
-    if chain == "video" and exact < 1:
-        step = 1  # halfway to the first link a real clip lost 0.7 dB to either end
-    level = round(exact / step) * step
-    return Strength(chain, level) if level else CLEAN
+    level = round(float(np.interp(compression.number, numbers, levels)) / STEP) * STEP
+    return Strength(CHAINS[compression.codec], level) if level else CLEAN
 
 
 def load_strength(r: int, wanted: Strength) -> ESPCN:

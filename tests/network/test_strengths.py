@@ -29,7 +29,9 @@ ENDS = {"jpeg": (100, 10), "webp": (0, 127), "avif": (0, 255), "h264": (0, 51), 
 @pytest.mark.parametrize("r", [2, 3, 4])
 def test_every_factor_has_both_chains_with_their_provenance(r: int) -> None:
     found = links(r)
-    assert list(found) == ["clean", "jpeg1", "jpeg2", "jpeg3", "video1", "video2"]
+    assert list(found) == [
+        "clean", *(f"jpeg{k}" for k in range(1, 6)), *(f"video{k}" for k in range(1, 4))
+    ]  # fmt: skip
     for name, path in found.items():
         trained = load(r, path)
         assert (trained.network.r, trained.network.channels) == (r, 1)
@@ -69,13 +71,6 @@ def test_stronger_compression_takes_a_higher_level(codec: str, r: int) -> None:
         assert one.chain == ("clean" if one.level == 0 else CHAINS[codec])
         assert one.level / STEP == int(one.level / STEP)
         load_strength(r, one)
-
-
-@pytest.mark.parametrize("r", [2, 3, 4])
-def test_nothing_is_mixed_before_the_first_link_for_videos(r: int) -> None:
-    levels = {strength(r, Compression("h264", number / 4)).level for number in range(205)}
-    assert {level for level in levels if level <= 1} == {0, 1}
-    assert len(levels) > 4
 
 
 def test_no_compression_is_the_clean_weights() -> None:
