@@ -13,7 +13,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from espcn.runs.identity import plain_settings
+from espcn.runs.identity import check_names, plain_settings
 from espcn.runs.resolvers import register_resolvers
 
 register_resolvers()
@@ -28,6 +28,7 @@ def main(config: DictConfig) -> None:
 
     directory = Path(HydraConfig.get().runtime.output_dir)
     try:
+        check_names(settings, "evaluate")
         degradation = Degradation.from_settings(settings)
         for name in (*Degradation.names(), "output"):  # `output` is the directory
             del settings[name]

@@ -9,7 +9,6 @@ import os
 import shlex
 import sys
 import warnings
-from contextlib import suppress
 from pathlib import Path
 
 import hydra
@@ -18,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from espcn.interrupts import REQUEUES, interrupts
-from espcn.runs.directory import settings_of
+from espcn.runs.directory import remove_refused, settings_of
 from espcn.runs.hydra_callbacks import gather_rest
 from espcn.runs.launch import check_alone, launch, rank, requeue
 from espcn.runs.resolvers import register_resolvers
@@ -40,8 +39,7 @@ def main(config: DictConfig) -> None:
             check_alone(config.trainer)
         settings = settings_of(config, directory, job.overrides.task)
     except (ValueError, OSError) as error:
-        with suppress(OSError):  # where others are in it, or have been quicker
-            directory.rmdir()  # Hydra has made it, for a run that there is not
+        remove_refused(directory)  # Hydra has made it, for a run that there is not
         sys.exit(f"Error: {error}")
     from espcn.training.train import train  # torch and Lightning: only when there is work to do
 
@@ -50,7 +48,7 @@ def main(config: DictConfig) -> None:
     said = [o for o in job.overrides.task if not o.startswith(("resume=", "data_dir="))]
     again = ["resume=DIR"] if config.resume is not None else []
     command = shlex.join(["python", "train.py", *again, *said]) if said or not again else None
-    result = train(settings, directory, command)
+    result = train(settings, directory, command, sweeping)
     if result["status"] == "interrupted" and rank() == 0:
         go_on = f"-m ... hydra.sweep.dir={job.sweep.dir}" if sweeping else f"resume={directory}"
         how = f"Go on with: {'...' if launch() else 'python train.py'} {go_on}"

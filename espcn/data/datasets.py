@@ -64,8 +64,7 @@ def load_set(name: str, data_dir: str | None = None, download: bool = True) -> I
     if name in EMBEDDED:
         return _load_embedded(name)
     if name not in SETS:
-        known = ", ".join([*SETS, *EMBEDDED])
-        raise ValueError(f"`sets` must be among {known}, or paths of folders, got {name!r}")
+        raise _unknown(name)
     folder = data_root(data_dir).absolute() / name
     registry = checksums_by_path(name)
     files, reasons = read_files(folder, checksums_by_name(registry))
@@ -116,6 +115,20 @@ def load_training(
         return images, f"Data: {len(images)} photographs from {images.source}, because {error}"
 
 
+def check_sets(names: list[str]) -> None:
+    """Check that names are those of known sets or paths of folders.
+
+    Args:
+        names: The names.
+
+    Raises:
+        ValueError: One is neither.
+    """
+    for name in names:
+        if name not in (*SETS, *EMBEDDED) and not Path(name).expanduser().is_dir():
+            raise _unknown(name)
+
+
 def load_test(names: list[str], data_dir: str | None = None) -> tuple[list[ImageSet], list[str]]:
     """Load test sets.
 
@@ -154,8 +167,13 @@ def load_test(names: list[str], data_dir: str | None = None) -> tuple[list[Image
     return sets, lines
 
 
+def _unknown(name: str) -> ValueError:
+    known = ", ".join([*SETS, *EMBEDDED])
+    return ValueError(f"`sets` must be among {known}, or paths of folders, got {name!r}")
+
+
 def _under_its_own_name(folder: ImageSet, path: str, others: list[ImageSet]) -> ImageSet:
-    """Name a folder's pictures by the folder, unless a known or another set has that name."""
+    """Name a folder's pictures by the folder; by its path if another set has that name."""
     taken = {*SETS, *EMBEDDED, *(one.name for one in others)}
     return (
         replace(folder, name=path.strip("/").replace("/", "_")) if folder.name in taken else folder

@@ -5,13 +5,14 @@ Reads and writes plain files only, and needs neither torch nor Lightning.
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from espcn.io.atomic import write_text
-from espcn.runs.identity import completed, identity, plain_settings, upgraded
+from espcn.runs.identity import check_names, completed, identity, plain_settings, upgraded
 from espcn.runs.launch import rank
 
 CONFIG, RESULT, COMMAND = "config.yaml", "result.json", "command.txt"
@@ -96,9 +97,11 @@ def settings_of(config: DictConfig, directory: Path, overrides: Sequence[str]) -
         Plain settings.
 
     Raises:
-        ValueError: `resume` names no run, or the settings are not those of the run there.
+        ValueError: There is no such setting, `resume` names no run, or the settings are not those
+            of the run there.
     """
     settings, stored = plain_settings(config), read_config(directory)
+    check_names(settings)
     if config.resume is not None:
         if stored is None:
             raise ValueError(
@@ -114,6 +117,21 @@ def settings_of(config: DictConfig, directory: Path, overrides: Sequence[str]) -
     if stored is None and rank() == 0:
         store_config(settings, directory)
     return settings
+
+
+def remove_refused(directory: Path) -> None:
+    """Remove the directory of a run that was refused before anything of it began.
+
+    Args:
+        directory: The run's directory. One that holds anything else is kept.
+    """
+    ours = {CONFIG, LOCK}
+    if directory.is_dir() and {path.name for path in directory.iterdir()} <= ours:
+        for name in ours:
+            (directory / name).unlink(missing_ok=True)
+        for folder in (directory, directory.parent):  # the parent is the day's
+            with suppress(OSError):  # it holds other runs
+                folder.rmdir()
 
 
 def _changes(settings: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ A setting that is added later, or code that moves, must not make another run of 
 a run's identity leaves out the settings at their defaults, and no setting names an import path.
 """
 
+import difflib
 import hashlib
 import json
 from functools import lru_cache
@@ -36,6 +37,27 @@ def plain_settings(config: DictConfig) -> dict[str, Any]:
         if name not in ("hydra", "resume")
     }
     return _whole_numbers(settings)
+
+
+def check_names(settings: dict[str, Any], command: str = CONFIG_NAME) -> None:
+    """Check that every setting is one that a command has.
+
+    Hydra itself takes any with a plus before it. What an optimiser takes is left to it.
+
+    Args:
+        settings: Plain settings.
+        command: `train` or `evaluate`.
+
+    Raises:
+        ValueError: One is not; the message names the nearest that is.
+    """
+    choices = [_choice(settings, group) for group in GROUPS] if command == CONFIG_NAME else []
+    known = flatten(_defaults(*choices, command=command))
+    for name, value in flatten(settings).items():
+        if known and name not in known and not name.startswith("optim."):
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean `{near[0]}`?" if near else "--help lists them"
+            raise ValueError(f"`{name}` (={value}) must be a setting of {command}.py: {hint}")
 
 
 def upgraded(stored: dict[str, Any]) -> dict[str, Any]:
@@ -121,20 +143,20 @@ def _choice(settings: dict[str, Any], group: str) -> str | None:
     return chosen.get("name") if isinstance(chosen, dict) else None
 
 
-def _defaults(*choices: str | None) -> dict[str, Any]:
+def _defaults(*choices: str | None, command: str = CONFIG_NAME) -> dict[str, Any]:
     """Return the settings of a run with these choices of GROUPS and nothing else changed.
 
     Empty where there is no configuration to ask: outside Hydra, or for a choice that is not in it.
     """
-    return _composed(*choices) if GlobalHydra.instance().is_initialized() else {}
+    return _composed(command, *choices) if GlobalHydra.instance().is_initialized() else {}
 
 
 @lru_cache
-def _composed(*choices: str | None) -> dict[str, Any]:
-    overrides = [f"{group}={choice}" for group, choice in zip(GROUPS, choices, strict=True)]
+def _composed(command: str, *choices: str | None) -> dict[str, Any]:
+    overrides = [f"{group}={choice}" for group, choice in zip(GROUPS, choices, strict=False)]
     loader = GlobalHydra.instance().config_loader()
     try:
-        return plain_settings(loader.load_configuration(CONFIG_NAME, overrides, RunMode.RUN))
+        return plain_settings(loader.load_configuration(command, overrides, RunMode.RUN))
     except HydraException:
         return {}
 

@@ -15,7 +15,7 @@ import torch
 
 from espcn import checks
 from espcn.data.datamodule import PatchData
-from espcn.data.datasets import load_test
+from espcn.data.datasets import check_sets, load_test
 from espcn.data.image_set import ImageSet
 from espcn.evaluation.protocol import Score, score_mean
 from espcn.imaging.degradation import BENCHMARK, Degradation
@@ -59,6 +59,20 @@ class Run:
         self.timings: dict[str, float] = {}
         self.began = False  # whether anything in the directory may differ from before
 
+    def check(self, here: bool = True) -> None:
+        """Check all settings, without reading or writing anything.
+
+        Args:
+            here: Whether the run is for this machine.
+
+        Raises:
+            ValueError: A setting is out of its range; the message names it.
+        """
+        if here:
+            self.build()
+        else:
+            self._parts()
+
     def build(self) -> tuple[PatchData, SuperResolution, pl.Trainer]:
         """Make the data, the LightningModule and the Trainer, which check all settings.
 
@@ -69,11 +83,7 @@ class Run:
             ValueError: A setting is out of its range; the message names it.
         """
         s = self.settings
-        checks.integer("seed", s["seed"], 0, "any such number will do, say 0")
-        checks.name_list("sets", s["sets"], "say [Set5,Set14]")
-        pl.seed_everything(s["seed"], verbose=False)
-        network = self._network()
-        data, task = self._data(network), self._task(network)
+        data, task = self._parts()
         if s["trainer"]["precision"] == "64-true":
             task.double()  # before the average of its weights is made, which Lightning leaves as is
         trainer = make_trainer(s, self.directory, self.history)
@@ -84,6 +94,16 @@ class Run:
                 "trained already: make it larger"
             )
         return data, task, trainer
+
+    def _parts(self) -> tuple[PatchData, SuperResolution]:
+        """Make the data and the LightningModule, which are the same on any machine."""
+        s = self.settings
+        checks.integer("seed", s["seed"], 0, "any such number will do, say 0")
+        checks.name_list("sets", s["sets"], "say [Set5,Set14]")
+        check_sets(s["sets"])
+        pl.seed_everything(s["seed"], verbose=False)
+        network = self._network()
+        return self._data(network), self._task(network)
 
     def carry_out(self) -> None:
         """Prepare the data, train, and score the best weights."""

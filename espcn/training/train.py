@@ -3,15 +3,22 @@
 import os
 import sys
 import traceback
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig
 
 from espcn.interrupts import REQUEUES, ignore_interrupts, interrupts
-from espcn.runs.directory import LOCK, read_result
-from espcn.runs.identity import flatten
+from espcn.runs.directory import LOCK, read_result, remove_refused
+from espcn.runs.identity import check_names, flatten, plain_settings
 from espcn.runs.launch import rank, requeue
 from espcn.runs.sweep import is_finished
 from espcn.training.processes import is_loss_of_another
@@ -20,7 +27,9 @@ from espcn.training.run import Run, tell
 _interrupted = False  # once a person has stopped a sweep, its later jobs do not begin
 
 
-def train(settings: dict[str, Any], directory: Path, command: str | None = None) -> dict[str, Any]:
+def train(
+    settings: dict[str, Any], directory: Path, command: str | None = None, in_sweep: bool = False
+) -> dict[str, Any]:
     """Carry out a run, or the rest of it.
 
     A finished run is skipped; a stopped one resumes from its last.ckpt. A directory in which
@@ -33,26 +42,32 @@ def train(settings: dict[str, Any], directory: Path, command: str | None = None)
         directory: The run's directory.
         command: What makes the run again or, when it is resumed, what was changed; None for
             nothing.
+        in_sweep: Whether a sweep's table waits for the result, also of a run that is refused. Else
+            a run that fails before it begins leaves no directory.
 
     Returns:
         The content of its result.json; `requeued` says whether SLURM starts the job again.
     """
     if rank() > 0:
-        return _train(settings, directory, command)
+        return _train(settings, directory, command, in_sweep)
     lock = FileLock(directory / LOCK)
     try:
         with suppress(NotImplementedError):  # a cluster's file system may have no locks
             lock.acquire(blocking=False)
-        return _train(settings, directory, command)
+        return _train(settings, directory, command, in_sweep)
     except Timeout:
         error = f"another process is at work in {directory}: wait for it, or stop it first"
         print(f"Error: {error}", file=sys.stderr)
         return {"status": "failed", "error": error} | flatten(settings)
     finally:
         lock.release()
+        if not in_sweep:
+            remove_refused(directory)
 
 
-def _train(settings: dict[str, Any], directory: Path, command: str | None) -> dict[str, Any]:
+def _train(
+    settings: dict[str, Any], directory: Path, command: str | None, in_sweep: bool
+) -> dict[str, Any]:
     global _interrupted
     done = read_result(directory)
     if done is not None and is_finished(done, settings):
@@ -80,7 +95,8 @@ def _train(settings: dict[str, Any], directory: Path, command: str | None) -> di
             else:
                 result["error"] = _say(error)
         ignore_interrupts()  # what is known is written down
-        if rank() == 0 and (run.began or done is None):  # else the figures there still hold
+        refused = result["status"] == "failed" and not run.began and not in_sweep
+        if rank() == 0 and not refused and (run.began or done is None):  # else the figures hold
             try:
                 run.record()
             except OSError as error:
@@ -98,3 +114,56 @@ def _say(error: Exception) -> str:
         traceback.print_exc()
     print(f"Error{f' in process {rank()}' if rank() else ''}: {words}", file=sys.stderr)
     return words
+
+
+class CheckSweep(Callback):
+    """Ends a sweep before its first job if one of its values can't be used."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Check each value of the sweep once, beside the first values of the other settings.
+
+        Args:
+            config: The sweep's configuration.
+            **kwargs: Unused.
+
+        Raises:
+            SystemExit: A value can't be used; the exit code is 1.
+        """
+        loader = GlobalHydra.instance().config_loader()
+        directory = Path(config.hydra.sweep.dir)
+        # Jobs that run elsewhere have another machine's devices.
+        here = "submitit" not in config.hydra.launcher._target_
+        for overrides in _one_job_a_value(config):
+            try:
+                job = loader.load_configuration("train", overrides, RunMode.RUN)
+                settings = plain_settings(job)
+                check_names(settings)
+                Run(settings, directory / "none", {}).check(here)
+            except (ValueError, OSError, HydraException) as error:
+                remove_refused(directory)
+                words = str(error).partition("\n")[0]
+                what = " ".join(overrides)
+                raise SystemExit(
+                    f"Error: {words}\nNo job has begun; this one can't: {what}"
+                ) from None
+
+
+def _one_job_a_value(config: DictConfig) -> Iterator[list[str]]:
+    """Yield the overrides of the first job, and of one more for each further value."""
+    given = list(config.hydra.overrides.task)
+    parser = OverridesParser.create()
+    names = {one.key_or_group for one in parser.parse_overrides(given)}
+    params = config.hydra.sweeper.get("params") or {}
+    given += [f"{name}={value}" for name, value in params.items() if name not in names]
+    values = []
+    for one in parser.parse_overrides(given):
+        key = one.get_key_element()
+        if one.is_sweep_override():
+            values.append([f"{key}={value}" for value in one.sweep_string_iterator()])
+        else:
+            values.append([str(one.input_line)])
+    first = [some[0] for some in values]
+    yield first
+    for place, some in enumerate(values):
+        for value in some[1:]:
+            yield [*first[:place], value, *first[place + 1 :]]

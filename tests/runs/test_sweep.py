@@ -16,18 +16,30 @@ from omegaconf import OmegaConf
 
 from espcn.runs.gather import gather
 from espcn.runs.hydra_callbacks import GatherSweep, gather_rest
-from helpers import ENVIRONMENT, ROOT, Call, run, sweep_arguments, sweep_rows, tiny_run
+from helpers import (
+    ENVIRONMENT,
+    ROOT,
+    Call,
+    check_failed,
+    run,
+    sweep_arguments,
+    sweep_rows,
+    tiny_run,
+)
 
 OLD = Path(__file__).parent / "from_0.1/sweep"
 
 
 @pytest.fixture(scope="module")
 def swept(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, int]:
-    """Return a sweep's directory, what it printed, and its exit code; one value can't be run."""
+    """Return a sweep's directory, what it printed, and its exit code; two of six jobs fail.
+
+    Their patches are larger than the pictures, which nobody knows before these are read.
+    """
     directory = tmp_path_factory.mktemp("sweep") / "here"
-    done = run(
-        *sweep_arguments(pictures, directory, "blur=0.3,-1,0.1", "optim=adam,soap"), timeout=200
-    )
+    jobs = sweep_arguments(pictures, directory, "optim=adam,soap")
+    assert run(*jobs, "blur=0.3,0.1", timeout=200).returncode == 0
+    done = run(*jobs, "blur=0.5", "data.patch=400", timeout=200)
     return directory, done.stdout, done.returncode
 
 
@@ -38,7 +50,7 @@ def test_failed_jobs_are_rows_with_their_error_and_the_others_keep_theirs(
     assert code == 1
     table = sweep_rows(directory)
     assert [row["status"] for row in table] == ["completed"] * 4 + ["failed"] * 2
-    assert all("`blur` (=-1) must be" in row["error"] for row in table[4:])
+    assert all("400" in row["error"] for row in table[4:]), table[4:]
     assert "6 jobs" in printed
     assert (directory / "sweep.md").read_text().count("\n|") == 8
     assert (directory / "sweep_blur.png").stat().st_size > 1000
@@ -48,7 +60,7 @@ def test_failed_jobs_are_rows_with_their_error_and_the_others_keep_theirs(
 def test_other_launchers_give_the_same_table(
     swept: tuple[Path, str, int], pictures: Path, tmp_path: Path, launcher: str
 ) -> None:
-    jobs = sweep_arguments(pictures, tmp_path, "blur=0.3,-1", "optim=adam")
+    jobs = sweep_arguments(pictures, tmp_path, "optim=adam", "blur=0.3", "data.patch=8,400")
     options = [f"hydra/launcher={launcher}"]
     if launcher == "submitit_local":
         # Its controller opens its log in a folder of the job's own, which on a busy machine the
@@ -59,9 +71,8 @@ def test_other_launchers_give_the_same_table(
     got = sweep_rows(tmp_path)
     assert [row["status"] for row in got] == ["completed", "failed"], done.stdout + done.stderr
     names = got[0].keys() - {name for name in got[0] if name.endswith("_s")} - {"checkpoint"}
-    expected = {row["run"]: row for row in sweep_rows(swept[0])}
-    for row in got:
-        assert {k: row[k] for k in names} == {k: expected[row["run"]][k] for k in names}
+    expected = {row["run"]: row for row in sweep_rows(swept[0])}[got[0]["run"]]
+    assert {name: got[0][name] for name in names} == {name: expected[name] for name in names}
     assert "2 jobs" in done.stdout
 
 
@@ -99,11 +110,28 @@ def test_columns_have_the_names_of_the_command_line(swept: tuple[Path, str, int]
     assert {"blur", "optim", "data.patch", "lr", "val_psnr", "psnr.skimage-test"} <= first.keys()
     # Beside the two swept settings stands no third, though each optimiser has its own rate.
     head = (swept[0] / "sweep.md").read_text().splitlines()[2]
-    assert [cell.strip() for cell in head.strip("|").split("|")][:3] == [
+    assert [cell.strip() for cell in head.strip("|").split("|")][:4] == [
+        "data.patch",
         "optim",
         "blur",
         "val_psnr",
     ]
+
+
+@pytest.mark.parametrize(
+    ("swept", "words"),
+    [("blur=0.3,-1", "`blur` (=-1) must be a sigma"), ("optim=adam,adamm", "optim/adamm"),
+     ("+blurr=1,2", "did you mean `blur`?"), ("lr=0.1,-2", "`lr` (=-2) must be above 0"),
+     ("sets=[],[Set6]", "`sets` must be among")],
+)  # fmt: skip
+def test_every_value_is_checked_before_the_first_job(
+    pictures: Path, tmp_path: Path, swept: str, words: str
+) -> None:
+    directory = tmp_path / "sweep"
+    done = run(*sweep_arguments(pictures, directory, swept, "r=2,3"))
+    check_failed(done, words)
+    assert "No job has begun; this one can't: " in done.stderr
+    assert not directory.exists()
 
 
 def test_sweep_started_again_skips_what_is_finished_and_takes_new_values(

@@ -17,12 +17,15 @@ from helpers import (
     ENVIRONMENT,
     ROOT,
     Call,
+    check_failed,
     read_run_result,
     run,
     same_tensors,
     saved_state,
     tiny_run,
 )
+
+NEAR = {"blurr": "blur", "data.patc": "data.patch", "trainer.precisio": "trainer.precision"}
 
 
 @pytest.fixture(scope="module")
@@ -284,9 +287,24 @@ def test_bad_input_is_a_short_error(
     assert done.returncode == 1
     assert f"Error: {message}" in done.stderr
     assert "Traceback" not in done.stderr
-    got = read_run_result(tmp_path / "run")
-    assert got["status"] == "failed"
-    assert message in got["error"]
+    began = settings.get("lr") == 1e8
+    assert (tmp_path / "run").exists() == began  # a refused run leaves no folder
+    if began:
+        got = read_run_result(tmp_path / "run")
+        assert got["status"] == "failed"
+        assert message in got["error"]
+
+
+@pytest.mark.parametrize("setting", NEAR)
+def test_setting_that_there_is_not_is_refused_with_the_nearest(
+    call: Call, pictures: Path, tmp_path: Path, setting: str
+) -> None:
+    given = f"+{setting}=1"  # as Hydra suggests it
+    done = call("train.py", *tiny_run(pictures), given, f"hydra.run.dir={tmp_path / 'run'}")
+    check_failed(
+        done, f"`{setting}` (=1) must be a setting of train.py: did you mean `{NEAR[setting]}`"
+    )
+    assert not (tmp_path / "run").exists()
 
 
 def test_full_error_shows_where(
