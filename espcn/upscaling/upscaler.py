@@ -7,12 +7,13 @@ Pictures are processed in tiles that include a halo. Memory stays bounded for a 
 and the result is the same as without tiles.
 """
 
-import copy
 import itertools
 import math
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,22 +21,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from espcn.imaging.alpha import REACH, bleed
-from espcn.imaging.color import YCBCR_FROM_RGB, YCBCR_OFFSET
+from espcn.imaging.levels import RGB_FROM_LUMA, grey_levels, limited, luma_levels
 from espcn.imaging.resize import BICUBIC_HALO, bicubic_filters
+from espcn.io.kinds import apply
+from espcn.io.reading import read_picture
 from espcn.network.engine import Engine
 from espcn.network.model import ESPCN, HALO
-from espcn.network.strengths import CLEAN, NONE, Compression, load_strength, strength
+from espcn.network.strengths import CLEAN, NONE, Compression, Strength, load_strength, strength
 from espcn.network.weights import load
-from espcn.upscaling.choice import given_compression
+from espcn.upscaling.choice import given_compression, picture_compression
 
-FLOATS = (-0.15, 1.5)  # taken, and clipped: interpolation leaves some beyond black and white
-WHITE = {"uint8": 255, "uint16": 65535, "float32": 1, "float64": 1}
 BAND = 1_000_000  # low-resolution pixels in memory at a time
 TILE_WIDTH = 512  # low-resolution pixels
 
-# The weights of RGB in luma, and the gain of luma in each of RGB, on a scale of 0 to 255.
-LUMA_FROM_RGB = YCBCR_FROM_RGB[0].float()
-RGB_FROM_LUMA = 255 / 219
+_process = os.getpid()
 
 
 class Upscaler:
@@ -75,12 +74,17 @@ class Upscaler:
         if wanted is None or (ckpt is not None and wanted != NONE):
             rule = "left out with `ckpt`, a network of your own" if ckpt else "a quality, 1 to 100"
             raise ValueError(f"`compression` (={compression}) must be {rule}")
+        self._made_from: dict[str, Any] = {
+            "r": r, "ckpt": ckpt, "engine": engine, "precision": precision, "device": device,
+            "compression": compression,
+        }  # fmt: skip
         factor = 3 if r is None else r
         self.strength = CLEAN if ckpt is not None else strength(factor, wanted)
         self.is_own = ckpt is not None
         network = load(r, ckpt).network if self.is_own else load_strength(factor, self.strength)
         self.r = network.r
         self._options = (engine, precision, device)
+        self._process = _enter_process()
         self._filters: dict[float, Tensor] = {}
         self._use(network)
         self._siblings = {self.strength: self}  # one for each strength that was asked for
@@ -98,14 +102,26 @@ class Upscaler:
         """
         if self.is_own:
             return self
-        wanted = strength(self.r, compression)
+        return self._at(strength(self.r, compression))
+
+    def _at(self, wanted: Strength) -> "Upscaler":
+        """Return the sibling with these weights."""
+        self._enter()
         with self._making:
             if wanted not in self._siblings:
-                sibling = copy.copy(self)
+                sibling = object.__new__(Upscaler)  # copied as it is
+                sibling.__dict__.update(self.__dict__)
                 sibling.strength = wanted
                 sibling._use(load_strength(self.r, wanted), self.engine.lock)
                 self._siblings[wanted] = sibling
             return self._siblings[wanted]
+
+    def _enter(self) -> None:
+        """Begin anew in a process that was forked: a lock may be held there for ever."""
+        if self._process == os.getpid():
+            return
+        again = Upscaler(**self._made_from)
+        self.__dict__.update((again if self.is_own else again._at(self.strength)).__dict__)
 
     def _use(self, network: ESPCN, lock: "threading.Lock | None" = None) -> None:
         """Make a network ready to run."""
@@ -114,40 +130,42 @@ class Upscaler:
         if self.engine.precision != "float32":
             self._exact = Engine(network, engine, "float32", device, self.engine.lock)
 
-    def __call__(self, picture: np.ndarray) -> np.ndarray:
-        """Upscale a picture.
+    def __repr__(self) -> str:
+        weights = self._made_from["ckpt"] if self.is_own else self.strength
+        return f"Upscaler(r={self.r}: {weights}; {self.engine})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made_again, (self._made_from, self.strength)
+
+    def __call__(self, picture: Any) -> Any:
+        """Upscale a picture, or several.
 
         Args:
-            picture: `(height, width)` or `(height, width, channels)`: grey, grey and alpha, RGB,
-                or RGB and straight alpha; uint8, uint16, or floats from 0 to 1.
+            picture: A NumPy array `(height, width)` or `(height, width, channels)`, or a batch of
+                them: grey, grey and alpha, RGB, or RGB and straight alpha; uint8, uint16, or floats
+                from 0 to 1. A tensor likewise, but `(channels, height, width)`. A PIL picture. A
+                path of a picture file, which gives an array; how it was compressed is found out,
+                unless the upscaler was made with `compression` or `ckpt`. Or a list of such.
 
         Returns:
-            An array r times as high and wide, of the same type and channels.
+            A picture r times as high and wide, of the same kind, type and channels; or a list.
 
         Raises:
-            ValueError: `picture` has another type, shape or range.
+            ValueError: `picture` is of another kind, type, shape or range, or the file is no
+                picture.
         """
-        if not isinstance(picture, np.ndarray) or picture.dtype.name not in WHITE:
-            kind = getattr(picture, "dtype", type(picture).__name__)
-            raise ValueError(f"`picture` must be an array of uint8, uint16 or floats, got {kind}")
-        pixels = picture[..., None] if picture.ndim == 2 else picture
-        if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or not pixels.size:
-            raise ValueError(
-                "`picture` must be (height, width) or (height, width, 1 to 4), got "
-                f"{picture.shape}: pass one picture at a time, channels last"
-            )
-        if picture.dtype.kind == "f":
-            low, high = float(picture.min()), float(picture.max())
-            if not (FLOATS[0] <= low and high <= FLOATS[1]):  # which holds for NaN as well
-                signed = low < FLOATS[0] and high <= FLOATS[1]
-                raise ValueError(
-                    f"floats in `picture` must be from 0 to 1, but are {low:g} to {high:g}: "
-                    + ("add 1 and halve them" if signed else "divide by the value of white")
-                )
-        bands = self.bands(lambda top, bottom: pixels[top:bottom], *pixels.shape)
-        return np.concatenate(list(bands)).reshape(
-            self.r * picture.shape[0], self.r * picture.shape[1], *picture.shape[2:]
-        )
+        if isinstance(picture, list | tuple):
+            return [self(one) for one in picture]
+        if isinstance(picture, str | Path):
+            found = self._made_from["compression"] is None and not self.is_own
+            suited = self.suited_to(picture_compression(Path(picture))) if found else self
+            return suited(read_picture(Path(picture)))
+        return apply(self._whole, picture)
+
+    def _whole(self, pixels: np.ndarray) -> np.ndarray:
+        """Upscale `(height, width, channels)`."""
+        rows = self.bands(lambda top, bottom: pixels[top:bottom], *pixels.shape)
+        return np.concatenate(list(rows))
 
     def bands(
         self, rows: Callable[[int, int], np.ndarray], height: int, width: int, channels: int
@@ -164,6 +182,7 @@ class Upscaler:
         Yields:
             Upscaled rows, `(rows, r width, channels)`.
         """
+        self._enter()
         r, beside = self.r, ((HALO, HALO), (0, 0))
         reach = REACH if channels in (2, 4) else 0
         for top, bottom in _parts(
@@ -193,12 +212,12 @@ class Upscaler:
         Luma and bicubic interpolation are both linear in RGB. Therefore the network's luma replaces
         the bicubic one if their difference, scaled, is added to bicubic RGB; chroma is unchanged.
         """
-        white, deep = WHITE[repeated.dtype.name], repeated.dtype != np.uint8
+        deep = repeated.dtype != np.uint8
         engine = self._exact if deep else self.engine
-        planes = _levels(mirrored, white, engine.device)
+        planes = grey_levels(mirrored, engine.device)
         whole = engine.precision != "float32"
-        known = _luma(_levels(repeated, white, engine.device), whole)
-        planes = torch.cat([planes, _luma(planes, whole)])  # (channels + 1, height + 8, width + 8)
+        known = luma_levels(grey_levels(repeated, engine.device), whole)
+        planes = torch.cat([planes, luma_levels(planes, whole)])
         inner = slice(HALO - BICUBIC_HALO, BICUBIC_HALO - HALO)
         large = F.conv2d(planes[:, None, inner, inner], self._bicubic(0.0, engine.device))
         colors, luma = large[:-1], large[-1]  # each plane (r^2, height, width)
@@ -207,7 +226,7 @@ class Upscaler:
             colors[0] += finer
         else:
             colors[:3] += RGB_FROM_LUMA * finer
-        return self._laid_out(_limited(colors.mul_(white / 255), repeated.dtype))
+        return self._laid_out(limited(colors, repeated.dtype))
 
     def _laid_out(self, preshuffled: Tensor) -> np.ndarray:
         """Shuffle `(channels, r^2, height, width)` into `(r height, r width, channels)`."""
@@ -233,6 +252,7 @@ class Upscaler:
             bits: Bit depth, 8 or 10.
             large: The array to write to, `(r height, r width)`, or one row or column smaller.
         """
+        self._enter()
         engine = self.engine if bits == 8 else self._exact
         # On a scale of 8 bits, 10-bit samples have two binary places: 64 to 940 becomes 16 to 235.
         levels = torch.from_numpy(plane).to(engine.device, torch.float32) / 2 ** (bits - 8)
@@ -253,6 +273,7 @@ class Upscaler:
             shift: Shift of the sampling points to the right, in columns of `plane`, for chroma that
                 is not centred between its luma columns.
         """
+        self._enter()
         device = self.engine.device
         levels = torch.from_numpy(plane).to(device, torch.float32) / 2 ** (bits - 8)
         levels = F.pad(levels[None, None], [BICUBIC_HALO] * 4, mode="replicate")
@@ -274,32 +295,26 @@ class Upscaler:
             target.copy_(cells.reshape(self.r * h, self.r * w)[:rows, :columns])
 
 
+def _enter_process() -> int:
+    """Return the number of this process; have one thread if it was forked since the import.
+
+    OpenMP's threads stay behind in the process that it was forked from, and are waited for here.
+    """
+    global _process
+    if _process != os.getpid():
+        torch.set_num_threads(1)
+        _process = os.getpid()
+    return _process
+
+
+def _made_again(made_from: dict[str, Any], strength: Strength) -> Upscaler:
+    """Make an upscaler in another process."""
+    upscaler = Upscaler(**made_from)
+    return upscaler if upscaler.is_own else upscaler._at(strength)
+
+
 def _parts(length: int, most: int) -> list[tuple[int, int]]:
     """Divide a length into parts of nearly equal size, none larger than `most`."""
     count = math.ceil(length / most)
     ends = [length * number // count for number in range(count + 1)]
     return list(itertools.pairwise(ends))
-
-
-def _levels(pixels: np.ndarray, white: int, device: torch.device) -> Tensor:
-    """Return samples `(height, width, channels)` as grey levels, float32 `(channels, ...)`."""
-    planes = torch.from_numpy(pixels.transpose(2, 0, 1).astype(np.float32, order="C"))
-    return planes.to(device) * (255 / white)
-
-
-def _luma(planes: Tensor, whole: bool) -> Tensor:
-    """Return the luma `(1, height, width)` of a grey or an RGB picture, rounded if `whole`."""
-    if len(planes) < 3:
-        return planes[:1]
-    weights = LUMA_FROM_RGB.to(planes.device)
-    luma = torch.tensordot(weights, planes[:3], 1)[None] + float(YCBCR_OFFSET[0])
-    return luma.round_() if whole else luma
-
-
-def _limited(samples: Tensor, dtype: np.dtype) -> Tensor:
-    """Clip samples to the range of the type, and round them if it is an integer type."""
-    white = WHITE[dtype.name]
-    kinds = {"uint8": torch.uint8, "uint16": torch.uint16, "float64": torch.float64}
-    if dtype.kind == "u":
-        samples = samples.round_()
-    return samples.clamp_(0, white).to(kinds.get(dtype.name, torch.float32))
