@@ -13,6 +13,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from espcn.openmp import wait_asleep
 from espcn.runs.identity import check_names, plain_settings
 from espcn.runs.resolvers import register_resolvers
 
@@ -42,4 +43,5 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    wait_asleep()
     main()

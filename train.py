@@ -17,6 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from espcn.interrupts import REQUEUES, interrupts
+from espcn.openmp import wait_asleep
 from espcn.runs.directory import remove_refused, settings_of
 from espcn.runs.hydra_callbacks import gather_rest
 from espcn.runs.launch import check_alone, launch, rank, requeue
@@ -64,6 +65,7 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    wait_asleep()
     signals: list[str] = []
     try:
         with interrupts(signals):

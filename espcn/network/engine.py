@@ -80,8 +80,9 @@ class Engine:
         Returns:
             Text like "torch, bfloat16, 2 threads".
         """
-        where = f"{torch.get_num_threads()} threads" if self.device.type == "cpu" else "GPU"
-        return f"{self.name}, {self.precision}, {where}"
+        count = torch.get_num_threads()
+        cores = f"{count} thread{'s' * (count > 1)}"
+        return f"{self.name}, {self.precision}, {cores if self.device.type == 'cpu' else 'GPU'}"
 
     def __call__(self, context: Tensor) -> Tensor:
         """Return the network's output before the shuffle.

@@ -17,6 +17,7 @@ from espcn.runs.launch import rank
 
 CONFIG, RESULT, COMMAND = "config.yaml", "result.json", "command.txt"
 INIT = "init.txt"  # the fingerprint of the weights that training began with
+THREADS = "threads.txt"  # the number of threads that it trains with, and goes on with
 LOCK = ".lock"  # held by the process that is at work in the directory
 LENGTHS = ("max_epochs", "max_time", "patience")  # what a resumed run may be given anew
 
@@ -49,6 +50,21 @@ def read_result(directory: Path) -> dict[str, Any] | None:
     try:
         return json.loads((directory / RESULT).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
+        return None
+
+
+def read_threads(directory: Path) -> int | None:
+    """Return the number of threads that a run was begun with.
+
+    Args:
+        directory: The run's directory.
+
+    Returns:
+        The number; None if it does not say.
+    """
+    try:
+        return max(1, int((directory / THREADS).read_text()))
+    except (OSError, ValueError):
         return None
 
 

@@ -26,7 +26,15 @@ from espcn.network.weights import load
 from espcn.report.plots import plot_losses
 from espcn.report.tables import score_table, table
 from espcn.report.versions import versions
-from espcn.runs.directory import INIT, RESULT, read_result, record_command, store_config
+from espcn.runs.directory import (
+    INIT,
+    RESULT,
+    THREADS,
+    read_result,
+    read_threads,
+    record_command,
+    store_config,
+)
 from espcn.runs.launch import rank
 from espcn.training.callbacks import History
 from espcn.training.lightning_module import SuperResolution
@@ -109,6 +117,9 @@ class Run:
         """Prepare the data, train, and score the best weights."""
         s = self.settings
         data, task, trainer = self.build()
+        threads = read_threads(self.directory)
+        if threads and trainer.world_size == 1:
+            torch.set_num_threads(threads)  # sums are taken in another order by others
         self.result |= {
             "device": device_name(trainer.strategy.root_device),
             "processes": trainer.world_size,
@@ -133,6 +144,7 @@ class Run:
             store_config(s, self.directory)
             if self.result.get("init_fingerprint"):
                 write_text(self.directory / INIT, f"{self.result['init_fingerprint']}\n")
+            write_text(self.directory / THREADS, f"{torch.get_num_threads()}\n")
             self.result["command"] = record_command(self.directory, self.command)
         self.began = True
         last = self.directory / "last.ckpt"

@@ -15,6 +15,7 @@ from espcn import __version__, checks
 from espcn.interrupts import interrupts
 from espcn.io.atomic import check_folder
 from espcn.io.writing import QUALITY
+from espcn.openmp import wait_asleep
 from espcn.upscaling.batch import Outcome, Treatment, carry_out
 from espcn.upscaling.plan import Job, Plan, is_writable, plan
 from espcn.upscaling.records import is_outdated, weights_digest
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # a file's name need not be UTF-8
     given = _parser().parse_args(arguments)
+    wait_asleep()
     try:
         with interrupts([]):
             problems = upscale(given)

@@ -26,6 +26,16 @@ ENCODERS = {
     "libsvtav1": {"preset": "10"},
     "libvpx-vp9": {"cpu-used": "5", "row-mt": "1", "b": "0"},
 }
+_NAMED = [
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
+    "placebo",
+]  # fmt: skip
+PRESETS = {
+    "libx264": _NAMED,
+    "libx265": _NAMED,
+    "libsvtav1": [str(number) for number in range(-1, 14)],
+    "libvpx-vp9": [str(number) for number in range(-8, 10)],
+}
 
 
 @dataclass(frozen=True)
@@ -38,7 +48,7 @@ class Encoding:
         preset: The encoder's own name or number of a speed preset; by default a fast one.
 
     Raises:
-        ValueError: The encoder is unknown or not available.
+        ValueError: The encoder is unknown or not available, or `preset` is none of its own.
     """
 
     codec: str | None = None
@@ -53,6 +63,8 @@ class Encoding:
                 f"{', '.join(there)}"
             )
         checks.number("crf", self.crf, "18 is the default, 0 the best")
+        if self.preset is not None and self.codec is not None:
+            self._check_preset(self.codec)
 
     def within(self, container: str) -> tuple[str, dict[str, str]]:
         """Return the encoder and its options for a container.
@@ -62,14 +74,23 @@ class Encoding:
 
         Returns:
             The encoder's name and its options.
+
+        Raises:
+            ValueError: `preset` is none of the encoder's.
         """
         codec = self.codec or ("libvpx-vp9" if container == "webm" else "libx264")
         if codec == "libsvtav1":  # log errors only
             os.environ.setdefault("SVT_LOG", "1")
         options = ENCODERS[codec] | {"crf": f"{self.crf:g}"}
         if self.preset is not None:
+            self._check_preset(codec)
             options["cpu-used" if codec == "libvpx-vp9" else "preset"] = self.preset
         return codec, options
+
+    def _check_preset(self, codec: str) -> None:
+        if self.preset not in PRESETS[codec]:
+            choices = ", ".join(PRESETS[codec])
+            raise ValueError(f"`preset` (={self.preset}) must be one of {codec}'s: {choices}")
 
 
 @dataclass

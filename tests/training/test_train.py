@@ -324,3 +324,20 @@ def test_other_settings_are_refused_in_the_directory_of_a_run(
     assert done.returncode == 1
     assert "holds another run" in done.stderr
     assert (finished / "result.json").read_text() == before
+
+
+def test_number_of_threads_is_kept_on_resume(call: Call, pictures: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    assert call("train.py", *tiny_run(pictures), f"hydra.run.dir={directory}").returncode == 0
+    threads = int((directory / "threads.txt").read_text())
+    assert read_run_result(directory)["threads"] == threads
+    (directory / "threads.txt").write_text(f"{threads + 1}\n")
+    assert call("train.py", f"resume={directory}", "max_epochs=4").returncode == 0
+    assert read_run_result(directory)["threads"] == threads + 1
+
+
+def test_only_commands_let_idle_threads_sleep() -> None:
+    code = "import os, espcn.upscaling.upscaler; print(os.environ.get('GOMP_SPINCOUNT'))"
+    assert run("-c", code).stdout == "None\n"
+    code = "import os, espcn.openmp as o; o.wait_asleep(); print(os.environ['GOMP_SPINCOUNT'])"
+    assert run("-c", code).stdout == "30000\n"
