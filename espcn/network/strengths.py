@@ -97,7 +97,10 @@ def strength(r: int, compression: Compression) -> Strength:
     shipped(r)
     if compression.codec == "none":
         return CLEAN
-    numbers, levels = zip(*sorted(_levels()[compression.codec][str(r)]), strict=True)
+    knots = sorted(_levels()[compression.codec][str(r)])
+    if CHAINS[compression.codec] == "video":
+        knots = [[0.0, 0.0], *knots]  # what is not quantised is clean
+    numbers, levels = zip(*knots, strict=True)
     level = round(float(np.interp(compression.number, numbers, levels)) / STEP) * STEP
     return Strength(CHAINS[compression.codec], level) if level else CLEAN
 
