@@ -18,7 +18,7 @@ from espcn.imaging.degradation import BENCHMARK, Degradation
 from espcn.io.atomic import write_csv, write_json
 from espcn.network.device import torch_device
 from espcn.network.model import ESPCN
-from espcn.network.strengths import CLEAN, Compression, load_strength, strength
+from espcn.network.strengths import CLEAN, for_jpegs, load_strength
 from espcn.network.weights import load
 from espcn.report.tables import score_table, table
 from espcn.report.versions import versions
@@ -71,13 +71,7 @@ def evaluate(
     network, about = trained.network, trained.metadata
     taken = CLEAN
     if compression is not None:
-        checks.integer("compression", compression, 1, "a JPEG's quality, say 75", most=100)
-        if ckpt is not None:
-            raise ValueError(
-                f"`compression` (={compression}) chooses among the shipped weights: it must be "
-                f"left out with `ckpt` (={ckpt})"
-            )
-        taken = strength(network.r, Compression("jpeg", compression))
+        taken = for_jpegs(network.r, compression, ckpt)
         network = load_strength(network.r, taken)
         print(f"For JPEGs of quality {compression}: {taken}")
     elif about:

@@ -8,13 +8,19 @@ import torch
 from espcn.io.atomic import atomic_write
 from espcn.network.model import ESPCN
 from espcn.network.onnx_graph import needs, onnx_model
+from espcn.network.strengths import for_jpegs, load_strength
 from espcn.network.weights import load
 
 CHECKED_SIZES = ((1, 1, 5, 7), (2, 1, 31, 18))  # odd ones: batch, channels, height, width
 TOLERANCE = 1e-4  # of 0..1: between runtimes, sums are taken in another order
 
 
-def export(r: int | None = None, ckpt: str | None = None, output: str | None = None) -> Path:
+def export(
+    r: int | None = None,
+    ckpt: str | None = None,
+    output: str | None = None,
+    compression: int | None = None,
+) -> Path:
     """Write a network to an ONNX file, once ONNX Runtime agrees with PyTorch.
 
     The file's metadata hold factor, range, layout, licence and provenance.
@@ -23,19 +29,25 @@ def export(r: int | None = None, ckpt: str | None = None, output: str | None = N
         r: The factor of the shipped weights, 3 if not given.
         ckpt: A checkpoint or weights of your own instead.
         output: The file; espcn_x3.onnx and the like if not given.
+        compression: The quality of the JPEGs that the shipped weights are to suit, 1 to 100; None
+            for clean pictures.
 
     Returns:
         The path of the file.
 
     Raises:
         ValueError: onnx or onnxruntime is not installed, or the two differ by more than
-            `TOLERANCE`.
+            `TOLERANCE`; or `compression` is no quality, or given with `ckpt`.
     """
     needs("onnx", "onnxruntime", reason="export")
     from onnx import helper
 
     trained = load(r, ckpt)
     network, origin = trained.network, trained.metadata
+    suits = str(trained.degradation)
+    if compression is not None:
+        taken = for_jpegs(network.r, compression, ckpt)
+        network, suits = load_strength(network.r, taken), f"JPEGs of quality {compression}: {taken}"
     path = Path(output or f"espcn_x{network.r}.onnx")
     if path.suffix != ".onnx":
         raise ValueError(f"`-o` (={path}) must end in .onnx, by which it is known")
@@ -49,7 +61,7 @@ def export(r: int | None = None, ckpt: str | None = None, output: str | None = N
         "r times as high and wide",
         "source": f"{origin.get('command', trained.path.name)}; Shi et al., CVPR 2016, "
         "arXiv 1609.05158",
-        "degradation": str(trained.degradation),
+        "degradation": suits,
     }
     model = onnx_model(network)
     helper.set_model_props(model, about)

@@ -128,6 +128,29 @@ def load_strength(r: int, wanted: Strength) -> ESPCN:
     return network
 
 
+def for_jpegs(r: int, quality: int, ckpt: object = None) -> Strength:
+    """Return which weights serve JPEGs of a quality that a user gives.
+
+    Args:
+        r: The factor.
+        quality: 1 to 100.
+        ckpt: The user's own weights, beside which no quality may be given.
+
+    Returns:
+        The place on the chain.
+
+    Raises:
+        ValueError: It is no quality, there are no weights for this factor, or there is `ckpt`.
+    """
+    checks.integer("compression", quality, 1, "a JPEG's quality, say 75", most=100)
+    if ckpt is not None:
+        raise ValueError(
+            f"`compression` (={quality}) chooses among the shipped weights: it must be left out "
+            f"with `ckpt` (={ckpt})"
+        )
+    return strength(r, Compression("jpeg", quality))
+
+
 def links(r: int) -> dict[str, Path]:
     """Return the shipped files of a factor.
 

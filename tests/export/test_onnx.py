@@ -77,7 +77,13 @@ def test_command_writes_beside_and_names_what_is_wrong(
 ) -> None:
     done = call("export.py", "-r", "2", "-o", str(tmp_path / "a.onnx"))
     assert (done.returncode, done.stdout) == (0, f"Written to {tmp_path / 'a.onnx'}\n")
+    path = tmp_path / "jpeg.onnx"
+    assert call("export.py", "-r", "2", "--compression", "50", "-o", str(path)).returncode == 0
+    suits = {one.key: one.value for one in onnx.load(path).metadata_props}["degradation"]
+    assert suits.startswith("JPEGs of quality 50: weights jpeg ")
     for arguments, words in (
+        (["--compression", "0"], "`compression` (=0) must be a whole number of at least 1"),
+        (["--compression", "50", "--ckpt", str(path)], "must be a checkpoint that train.py wrote"),
         (["-r", "7"], "`r` (=7) must be a factor that there are weights for"),
         (["-o", str(tmp_path / "a.pb")], "must end in .onnx"),
         (["-o", str(tmp_path / "no/a.onnx")], "must be in a folder that exists"),

@@ -1,0 +1,34 @@
+"""The command that writes the network for other programs: `export.py`, or `espcn-export`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the arguments, and export one network; the exit code is 1 if anything went wrong.
+
+    Args:
+        arguments: What follows the command's name; `sys.argv` if not given.
+    """
+    parser = argparse.ArgumentParser(
+        prog=Path(sys.argv[0]).name,
+        description="Write the network to an ONNX file, for programs that know nothing of PyTorch.",
+    )
+    parser.add_argument("-r", type=int, metavar="R", help="the factor, 2, 3 or 4 (3)")
+    parser.add_argument("-o", "--output", metavar="FILE", help="what to write (espcn_xR.onnx)")
+    parser.add_argument("--ckpt", metavar="FILE", help="a checkpoint, or weights, of your own")
+    parser.add_argument(
+        "--compression",
+        type=int,
+        metavar="QUALITY",
+        help="the weights for JPEGs of this quality, 1 to 100 (those for clean pictures)",
+    )
+    given = parser.parse_args(arguments)
+    from espcn.export.onnx import export  # torch: only when there is work to do
+
+    try:
+        print(f"Written to {export(given.r, given.ckpt, given.output, given.compression)}")
+    except (ValueError, OSError) as error:
+        sys.exit(f"Error: {error}")
