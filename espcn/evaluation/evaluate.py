@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from espcn import checks
 from espcn.data.datasets import load_test
@@ -20,6 +19,7 @@ from espcn.network.device import torch_device
 from espcn.network.model import ESPCN
 from espcn.network.strengths import CLEAN, for_jpegs, load_strength
 from espcn.network.weights import load
+from espcn.report.progress import bar
 from espcn.report.tables import score_table, table
 from espcn.report.versions import versions
 
@@ -102,7 +102,7 @@ def evaluate(
     for images in test_sets:
         scores = []
         scored = score_set(network, images, degradation, True, save_images, seed)
-        for one, made in tqdm(scored, images.name, len(images), leave=False, unit="image"):
+        for one, made in bar(scored, images.name, len(images), leave=False, unit="image"):
             scores.append(one)
             if save_images:
                 save_pictures(directory / images.name, made, one)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from espcn.io.atomic import claim
+from espcn.report.progress import bar
 from espcn.upscaling.plan import Job, stamp
 from espcn.upscaling.records import write_record
 
@@ -88,7 +89,7 @@ def carry_out(jobs: list[Job], treatment: Treatment) -> Outcome:
             work = [pool.submit(_one, job, treatment, stop) for job in some]
             try:
                 alone = len(work) < 2
-                for done in _bar(as_completed(work), total=len(work), unit="file", disable=alone):
+                for done in bar(as_completed(work), total=len(work), unit="file", disable=alone):
                     outcome.add(done.result())
             except BaseException:
                 print("\nStopping after the current rows and frames", file=sys.stderr)
@@ -101,13 +102,13 @@ def carry_out(jobs: list[Job], treatment: Treatment) -> Outcome:
 def _one(job: Job, treatment: Treatment, stop: threading.Event) -> Outcome:
     """Run one job, unless another command is at it or has done it."""
     unit = "frame" if job.is_video else "row"
-    with _bar(desc=job.source.name, unit=unit, leave=False, delay=1) as bar:
+    with bar(desc=job.source.name, unit=unit, leave=False, delay=1) as shown:
 
         def progress(done: int, total: int | None) -> None:
             if stop.is_set():
                 raise Stopped
-            bar.total = total
-            bar.update(done - bar.n)
+            shown.total = total
+            shown.update(done - shown.n)
 
         try:
             job.target.parent.mkdir(parents=True, exist_ok=True)
@@ -163,9 +164,3 @@ def _say(job: Job, found: str) -> None:
         tqdm.write(words)
     else:  # in a log file the bars need not be drawn anew
         print(words, flush=True)
-
-
-def _bar(*arguments: Any, **options: Any) -> Any:
-    """Return a progress bar; in a log file it prints a line every 30 seconds."""
-    options["mininterval"] = 0.1 if sys.stderr.isatty() else 30
-    return tqdm(*arguments, **options)
