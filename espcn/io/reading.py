@@ -1,7 +1,8 @@
 """Read picture files as arrays.
 
 libvips, through pyvips, reads PNG, JPEG, TIFF, WebP, AVIF and GIF, and keeps 16 bits where
-Pillow would silently drop to 8. Pillow reads BMP and PPM, which libvips leaves out.
+Pillow would silently drop to 8. Pillow reads BMP and PPM, which libvips leaves out; and HEIC is
+read by pillow-heif, where that is installed.
 """
 
 import io
@@ -13,7 +14,7 @@ import numpy as np
 import pyvips
 
 # File-name endings that count as pictures when a folder is listed. What a file really is, its
-# first bytes tell. HEIC is here so that a phone's photograph is refused aloud, not skipped.
+# first bytes tell.
 # fmt: off
 SUFFIXES = frozenset({
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".webp",
@@ -69,11 +70,13 @@ def open_picture(source: Path | bytes) -> pyvips.Image:
         ValueError: As for `read_picture`.
     """
     name = _name(source)
-    head = source[:2] if isinstance(source, bytes) else _first_bytes(source)
+    head = _first_bytes(source, 2)
     if not head:
         raise ValueError(f"{name} is empty: copy or download it again")
     if head in _PILLOW:
         return _open_with_pillow(source)
+    if _is_heic(source):
+        return _open_with_heif(source)
     try:
         image = _open_with_vips(source)
         if image.width * image.height > MAX_PIXELS:  # before it is turned, in memory
@@ -150,6 +153,32 @@ def _open_with_vips(source: Path | bytes) -> pyvips.Image:
     return pyvips.Image.new_from_source(opened, "", access="sequential", fail_on="error")
 
 
+def _open_with_heif(source: Path | bytes) -> pyvips.Image:
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise ValueError(
+            f"{_name(source)} is HEIC: `pip install pillow-heif`, which reads it, or convert it to "
+            "PNG"
+        ) from error
+    try:
+        file = pillow_heif.open_heif(source, convert_hdr_to_8bit=False, hdr_to_16bit=False)
+        samples = np.asarray(file)
+    except Exception as error:  # libheif's errors, and those of what decodes for it
+        raise _unreadable(source, error) from error
+    if samples.size > MAX_PIXELS:
+        raise ValueError(f"{_name(source)} is too large to be read: save it as PNG")
+    if samples.dtype == np.uint16:  # 10 or 12 bits: white must be 65535
+        bits = int(file.info.get("bit_depth", 10))
+        samples = (samples << (16 - bits)) | (samples >> (2 * bits - 16))
+    image = pyvips.Image.new_from_array(np.ascontiguousarray(samples))
+    kept = {"exif": "exif-data", "icc_profile": "icc-profile-data", "xmp": "xmp-data"}
+    for name, field in kept.items():  # it is upright already, as phones seldom store it
+        if content := file.info.get(name):
+            image.set_type(pyvips.GValue.blob_type, field, content)
+    return image
+
+
 def _normalised(image: pyvips.Image) -> pyvips.Image:
     """Return an image upright, in sRGB or grey, with 16-bit samples of full range."""
     if image.get_typeof("orientation") and image.get("orientation") > 1:
@@ -196,9 +225,18 @@ def _is_animated(png: Path | bytes) -> bool:
     return False
 
 
-def _first_bytes(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(2)
+def _is_heic(source: Path | bytes) -> bool:
+    """Return whether a file is HEIC, which libvips' wheel leaves out, and not AVIF."""
+    head = _first_bytes(source, 64)
+    brands = head[8 : min(int.from_bytes(head[:4], "big"), 64)]
+    return head[4:8] == b"ftyp" and b"avif" not in brands and b"hei" in brands
+
+
+def _first_bytes(source: Path | bytes, count: int) -> bytes:
+    if isinstance(source, bytes):
+        return source[:count]
+    with source.open("rb") as file:
+        return file.read(count)
 
 
 def _name(source: Path | bytes) -> str:
@@ -210,8 +248,6 @@ def _unreadable(source: Path | bytes, error: Exception) -> ValueError:
     if "known format" in words or "cannot identify" in words:
         remedy = "provide a complete PNG, JPEG, TIFF, WebP, AVIF, GIF, BMP or PPM"
         return ValueError(f"{_name(source)} is not a complete picture: {remedy}")
-    if "not been built in" in words:
-        return ValueError(f"{_name(source)} is HEIC, whose decoder is missing: convert it to PNG")
     reason = words.splitlines()[-1].strip()
     return ValueError(
         f"{_name(source)} is damaged or cut short ({reason}): copy or download it again"

@@ -1,6 +1,7 @@
 """Expected samples come from Pillow, tifffile or numpy, never from the reader that is tested."""
 
 import io
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pyvips
 import tifffile
 from PIL import Image, ImageOps
 
-from espcn.io.reading import SUFFIXES, read_picture
+from espcn.io.reading import SUFFIXES, open_picture, read_picture
 
 y, x = np.mgrid[0:48, 0:64]
 RGB = np.stack([x * 4, y * 5, (x + y) * 2], axis=2).astype(np.uint8)
@@ -222,13 +223,35 @@ def test_colour_ppm_of_16_bits_is_refused_rather_than_reduced(header: str) -> No
         read_picture(ppm(header, np.zeros((2, 2, 3), ">u2")))
 
 
-def test_missing_decoder_is_told_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    # What libvips 8.18 says of a phone's HEIC; no tool here writes one.
-    words = "heif: Support for this compression format has not been built in: HEVC (11.6003)"
+def test_heic_is_refused_with_the_remedy_where_nothing_reads_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(ValueError, match="is HEIC: `pip install pillow-heif`, which reads it, or"):
+        read_picture(b"\0\0\0\x1cftypheic\0\0\0\0mif1heic....")
 
-    def refuse(*_: object, **__: object) -> None:
-        raise pyvips.Error("unable to load", words)
 
-    monkeypatch.setattr(pyvips.Image, "new_from_source", refuse)
-    with pytest.raises(ValueError, match="is HEIC, whose decoder is missing: convert it to PNG"):
-        read_picture(b"\0\0\0\x1cftypheic")
+@pytest.mark.parametrize("bits", [8, 10])
+def test_heic_of_a_phone_is_read_with_what_it_says(bits: int, tmp_path: Path) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    import skimage.data
+
+    photo = skimage.data.astronaut()[:120, :160]
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "Maker"  # to be turned, as phones say it
+    if bits == 8:
+        file = pillow_heif.from_pillow(Image.fromarray(photo))
+    else:
+        deep = photo.astype(np.uint16) * 257
+        file = pillow_heif.from_bytes("RGB;16", (160, 120), deep.tobytes())
+    file.save(tmp_path / "a.heic", quality=95, exif=exif.tobytes())
+    read = read_picture(tmp_path / "a.heic")
+    white = 255 if bits == 8 else 65535
+    assert read.shape == (160, 120, 3)
+    assert read.dtype == (np.uint8 if bits == 8 else np.uint16)
+    error = read / white - np.rot90(photo, -1) / 255
+    assert np.sqrt(np.mean(error**2)) < 0.02
+    opened = open_picture(tmp_path / "a.heic")
+    assert b"Maker" in opened.get("exif-data")
+    with pytest.raises(ValueError, match="is damaged or cut short"):
+        read_picture((tmp_path / "a.heic").read_bytes()[:2000])
