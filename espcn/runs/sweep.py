@@ -1,30 +1,37 @@
 """A sweep's jobs: what each one's folder is called, and whether it is finished."""
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
 from espcn.runs.directory import CONFIG, read_config
 from espcn.runs.identity import digest, flatten, identity, plain_settings
 
+LONGEST = 120  # characters of a name
+
 
 def job_name(*, _root_: DictConfig) -> str:
-    """Name a sweep's job: as the job there with the same identity, else by its identity.
+    """Name a sweep's job: as the job there with the same identity, else by what is swept.
 
-    A number would name another job as soon as a value is added to the sweep.
+    A number would name another job as soon as a value is added to the sweep. The names need no
+    quotes in a shell, nor in `ckpt=` and `resume=`.
 
     Args:
         _root_: The configuration of the job, with Hydra's own part.
 
     Returns:
-        The name of its folder within the sweep's directory.
+        The name of its folder within the sweep's directory, say `blur-0.5_lr-0.01_3fa9c1`.
     """
     settings, sweep = plain_settings(_root_), Path(str(_root_.hydra.sweep.dir))
     own = identity(settings)
-    name = digest(own)
+    given = OmegaConf.select(_root_, "hydra.overrides.task") or []
+    named = [_word(one) for one in given if _key(one) in _swept(sweep)]
+    name = "_".join([*named, digest(own)[:6]])[-LONGEST:].lstrip("_-.")
     if _is_job(sweep / name / CONFIG, own):
         return name
     for path in sorted(sweep.glob(f"*/{CONFIG}")):
@@ -48,6 +55,31 @@ def is_finished(result: dict[str, Any] | None, settings: dict[str, Any]) -> bool
     if result is None or result["status"] != "completed":
         return False
     return all(result.get(name, value) == value for name, value in flatten(settings).items())
+
+
+def _swept(sweep: Path) -> set[str]:
+    """Return the names of the settings that a sweep gives several values."""
+    path = sweep / "multirun.yaml"  # which Hydra writes before the first job
+    return _swept_in(path, path.stat().st_mtime_ns) if path.is_file() else set()
+
+
+@cache
+def _swept_in(path: Path, modified: int) -> set[str]:
+    hydra = OmegaConf.load(path).hydra
+    params = hydra.sweeper.get("params") or {}
+    given = [*hydra.overrides.task, *(f"{name}={value}" for name, value in params.items())]
+    parsed = OverridesParser.create().parse_overrides(given)
+    return {_key(one.input_line or "") for one in parsed if one.is_sweep_override()}
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~")
+
+
+def _word(override: str) -> str:
+    """Return a part of a name: `data.patch=[1,2]` becomes `patch-1-2`."""
+    value = re.sub(r"[^\w.+-]+", "-", override.partition("=")[2]).strip("-")
+    return f"{_key(override).rpartition('.')[2]}-{value}"
 
 
 def _is_job(path: Path, own: dict[str, Any]) -> bool:
