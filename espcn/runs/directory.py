@@ -19,7 +19,8 @@ CONFIG, RESULT, COMMAND = "config.yaml", "result.json", "command.txt"
 INIT = "init.txt"  # the fingerprint of the weights that training began with
 THREADS = "threads.txt"  # the number of threads that it trains with, and goes on with
 LOCK = ".lock"  # held by the process that is at work in the directory
-LENGTHS = ("max_epochs", "max_time", "patience")  # what a resumed run may be given anew
+# What a resumed run may be given anew: how long it trains, and what it is scored on.
+LENGTHS = ("max_epochs", "max_time", "patience", "sets")
 
 
 def read_config(directory: Path) -> dict[str, Any] | None:

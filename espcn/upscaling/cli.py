@@ -45,7 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             problems = upscale(given)
     except KeyboardInterrupt:
         print(
-            "Stopped. Finished files are kept; run the command again to continue", file=sys.stderr
+            "Stopped. Finished files are kept, what was being written is lost: run the command "
+            "again to continue",
+            file=sys.stderr,
         )
         sys.exit(130)
     except (ValueError, OSError) as error:

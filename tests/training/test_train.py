@@ -341,3 +341,15 @@ def test_only_commands_let_idle_threads_sleep() -> None:
     assert run("-c", code).stdout == "None\n"
     code = "import os, espcn.openmp as o; o.wait_asleep(); print(os.environ['GOMP_SPINCOUNT'])"
     assert run("-c", code).stdout == "30000\n"
+
+
+def test_resumed_run_may_be_scored_on_more(call: Call, pictures: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    assert call("train.py", *tiny_run(pictures), f"hydra.run.dir={directory}").returncode == 0
+    before = saved_state(directory)
+    more = f"sets=[skimage-test,{pictures}]"
+    assert call("train.py", f"resume={directory}", more).returncode == 0
+    got = read_run_result(directory)
+    assert set(got["psnr"]) == {"skimage-test", pictures.name}
+    assert got["epochs"] == 3
+    assert same_tensors(saved_state(directory), before)
