@@ -24,11 +24,24 @@ def save_pictures(folder: Path, made: Reconstruction, scored: Score) -> None:
         made: The picture in all its versions, in colour if it has any.
         scored: Its name and figures.
     """
-    versions = in_color(made)
     folder.mkdir(parents=True, exist_ok=True)
     stem = Path(scored.name).stem
-    for kind, picture in versions.items():
+    for kind, picture in in_color(made).items():
         save_image(folder / f"{stem}_{kind}.png", to_image(picture))
+    save_image(folder / f"{stem}_compare.png", side_by_side(made, scored))
+
+
+def side_by_side(made: Reconstruction, scored: Score) -> Image.Image:
+    """Put a picture's versions beside each other, each with its PSNR.
+
+    Args:
+        made: The picture in all its versions.
+        scored: Its figures.
+
+    Returns:
+        An RGB image: low resolution, bicubic, the network's, the original.
+    """
+    versions = in_color(made)
     r = made.original.shape[-1] // made.low.shape[-1]
     upscaled = versions["low"].repeat_interleave(r, -2).repeat_interleave(r, -1)
     low = made.low.repeat_interleave(r, -2).repeat_interleave(r, -1)
@@ -38,7 +51,7 @@ def save_pictures(folder: Path, made: Reconstruction, scored: Score) -> None:
         (f"ESPCN {scored.psnr:.2f} dB", versions["espcn"]),
         ("original", versions["original"]),
     ]
-    save_image(folder / f"{stem}_compare.png", _side_by_side(panels))
+    return _in_a_row(panels)
 
 
 def in_color(made: Reconstruction) -> dict[str, Tensor]:
@@ -91,7 +104,7 @@ def save_image(path: Path, image: Image.Image) -> None:
         image.save(part, format="PNG")
 
 
-def _side_by_side(panels: list[tuple[str, Tensor]], gap: int = 8) -> Image.Image:
+def _in_a_row(panels: list[tuple[str, Tensor]], gap: int = 8) -> Image.Image:
     """Put titled pictures of one size into a row; into two rows where they are wide."""
     images = [to_image(picture).convert("RGB") for _, picture in panels]
     width, height = images[0].size

@@ -12,6 +12,9 @@ from typing import Any
 
 from espcn.io.atomic import atomic_write
 
+FEW = 8  # lines that a legend within a plot leaves room for
+LEGEND_ROWS = 28
+
 
 def save_figure(figure: Any, path: Path) -> None:
     """Write a matplotlib figure as PNG, atomically.
@@ -123,17 +126,26 @@ def plot_comparison(
         title: The plot's title.
         span: Show only figures at most this far below the best.
     """
-    figure, axes = new_figure(max(7, 5.2 * len(panels)), 4.2, len(panels))
+    names = list(dict.fromkeys(name for points in panels.values() for name, *_ in points))
+    many = len(names) > FEW
+    lines = -(-len(names) // LEGEND_ROWS) if many else 0  # columns of a legend beside the plot
+    figure, axes = new_figure(max(7, 5.2 * len(panels)) + 1.6 * lines, 4.2, len(panels))
     panel_axes = [axes] if len(panels) == 1 else list(axes)
+    colors: dict[str, Any] = {name: f"C{index}" for index, name in enumerate(names)}
+    if many:
+        from matplotlib import colormaps
+
+        shades = colormaps["turbo"].resampled(len(names))
+        colors = {name: shades(index) for index, name in enumerate(names)}
     for axis, (measure, points) in zip(panel_axes, panels.items(), strict=True):
         values = list(dict.fromkeys(value for _, value, _ in points))
         numbers = all(isinstance(value, int | float) for value in values)
         place = {v: float(v) if numbers else float(i) for i, v in enumerate(values)}
-        for index, series in enumerate(dict.fromkeys(name for name, _, _ in points)):
+        for series in dict.fromkeys(name for name, _, _ in points):
             own = [(place[value], psnr) for name, value, psnr in points if name == series]
             at = sorted({x for x, _ in own})
             means = [statistics.mean(psnr for x, psnr in own if x == one) for one in at]
-            style = {"color": f"C{index}", "linestyle": "-" if numbers else "none"}
+            style = {"color": colors[series], "linestyle": "-" if numbers else "none"}
             axis.scatter(*zip(*own, strict=True), color=style["color"], alpha=0.35, s=14)
             axis.plot(at, means, marker="o", label=series or None, linewidth=1.3, **style)
         if not numbers:
@@ -148,7 +160,10 @@ def plot_comparison(
             axis.set_ylim(best - span, best + span / 20)
         axis.set(xlabel=setting, ylabel=measure)
         axis.grid(alpha=0.3)
-        if any(name for name, _, _ in points):
+        if any(names) and not many:
             axis.legend(fontsize=8)
+    if many:
+        beside = {"loc": "upper left", "bbox_to_anchor": (1.02, 1), "borderaxespad": 0}
+        panel_axes[-1].legend(fontsize=6, ncols=lines, **beside)
     figure.suptitle(title, fontsize=11)
     save_figure(figure, path)

@@ -17,6 +17,7 @@ from espcn import checks
 from espcn.data.datamodule import PatchData
 from espcn.data.datasets import check_sets, load_test
 from espcn.data.image_set import ImageSet
+from espcn.evaluation.board import show_run
 from espcn.evaluation.protocol import Score, score_mean
 from espcn.imaging.degradation import BENCHMARK, Degradation
 from espcn.io.atomic import write_json, write_text
@@ -35,6 +36,7 @@ from espcn.runs.directory import (
     record_command,
     store_config,
 )
+from espcn.runs.identity import flatten
 from espcn.runs.launch import rank
 from espcn.training.callbacks import History
 from espcn.training.lightning_module import SuperResolution
@@ -158,6 +160,11 @@ class Run:
             return
         with self._timed("evaluate_s"):
             self._score(data, test_sets, trainer.strategy.root_device)
+            figures = {"val_psnr": self.result["val_psnr"]} | {
+                f"psnr {name}": psnr for name, psnr in self.result["psnr"].items()
+            }
+            network = load(ckpt=self.directory / "best.ckpt").network
+            show_run(trainer.logger, flatten(s), figures, network, [data.val_set, *test_sets])
 
     def record(self) -> None:
         """Write result.json and the plot of the losses, from what is known."""

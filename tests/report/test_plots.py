@@ -5,6 +5,7 @@ from typing import Any
 
 import plots as benchmark_plots
 import pytest
+from PIL import Image
 from plots import plot_times, plot_waterfall
 
 from espcn.report import plots
@@ -90,3 +91,12 @@ def test_times_are_drawn_for_each_way(tmp_path: Path, axes: Axes) -> None:
     assert axes.lines == curves
     assert (tmp_path / "a.png").stat().st_size > 1000
     assert axes.axes.get_xscale() == "log"
+
+
+def test_plot_of_many_settings_keeps_room_for_its_lines(tmp_path: Path) -> None:
+    points = [(f"setting {k}", x, 30.0 + k + x) for k in range(40) for x in (0.1, 0.2, 0.3)]
+    plots.plot_comparison({"PSNR (dB)": points}, "blur", tmp_path / "many.png", "")
+    plots.plot_comparison({"PSNR (dB)": points[:9]}, "blur", tmp_path / "few.png", "")
+    with Image.open(tmp_path / "many.png") as many, Image.open(tmp_path / "few.png") as few:
+        assert many.width > few.width + 200  # the legend stands beside
+        assert abs(many.height - few.height) < 100

@@ -353,3 +353,17 @@ def test_resumed_run_may_be_scored_on_more(call: Call, pictures: Path, tmp_path:
     assert set(got["psnr"]) == {"skimage-test", pictures.name}
     assert got["epochs"] == 3
     assert same_tensors(saved_state(directory), before)
+
+
+def test_tensorboard_shows_settings_figures_and_a_sample(finished: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    board = EventAccumulator(str(finished / "tensorboard"))
+    board.Reload()
+    got = read_run_result(finished)
+    for name in ("val_psnr", "psnr skimage-test"):
+        assert name in board.Tags()["scalars"]
+    (figure,) = board.Scalars("psnr skimage-test")
+    assert figure.value == pytest.approx(got["psnr"]["skimage-test"], abs=1e-3)
+    assert board.Tags()["images"] == ["sample"]
+    assert "blur" in (finished / "tensorboard/hparams.yaml").read_text()

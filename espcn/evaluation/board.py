@@ -1,0 +1,39 @@
+"""What TensorBoard shows of a finished run: its settings and figures, and a sample picture."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from espcn.data.image_set import ImageSet
+from espcn.evaluation.gallery import side_by_side
+from espcn.evaluation.protocol import score_set
+from espcn.network.model import ESPCN
+
+
+def show_run(
+    logger: Any,
+    settings: dict[str, Any],
+    figures: dict[str, float | None],
+    network: ESPCN,
+    sets: Iterable[ImageSet],
+) -> None:
+    """Log hyper-parameters, and the first picture of the first set that has one.
+
+    Args:
+        logger: Lightning's TensorBoardLogger.
+        settings: The run's settings by dotted name.
+        figures: Its final figures by name; those that are None are left out.
+        network: The trained network.
+        sets: Where the picture is from.
+    """
+    known = {name: figure for name, figure in figures.items() if figure is not None}
+    logger.log_hyperparams({name: str(value) for name, value in settings.items()}, known)
+    for images in sets:
+        if len(images):
+            sample = images.subset([0], images.name)
+            for scored, made in score_set(network, sample, in_color=True):
+                picture = np.asarray(side_by_side(made, scored))
+                logger.experiment.add_image("sample", picture, dataformats="HWC")
+            break
+    logger.save()
