@@ -22,18 +22,20 @@ def provenance(result: dict[str, Any]) -> dict[str, str]:
         Text by name, for the metadata of its weights.
     """
     colors = "luma, BT.601 studio range" if result["channels"] == 1 else "RGB"
+    # The folder that a file lay in says nothing to others.
+    init = Path(str(result.get("init"))).name
+    command = result["command"].replace(str(result.get("init")), init)
     versions, epochs = result["versions"], f"{result['best_epoch']} of {result['epochs']} epochs"
     known = {
         "network": "ESPCN 5-3-3, 64-32 (Shi et al. 2016), center and gain folded into the weights",
         "input": f"{colors}, 0..1; the output is r times as high and wide, before rounding",
-        "command": result["command"],
+        "command": command,
         "commit": versions["commit"],
         "dataset": f"{result['dataset']}, {result['images']} images",
         "fingerprint": result["fingerprint"],
         "seed": str(result["seed"]),
         "psnr": json.dumps({k: v and round(v, 3) for k, v in result["psnr"].items()}),
-        "init": result.get("init_fingerprint")
-        and f"{result['init']}, {result['init_fingerprint']}",
+        "init": result.get("init_fingerprint") and f"{init}, {result['init_fingerprint']}",
         "encoders": result.get("encoders") and json.dumps(result["encoders"]),
         "psnr_matched": json.dumps(
             {k: v and round(v, 3) for k, v in result["psnr_matched"].items()}
