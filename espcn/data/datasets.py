@@ -175,9 +175,9 @@ def _unknown(name: str) -> ValueError:
 def _under_its_own_name(folder: ImageSet, path: str, others: list[ImageSet]) -> ImageSet:
     """Name a folder's pictures by the folder; by its path if another set has that name."""
     taken = {*SETS, *EMBEDDED, *(one.name for one in others)}
-    return (
-        replace(folder, name=path.strip("/").replace("/", "_")) if folder.name in taken else folder
-    )
+    whole = "_".join(Path(path).expanduser().absolute().parts[1:])
+    names = [folder.name, whole, *(f"{whole}-{number}" for number in range(2, 2 + len(taken)))]
+    return replace(folder, name=next(name for name in names if name not in taken))
 
 
 def _load_copy(name: str, folder: Path) -> ImageSet | None:
@@ -185,7 +185,7 @@ def _load_copy(name: str, folder: Path) -> ImageSet | None:
     registered = images_by_pixels(name)
     wanted = {image for image, _ in registered.values()}
     there = dict.fromkeys(list_pictures(folder)) if folder.is_dir() else {}
-    if len(there) != len(wanted):
+    if not wanted or len(there) != len(wanted):
         return None
     crops, found = set(CROPS), {}
     for sha256, pixels in read_files(folder, there)[0].values():

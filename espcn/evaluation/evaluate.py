@@ -1,6 +1,7 @@
 """The job behind evaluate.py: a network scored on test sets, all figures written and printed."""
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -69,7 +70,7 @@ def evaluate(
     checks.name_list("sets", sets, "say [Set5,Set14]")
     trained = load(r, ckpt)
     network, about = trained.network, trained.metadata
-    taken = CLEAN
+    taken, mixed = CLEAN, compression is not None
     if compression is not None:
         taken = for_jpegs(network.r, compression, ckpt)
         network = load_strength(network.r, taken)
@@ -86,11 +87,11 @@ def evaluate(
     means: dict[str, Score] = {}
     rows: list[dict[str, Any]] = []
     record: dict[str, Any] = {
-        "ckpt": trained.path.name if about else str(trained.path),
+        "ckpt": str(taken) if mixed else trained.path.name if about else str(trained.path),
         "compression": compression,
         "weights": None if ckpt else str(taken),
-        "provenance": about or None,
-        "trained": network.settings | asdict(trained.degradation),
+        "provenance": None if mixed else about or None,
+        "trained": network.settings | ({} if mixed else asdict(trained.degradation)),
         **asdict(degradation),
         "seed": seed,
         "encoders": degradation.encoders() or None,
@@ -102,10 +103,13 @@ def evaluate(
     for images in test_sets:
         scores = []
         scored = score_set(network, images, degradation, True, save_images, seed)
+        stems = Counter(Path(name).with_suffix("") for name in images.names)
         for one, made in bar(scored, images.name, len(images), leave=False, unit="image"):
             scores.append(one)
             if save_images:
-                save_pictures(directory / images.name, made, one)
+                stem = Path(one.name).with_suffix("")
+                named = stem if stems[stem] == 1 else Path(one.name)
+                save_pictures(directory / images.name / named, made, one)
         if len(scores) < len(images):
             print(f"{images.name}: {len(images) - len(scores)} images too small to score left out")
         rows += [{"set": images.name} | _columns(one) for one in scores]

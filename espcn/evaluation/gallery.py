@@ -13,22 +13,21 @@ from espcn.imaging.resize import imresize
 from espcn.io.atomic import atomic_write
 
 
-def save_pictures(folder: Path, made: Reconstruction, scored: Score) -> None:
+def save_pictures(path: Path, made: Reconstruction, scored: Score) -> None:
     """Write NAME_low, _bicubic, _espcn, _original and the side-by-side NAME_compare, all PNG.
 
     A luma network's pictures are coloured by the chroma of the low-resolution picture, upscaled
     bicubically, under the very luma that was scored. The side-by-side shows each one's PSNR.
 
     Args:
-        folder: Where to write; made where it does not exist.
+        path: Where to write, without the ending; its folder is made where it does not exist.
         made: The picture in all its versions, in colour if it has any.
         scored: Its name and figures.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = Path(scored.name).stem
+    path.parent.mkdir(parents=True, exist_ok=True)
     for kind, picture in in_color(made).items():
-        save_image(folder / f"{stem}_{kind}.png", to_image(picture))
-    save_image(folder / f"{stem}_compare.png", side_by_side(made, scored))
+        save_image(path.with_name(f"{path.name}_{kind}.png"), to_image(picture))
+    save_image(path.with_name(f"{path.name}_compare.png"), side_by_side(made, scored))
 
 
 def side_by_side(made: Reconstruction, scored: Score) -> Image.Image:

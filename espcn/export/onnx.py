@@ -48,6 +48,7 @@ def export(
     if compression is not None:
         taken = for_jpegs(network.r, compression, ckpt)
         network, suits = load_strength(network.r, taken), f"JPEGs of quality {compression}: {taken}"
+        origin = {"command": f"mixed from the shipped weights: {taken}"}  # of several runs
     path = Path(output or f"espcn_x{network.r}.onnx")
     if path.suffix != ".onnx":
         raise ValueError(f"`-o` (={path}) must end in .onnx, by which it is known")

@@ -22,11 +22,11 @@ def bleed(pixels: np.ndarray) -> np.ndarray:
         Pixels whose alpha is the same. Those that are at all visible, and those more than `REACH`
         from any that are, keep their colour. `pixels` itself where nothing is to be changed.
     """
-    hidden = pixels[..., -1] == 0
+    hidden = pixels[..., -1] <= 0
     if not hidden.any() or hidden.all():
         return pixels
     planes = torch.from_numpy(pixels.transpose(2, 0, 1).astype(np.float32))
-    alpha = planes[-1:]
+    alpha = planes[-1:].clamp_min(0)
     weighted = torch.cat([planes[:-1] * alpha, alpha])[:, None]
     places = torch.arange(-REACH, REACH + 1, dtype=torch.float32)
     weights = torch.exp(-((places / _SIGMA) ** 2) / 2)

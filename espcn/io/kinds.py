@@ -14,7 +14,6 @@ KINDS = "a NumPy array, a tensor, a PIL picture, a path, or a list of them"
 FLOATS = (-0.15, 1.5)  # taken, and clipped: interpolation leaves some beyond black and white
 
 TYPES = ("uint8", "uint16", "float32", "float64")
-_PIL_MODES = ("L", "LA", "RGB", "RGBA")  # others become one of them
 
 Upscale = Callable[[np.ndarray], np.ndarray]
 
@@ -80,13 +79,18 @@ def _apply_tensor(upscale: Upscale, picture: torch.Tensor) -> torch.Tensor:
 
 
 def _apply_pil(upscale: Upscale, picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I;16"):
-        return Image.fromarray(_apply_array(upscale, np.asarray(picture).astype(np.uint16)))
-    if picture.mode not in _PIL_MODES:
-        clear = picture.has_transparency_data
-        grey = picture.mode == "1"
-        picture = picture.convert("L" if grey else "RGBA" if clear else "RGB")
-    return Image.fromarray(_apply_array(upscale, np.asarray(picture)))
+    array = np.asarray(picture)
+    if picture.mode.startswith("I") and array.min() >= 0 and array.max() <= 65535:
+        return Image.fromarray(_apply_array(upscale, array.astype(np.uint16)))
+    if picture.mode == "F":
+        return Image.fromarray(_apply_array(upscale, array))
+    grey = picture.mode in ("1", "L", "LA")
+    mode = ("LA" if grey else "RGBA") if picture.has_transparency_data else "L" if grey else "RGB"
+    try:
+        upright = picture if picture.mode == mode else picture.convert(mode)
+    except ValueError as error:
+        raise ValueError(f"`picture` is of mode {picture.mode}: convert it to {mode}") from error
+    return Image.fromarray(_apply_array(upscale, np.asarray(upright)))
 
 
 def _shape_rule(shape: tuple[int, ...], layout: str) -> str:

@@ -163,10 +163,11 @@ def _open_with_heif(source: Path | bytes) -> pyvips.Image:
         ) from error
     try:
         file = pillow_heif.open_heif(source, convert_hdr_to_8bit=False, hdr_to_16bit=False)
-        samples = np.asarray(file)
+        too_large = file.size[0] * file.size[1] > MAX_PIXELS
+        samples: np.ndarray = np.empty(0) if too_large else np.asarray(file)
     except Exception as error:  # libheif's errors, and those of what decodes for it
         raise _unreadable(source, error) from error
-    if samples.size > MAX_PIXELS:
+    if too_large:
         raise ValueError(f"{_name(source)} is too large to be read: save it as PNG")
     if samples.dtype == np.uint16:  # 10 or 12 bits: white must be 65535
         bits = int(file.info.get("bit_depth", 10))

@@ -24,6 +24,7 @@ FORMATS = {
     ".tif": "tiff", ".tiff": "tiff", ".webp": "webp", ".avif": "avif", ".bmp": "bmp",
 }
 # fmt: on
+LOSSY = ("jpeg", "webp", "avif")  # those that have a quality
 # Pixels a side. JPEG's own limit is 65,535, libjpeg's a little less.
 MAX_SIDE = {"jpeg": 65_500, "webp": 16_383, "avif": 16_384, "png": 2**31 - 1, "tiff": 2**31 - 1}
 MM_PER_INCH = 25.4  # libvips has resolutions per mm

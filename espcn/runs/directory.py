@@ -22,6 +22,8 @@ LOCK = ".lock"  # held by the process that is at work in the directory
 # What a resumed run may be given anew: how long it trains, and what it is scored on.
 LENGTHS = ("max_epochs", "max_time", "patience", "sets")
 
+_made: set[Path] = set()  # folders that this process makes
+
 
 def read_config(directory: Path) -> dict[str, Any] | None:
     """Return the configuration stored in a run's directory.
@@ -136,18 +138,31 @@ def settings_of(config: DictConfig, directory: Path, overrides: Sequence[str]) -
     return settings
 
 
-def remove_refused(directory: Path) -> None:
-    """Remove the directory of a run that was refused before anything of it began.
+def note_missing(directory: Path) -> None:
+    """Note which folders are yet to be made for a run, so that they may be removed.
 
     Args:
-        directory: The run's directory. One that holds anything else is kept.
+        directory: The run's or the sweep's directory.
+    """
+    _made.update(one.absolute() for one in (directory, *directory.parents) if not one.exists())
+
+
+def remove_refused(directory: Path) -> None:
+    """Remove the directory of a run that was refused, if this process has made it for that run.
+
+    Args:
+        directory: The run's directory. One that holds more than a configuration is kept.
     """
     ours = {CONFIG, LOCK}
-    if directory.is_dir() and {path.name for path in directory.iterdir()} <= ours:
+    if directory.absolute() not in _made or not directory.is_dir():
+        return
+    if {path.name for path in directory.iterdir()} <= ours:
         for name in ours:
             (directory / name).unlink(missing_ok=True)
-        for folder in (directory, directory.parent):  # the parent is the day's
-            with suppress(OSError):  # it holds other runs
+        for folder in (directory.absolute(), *directory.absolute().parents):
+            if folder not in _made:
+                break
+            with suppress(OSError):  # it holds other runs by now
                 folder.rmdir()
 
 

@@ -8,7 +8,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from espcn.io.atomic import check_folder
-from espcn.runs.directory import CONFIG
+from espcn.runs.directory import CONFIG, note_missing
 from espcn.runs.gather import gather
 
 _begun: Path | None = None  # the directory of a sweep that is not gathered yet
@@ -96,6 +96,7 @@ class CheckFolder(Callback):
 
 
 def _check(setting: str, directory: str) -> None:
+    note_missing(Path(directory))
     try:
         check_folder(Path(directory), setting, directory)
     except ValueError as error:

@@ -78,10 +78,7 @@ class Run:
         Raises:
             ValueError: A setting is out of its range; the message names it.
         """
-        if here:
-            self.build()
-        else:
-            self._parts()
+        _ = self.build() if here else self._parts()
 
     def build(self) -> tuple[PatchData, SuperResolution, pl.Trainer]:
         """Make the data, the LightningModule and the Trainer, which check all settings.
@@ -119,9 +116,8 @@ class Run:
         """Prepare the data, train, and score the best weights."""
         s = self.settings
         data, task, trainer = self.build()
-        threads = read_threads(self.directory)
-        if threads and trainer.world_size == 1:
-            torch.set_num_threads(threads)  # sums are taken in another order by others
+        if trainer.world_size == 1:
+            self._take_threads()
         self.result |= {
             "device": device_name(trainer.strategy.root_device),
             "processes": trainer.world_size,
@@ -160,9 +156,8 @@ class Run:
             return
         with self._timed("evaluate_s"):
             self._score(data, test_sets, trainer.strategy.root_device)
-            figures = {"val_psnr": self.result["val_psnr"]} | {
-                f"psnr {name}": psnr for name, psnr in self.result["psnr"].items()
-            }
+            figures = {f"psnr {name}": psnr for name, psnr in self.result["psnr"].items()}
+            figures |= {"val_psnr": self.result["val_psnr"]}
             network = load(ckpt=self.directory / "best.ckpt").network
             show_run(trainer.logger, flatten(s), figures, network, [data.val_set, *test_sets])
 
@@ -296,6 +291,14 @@ class Run:
             print("\n" + table([{"notebook's RGB PSNR (dB)": n, "this run": v}
                                        for n, v in rgb.items()]))  # fmt: skip
         print(f"Trained on {data.images.name}; all of it is in {self.directory}")
+
+    def _take_threads(self) -> None:
+        """Go on with as many threads as before: others take sums in another order."""
+        kept = read_threads(self.directory) if (self.directory / "last.ckpt").is_file() else None
+        own = torch.get_num_threads()
+        if kept and kept != own:
+            tell(f"Going on with {kept} threads, as before, instead of {own}")
+            torch.set_num_threads(kept)
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:

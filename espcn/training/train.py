@@ -8,13 +8,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock, Timeout
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from espcn.interrupts import REQUEUES, ignore_interrupts, interrupts
 from espcn.runs.directory import LOCK, read_result, remove_refused
@@ -54,15 +57,16 @@ def train(
     try:
         with suppress(NotImplementedError):  # a cluster's file system may have no locks
             lock.acquire(blocking=False)
-        return _train(settings, directory, command, in_sweep)
+        result = _train(settings, directory, command, in_sweep)
+        if not in_sweep:
+            remove_refused(directory)  # while it is locked
+        return result
     except Timeout:
         error = f"another process is at work in {directory}: wait for it, or stop it first"
         print(f"Error: {error}", file=sys.stderr)
         return {"status": "failed", "error": error} | flatten(settings)
     finally:
         lock.release()
-        if not in_sweep:
-            remove_refused(directory)
 
 
 def _train(
@@ -78,6 +82,7 @@ def _train(
     result: dict[str, Any] = {"status": "failed", "error": None} | flatten(settings)
     run = Run(settings, directory, result, command)
     signals: list[str] = []
+    threads = torch.get_num_threads()
     with interrupts(signals):
         try:
             run.carry_out()
@@ -101,6 +106,7 @@ def _train(
                 run.record()
             except OSError as error:
                 result |= {"status": "failed", "error": _say(error)}
+    torch.set_num_threads(threads)  # a sweep's next job has its own
     return result
 
 
@@ -133,25 +139,25 @@ class CheckSweep(Callback):
         directory = Path(config.hydra.sweep.dir)
         # Jobs that run elsewhere have another machine's devices.
         here = "submitit" not in config.hydra.launcher._target_
-        for overrides in _one_job_a_value(config):
-            try:
-                job = loader.load_configuration("train", overrides, RunMode.RUN)
-                settings = plain_settings(job)
+        overrides: list[str] = []
+        try:
+            for overrides in _one_job_a_value(config, loader):
+                settings = plain_settings(
+                    loader.load_configuration("train", overrides, RunMode.RUN)
+                )
                 check_names(settings)
                 Run(settings, directory / "none", {}).check(here)
-            except (ValueError, OSError, HydraException) as error:
-                remove_refused(directory)
-                words = str(error).partition("\n")[0]
-                what = " ".join(overrides)
-                raise SystemExit(
-                    f"Error: {words}\nNo job has begun; this one can't: {what}"
-                ) from None
+        except (ValueError, OSError, HydraException, OmegaConfBaseException) as error:
+            remove_refused(directory)
+            words = str(error).partition("\n")[0]
+            what = " ".join(overrides)
+            raise SystemExit(f"Error: {words}\nNo job has begun; this one can't: {what}") from None
 
 
-def _one_job_a_value(config: DictConfig) -> Iterator[list[str]]:
+def _one_job_a_value(config: DictConfig, loader: ConfigLoader) -> Iterator[list[str]]:
     """Yield the overrides of the first job, and of one more for each further value."""
     given = list(config.hydra.overrides.task)
-    parser = OverridesParser.create()
+    parser = OverridesParser.create(config_loader=loader)
     names = {one.key_or_group for one in parser.parse_overrides(given)}
     params = config.hydra.sweeper.get("params") or {}
     given += [f"{name}={value}" for name, value in params.items() if name not in names]

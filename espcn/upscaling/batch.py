@@ -59,14 +59,14 @@ class Treatment:
         compression: How they were compressed; None finds out for each.
         encoding: How videos are encoded.
         quality: Of JPEG, WebP and AVIF, 1 to 100.
-        settings: What the records of pictures (False) and videos (True) say of all this.
+        settings: Returns what the record of a job's result says of all this.
     """
 
     upscaler: "Upscaler"
     compression: "Compression | None"
     encoding: "Encoding"
     quality: int
-    settings: dict[bool, dict[str, Any]]
+    settings: Callable[[Job], dict[str, Any]]
 
 
 def carry_out(jobs: list[Job], treatment: Treatment) -> Outcome:
@@ -116,12 +116,14 @@ def _one(job: Job, treatment: Treatment, stop: threading.Event) -> Outcome:
                 if not mine:
                     words = "is being written by another command: run this one again after it"
                     return Outcome(problems=[f"{job.target} {words}"])
-                if stamp(job.target) != job.existing:
+                now = stamp(job.target)
+                if now is not None and now != job.existing:
                     words = "was written by another command meanwhile, and is left as it is"
-                    return Outcome(notes=[f"{job.target} {words}"])
+                    return Outcome(problems=[f"{job.target} {words}"])
+                source = stamp(job.source)
                 made = _made(job, treatment, progress)
                 try:
-                    write_record(job, treatment.settings[job.is_video])
+                    write_record(job, treatment.settings(job), source)
                 except OSError as error:
                     made.notes.append(f"{job.target} has no record of its source: {error}")
                 return made

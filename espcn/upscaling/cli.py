@@ -14,11 +14,12 @@ from typing import Any
 from espcn import __version__, checks
 from espcn.interrupts import interrupts
 from espcn.io.atomic import check_folder
-from espcn.io.writing import QUALITY
+from espcn.io.containers import CONTAINERS
+from espcn.io.writing import FORMATS, LOSSY, QUALITY
 from espcn.openmp import wait_asleep
 from espcn.upscaling.batch import Outcome, Treatment, carry_out
 from espcn.upscaling.plan import Job, Plan, is_writable, plan
-from espcn.upscaling.records import is_outdated, weights_digest
+from espcn.upscaling.records import standing, weights_digest
 
 _EXAMPLES = """
 examples:
@@ -67,7 +68,7 @@ def upscale(given: argparse.Namespace) -> list[str]:
     started = time.monotonic()
     checks.integer("quality", given.quality, 1, "95 is the default", most=100)
     r = _factor(given)
-    settings = _settings(given, r)
+    settings = _settings(given, r)  # of a job
     todo = plan(
         given.files,
         r,
@@ -75,7 +76,7 @@ def upscale(given: argparse.Namespace) -> list[str]:
         given.overwrite,
         given.shard,
         given.format,
-        lambda job: is_outdated(job, settings[job.is_video]),
+        lambda job: standing(job, settings(job)).name,
     )
     outcome = Outcome(problems=list(todo.problems))
     if todo.jobs:
@@ -133,11 +134,21 @@ def _factor(given: argparse.Namespace) -> int:
     return load(given.r, given.ckpt).network.r
 
 
-def _settings(given: argparse.Namespace, r: int) -> dict[bool, dict[str, Any]]:
-    """Return what decides how a result looks, of pictures (False) and of videos (True)."""
-    both = {"r": r, "weights": weights_digest(r, given.ckpt), "compression": given.compression}
-    video = {"codec": given.codec, "crf": given.crf, "preset": given.preset}
-    return {False: both | {"quality": given.quality}, True: both | video}
+def _settings(given: argparse.Namespace, r: int) -> Callable[[Job], dict[str, Any]]:
+    """Return what decides how the result of a job looks, but for the last bit."""
+    common = {"r": r, "weights": weights_digest(r, given.ckpt), "compression": given.compression}
+
+    def of(job: Job) -> dict[str, Any]:
+        suffix = job.target.suffix.lower()
+        if job.is_video:
+            from espcn.upscaling.encoding import Encoding
+
+            encoding = Encoding(given.codec, given.crf, given.preset)
+            codec, options = encoding.within(CONTAINERS[suffix])
+            return common | {"codec": codec, "options": options}
+        return common | ({"quality": given.quality} if FORMATS[suffix] in LOSSY else {})
+
+    return of
 
 
 def _check_output(output: str | None) -> None:

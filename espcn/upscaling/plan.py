@@ -61,7 +61,7 @@ def plan(
     overwrite: bool = False,
     shard: tuple[int, int] = (0, 1),
     kind: str | None = None,
-    is_outdated: Callable[[Job], bool] = lambda job: False,
+    judge: Callable[[Job], str] = lambda job: "KEPT",
 ) -> Plan:
     """Find the pictures and videos in files and folders, and name the target of each.
 
@@ -76,8 +76,7 @@ def plan(
         shard: (i, n) selects every n-th file from the i-th on, including existing results.
         kind: The format that results are written in, as a file suffix such as `png`: pictures in
             one of pictures, videos in one of videos. By default results keep the sources' format.
-        is_outdated: Returns whether a result that exists was made from something else, and is
-            replaced.
+        judge: Returns what is known of a result that exists, the name of a `records.Standing`.
 
     Returns:
         The plan.
@@ -130,11 +129,16 @@ def plan(
             taken[real] = source
             jobs.append(job)
     for job in jobs[shard[0] :: shard[1]]:
-        kept = job.existing is not None and not overwrite
-        if kept and is_outdated(job):
+        known = "" if job.existing is None or overwrite else judge(job)
+        if known == "ANOTHER":
+            made.problems.append(
+                f"{job.target} was made from another file than {job.source}: choose another target "
+                "with -o, or give --overwrite"
+            )
+            continue
+        if known == "OUTDATED":
             made.outdated.append(job)
-            kept = False
-        (made.existing if kept else made.jobs).append(job)
+        (made.existing if known == "KEPT" else made.jobs).append(job)
     return made
 
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -39,49 +40,59 @@ def weights_digest(r: int, ckpt: str | None) -> str:
     return hashlib.sha256("".join(map(_digest, files)).encode()).hexdigest()
 
 
-def is_outdated(job: Job, settings: Mapping[str, Any]) -> bool:
-    """Return whether a result that exists was made by this program from something else.
+class Standing(Enum):
+    """What is known of a result that exists."""
+
+    KEPT = "it is what would be made, or somebody else's"
+    OUTDATED = "this program made it from this source, but source, weights or settings have changed"
+    ANOTHER = "this program made it from another source"
+
+
+def standing(job: Job, settings: Mapping[str, Any]) -> Standing:
+    """Return what is known of a result that exists.
 
     Args:
         job: The source and its result.
         settings: What results are made with now, weights included.
 
     Returns:
-        True if the result is as this program left it, but source, weights or settings have
-        changed. False if nothing has, or if it is not known what the result was made from.
+        Its standing. KEPT as well if it has no record, or is not as this program left it.
     """
-    path = record_path(job.target)
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if tuple(record["result"]) != stamp(job.target):
-            return False  # somebody else's by now
-        if record["settings"] != dict(settings):
-            return True
+        record = json.loads(record_path(job.target).read_text(encoding="utf-8"))
         source = record["source"]
+        if tuple(record["result"]) != stamp(job.target):
+            return Standing.KEPT  # somebody else's by now
+        if source["path"] != _place(job):
+            return Standing.ANOTHER
         same = tuple(source["stamp"]) == stamp(job.source)
-        return not same and source["sha256"] != _digest(job.source)
+        if record["settings"] == dict(settings) and (
+            same or source["sha256"] == _digest(job.source)
+        ):
+            return Standing.KEPT
+        return Standing.OUTDATED
     except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return Standing.KEPT
 
 
-def write_record(job: Job, settings: Mapping[str, Any]) -> None:
+def write_record(job: Job, settings: Mapping[str, Any], source: tuple[int, int] | None) -> None:
     """Write down what a result was made from.
 
     Args:
         job: The source and its result, which has just been written.
         settings: What it was made with, weights included.
+        source: The source's `stamp` before it was read.
 
     Raises:
-        OSError: The record can't be written.
+        OSError: The record can't be written, or the source has changed since.
     """
     path = record_path(job.target)
+    made_from = {"path": _place(job), "stamp": source, "sha256": _digest(job.source)}
+    if stamp(job.source) != source:
+        path.unlink(missing_ok=True)
+        raise OSError(f"{job.source} has changed while it was upscaled")
     path.parent.mkdir(exist_ok=True)
-    source = {
-        "name": job.source.name,
-        "stamp": stamp(job.source),
-        "sha256": _digest(job.source),
-    }
-    record = {"source": source, "settings": dict(settings), "made_by": f"espcn {__version__}"}
+    record = {"source": made_from, "settings": dict(settings), "made_by": f"espcn {__version__}"}
     write_json(path, record | {"result": stamp(job.target)})
 
 
@@ -98,6 +109,12 @@ def record_path(target: Path) -> Path:
     if len(os.fsencode(name)) > MAX_PLAIN_BYTES:
         name = hashlib.sha256(os.fsencode(name)).hexdigest()
     return target.parent / FOLDER / f"{name}.json"
+
+
+def _place(job: Job) -> str:
+    """Return where the source is, seen from the result: both may move together."""
+    place = os.path.relpath(job.source.resolve(), job.target.parent.resolve())
+    return os.fsencode(place).decode(errors="backslashreplace")
 
 
 def _digest(path: Path) -> str:

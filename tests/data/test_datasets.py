@@ -553,7 +553,9 @@ def test_without_any_usual_set_the_photographs_of_scikit_image_serve(tmp_path: P
     assert "3 photographs from scikit-image" in lines[-1]
 
 
-def test_any_folder_is_scored_under_its_own_name(tmp_path: Path) -> None:
+def test_any_folder_is_scored_under_its_own_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("mine", "other/mine", "Set5"):
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "a.png").write_bytes(picture(1))
@@ -563,6 +565,9 @@ def test_any_folder_is_scored_under_its_own_name(tmp_path: Path) -> None:
     below = str(tmp_path).strip("/").replace("/", "_")
     assert [images.name for images in sets] == ["mine", f"{below}_other_mine", f"{below}_Set5"]
     assert ([len(images) for images in sets], lines) == ([2, 1, 1], [])
+    monkeypatch.chdir(tmp_path)
+    (sets, _) = load_test(["Set5/", "mine", "mine"])
+    assert [images.name for images in sets] == [f"{below}_Set5", "mine", f"{below}_mine"]
     with pytest.raises(ValueError, match=r"or paths of folders, got '.*/nowhere'"):
         load_test([str(tmp_path / "nowhere")])
 

@@ -104,11 +104,21 @@ def test_weights_for_compressed_pictures_are_scored(call: Call, tmp_path: Path) 
         scored[given] = json.loads((tmp_path / given / "evaluation.json").read_text())
     assert scored["null"]["weights"] == "clean weights"
     assert scored["50"]["weights"].startswith("weights jpeg ")
+    assert scored["50"]["provenance"] is None  # it is a mixture of several
     clean, suited = (scored[given]["sets"]["skimage-test"]["psnr"] for given in scored)
     assert suited > clean + 0.5
 
 
 def test_own_folder_is_scored(call: Call, pictures: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    for name in ("a/p.png", "b/p.png", "b/p.bmp"):
+        (mine / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.open(pictures / "color0.png").save(mine / name)
+    out = tmp_path / "out"
+    done = call("evaluate.py", f"sets=[{mine}]", "save_images=true", f"output={out}")
+    assert done.returncode == 0, done.stderr
+    made = {str(path.relative_to(out)) for path in out.rglob("*_espcn.png")}
+    assert made == {"mine/a/p_espcn.png", "mine/b/p.png_espcn.png", "mine/b/p.bmp_espcn.png"}
     done = call("evaluate.py", f"sets=[{pictures}]", f"output={tmp_path}")
     assert done.returncode == 0, done.stderr
     (scored,) = json.loads((tmp_path / "evaluation.json").read_text())["sets"].values()

@@ -57,9 +57,24 @@ def test_pil_pictures(mode: str, becomes: str) -> None:
     )
 
 
+def test_deep_and_float_pil_pictures() -> None:
+    deep = pixels(4, 5, kind="uint16")
+    got = apply(twice, Image.fromarray(deep.astype(np.int32)))  # how Pillow opens a 16-bit PGM
+    np.testing.assert_array_equal(np.asarray(got)[::2, ::2], deep)
+    floats = pixels(4, 5, kind="float32")
+    got = apply(twice, Image.fromarray(floats))
+    assert got.mode == "F"
+    np.testing.assert_array_equal(np.asarray(got)[::2, ::2], floats)
+    with pytest.raises(ValueError, match="`picture` is of mode La: convert it to RGBA"):
+        apply(twice, Image.fromarray(pixels(4, 5, 2)).convert("La"))
+
+
 def test_palette_with_transparency_keeps_it() -> None:
     given = Image.fromarray(pixels(4, 5)).convert("P")
     given.info["transparency"] = 0
+    assert apply(twice, given).mode == "RGBA"
+    given = Image.fromarray(pixels(4, 5, 3))
+    given.info["transparency"] = tuple(map(int, np.asarray(given)[0, 0]))
     assert apply(twice, given).mode == "RGBA"
 
 

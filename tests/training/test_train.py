@@ -46,7 +46,7 @@ def test_run_leaves_all_that_it_promises(finished: Path) -> None:
     names = {path.name for path in finished.iterdir()}
     assert names == {
         "best.ckpt", "last.ckpt", "config.yaml", "epochs.csv", "losses.png", "result.json",
-        "command.txt", "snapshots", "tensorboard", ".lock",
+        "command.txt", "snapshots", "tensorboard", ".lock", "threads.txt",
     }  # fmt: skip
     assert len(list((finished / "snapshots").iterdir())) == 2  # of 8 epochs, every third
     assert OmegaConf.load(finished / "config.yaml").max_epochs == 8
@@ -367,3 +367,19 @@ def test_tensorboard_shows_settings_figures_and_a_sample(finished: Path) -> None
     assert figure.value == pytest.approx(got["psnr"]["skimage-test"], abs=1e-3)
     assert board.Tags()["images"] == ["sample"]
     assert "blur" in (finished / "tensorboard/hparams.yaml").read_text()
+
+
+def test_refused_start_leaves_what_is_not_its_own(
+    call: Call, pictures: Path, tmp_path: Path
+) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "config.yaml").write_text("blur: 0.5\n")
+    done = call("train.py", *tiny_run(pictures), f"hydra.run.dir={theirs}")
+    check_failed(done, "must be a new one or that of a run with the same settings")
+    check_failed(call("train.py", f"resume={theirs}", "blur=1"), "must not be given together with")
+    assert (theirs / "config.yaml").read_text() == "blur: 0.5\n"
+    (tmp_path / "empty").mkdir()
+    done = call("train.py", *tiny_run(pictures, blur=-1), f"hydra.run.dir={tmp_path / 'empty'}")
+    assert done.returncode == 1
+    assert (tmp_path / "empty").is_dir()
