@@ -101,6 +101,29 @@ def open_picture(source: Path | bytes) -> pyvips.Image:
     return image
 
 
+def is_animation(source: Path) -> bool:
+    """Return whether a file is an animated GIF, WebP or PNG.
+
+    Args:
+        source: The file.
+
+    Returns:
+        Whether it is one, as far as it can be read.
+    """
+    from PIL import Image
+
+    head = _first_bytes(source, 12)
+    if head[:2] == _PNG:
+        return _is_animated(source)
+    if head[:4] != b"GIF8" and head[8:] != b"WEBP":
+        return False
+    try:
+        with Image.open(source, formats=("GIF", "WEBP")) as picture:
+            return getattr(picture, "n_frames", 1) > 1
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False  # which reading it in order says better
+
+
 class Rows:
     """The rows of an opened picture, read from top to bottom.
 

@@ -137,11 +137,15 @@ def _one(job: Job, treatment: Treatment, stop: threading.Event) -> Outcome:
 
 def _made(job: Job, treatment: Treatment, progress: Callable[[int, int | None], None]) -> Outcome:
     """Upscale one file."""
+    from espcn.io.reading import is_animation
     from espcn.upscaling.choice import picture_compression
-    from espcn.upscaling.picture import upscale_picture
+    from espcn.upscaling.picture import upscale_animation, upscale_picture
     from espcn.upscaling.video import upscale_video
 
     upscaler, given = treatment.upscaler, treatment.compression
+    if not job.is_video and is_animation(job.source):
+        upscale_animation(upscaler, job.source, job.target, treatment.quality, progress)
+        return Outcome(done=1)
     if not job.is_video:
         found = picture_compression(job.source) if given is None else given
         suited = upscaler.suited_to(found)

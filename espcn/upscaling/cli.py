@@ -146,7 +146,7 @@ def _settings(given: argparse.Namespace, r: int) -> Callable[[Job], dict[str, An
             encoding = Encoding(given.codec, given.crf, given.preset)
             codec, options = encoding.within(CONTAINERS[suffix])
             return common | {"codec": codec, "options": options}
-        return common | ({"quality": given.quality} if FORMATS[suffix] in LOSSY else {})
+        return common | ({"quality": given.quality} if FORMATS.get(suffix) in LOSSY else {})
 
     return of
 

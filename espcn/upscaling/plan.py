@@ -252,9 +252,18 @@ def _suffix(kind: str) -> str:
 def _target(
     source: Path, place: Path, r: int, output: str | None, suffix: str | None = None
 ) -> Path:
-    kept = source.suffix if is_writable(source) else ".png"
+    kept = source.suffix if is_writable(source) or _is_moving_gif(source) else ".png"
     name = f"{source.stem}_x{r}{suffix if suffix and _takes(source, suffix) else kept}"
     return source.with_name(name) if output is None else Path(output) / place.with_name(name)
+
+
+def _is_moving_gif(source: Path) -> bool:
+    """Return whether a GIF is animated; one that stands still becomes a PNG."""
+    if source.suffix.lower() != ".gif":
+        return False
+    from espcn.io.reading import is_animation
+
+    return is_animation(source)
 
 
 def _takes(source: Path, suffix: str) -> bool:

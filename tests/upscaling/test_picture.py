@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import pyvips
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageSequence
 
-from espcn.io.reading import Rows, open_picture, read_picture
+from espcn.io.reading import Rows, is_animation, open_picture, read_picture
 from espcn.io.writing import check_size
-from espcn.upscaling.picture import upscale_picture
+from espcn.upscaling.picture import upscale_animation, upscale_picture
 from espcn.upscaling.upscaler import Upscaler
 
 HEIGHT, WIDTH = 40, 62
@@ -311,3 +311,63 @@ def test_large_picture_needs_little_memory(tmp_path: Path) -> None:
     assert int(done.stdout) < 200_000  # kB, a good half of what is written
     made = pyvips.Image.new_from_file(str(target))
     assert (made.width, made.height, made.bands) == (12_000, 9_000, 3)
+
+
+def write_animation(path: Path, transparent: bool = False) -> list[Image.Image]:
+    import skimage.data
+
+    photo = skimage.data.astronaut()
+    frames = [Image.fromarray(photo[40:80, 180 + 4 * k : 240 + 4 * k]) for k in range(5)]
+    if transparent:
+        for frame in frames:
+            frame.putalpha(Image.fromarray(np.tri(40, 60, dtype=np.uint8) * 255))
+    options = {"lossless": True} if path.suffix == ".webp" else {}
+    frames[0].save(
+        path, save_all=True, append_images=frames[1:], duration=[100, 200, 100, 50, 80], loop=3,
+        disposal=2, **options,
+    )  # fmt: skip
+    return frames
+
+
+@pytest.mark.parametrize("transparent", [False, True])
+@pytest.mark.parametrize("kind", ["gif", "webp", "png"])
+def test_animations_keep_their_frames_and_times(
+    kind: str, transparent: bool, upscaler: Upscaler, tmp_path: Path
+) -> None:
+    source, target = tmp_path / f"a.{kind}", tmp_path / f"b.{kind}"
+    frames = write_animation(source, transparent)
+    assert is_animation(source)
+    done: list[int] = []
+    upscale_animation(upscaler, source, target, 95, lambda number, total: done.append(number))
+    assert done == [1, 2, 3, 4, 5]
+    with Image.open(target) as made:
+        assert made.info["loop"] == 3
+        durations = []
+        for frame, original in zip(ImageSequence.Iterator(made), frames, strict=True):
+            large = np.asarray(frame.convert("RGBA"))
+            durations.append(frame.info["duration"])
+            wanted = upscaler(np.asarray(original.convert("RGBA")))
+            seen = np.asarray(wanted[..., 3:] > 250)
+            error = (large[..., :3].astype(float) - wanted[..., :3]) * seen
+            assert np.sqrt(np.mean(error**2)) < 14  # a palette has 256 colours
+            assert np.mean((large[..., 3] > 127) == (wanted[..., 3] > 127)) > 0.98
+        assert durations == [100, 200, 100, 50, 80]
+
+
+def test_still_pictures_are_no_animations(tmp_path: Path) -> None:
+    for name in ("a.gif", "a.png", "a.webp", "a.jpg"):
+        Image.new("RGB", (9, 9)).save(tmp_path / name)
+        assert not is_animation(tmp_path / name)
+    (tmp_path / "b.gif").write_bytes(b"GIF89a and no more")
+    assert not is_animation(tmp_path / "b.gif")
+
+
+def test_animation_becomes_nothing_else(upscaler: Upscaler, tmp_path: Path) -> None:
+    write_animation(tmp_path / "a.gif")
+    with pytest.raises(ValueError, match="b.png must end as .*a.gif does, an animation"):
+        upscale_animation(upscaler, tmp_path / "a.gif", tmp_path / "b.png")
+    content = (tmp_path / "a.gif").read_bytes()
+    (tmp_path / "cut.gif").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match="cut.gif is damaged or cut short"):
+        upscale_animation(upscaler, tmp_path / "cut.gif", tmp_path / "cut_x2.gif")
+    assert not (tmp_path / "cut_x2.gif").exists()
