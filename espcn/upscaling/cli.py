@@ -76,6 +76,7 @@ def upscale(given: argparse.Namespace) -> list[str]:
         given.overwrite,
         given.shard,
         given.format,
+        given.suffix,
         lambda job: standing(job, settings(job)).name,
     )
     outcome = Outcome(problems=list(todo.problems))
@@ -188,6 +189,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="KIND",
         help="format of the results, such as png for pictures or mkv for videos",
     )
+    add("--suffix", metavar="TEXT", help="what the names of results end in (_x3 and the like)")
     add("--ckpt", metavar="FILE", help="your own checkpoint or weights")
     add(
         "--compression",

@@ -61,6 +61,7 @@ def plan(
     overwrite: bool = False,
     shard: tuple[int, int] = (0, 1),
     kind: str | None = None,
+    ending: str | None = None,
     judge: Callable[[Job], str] = lambda job: "KEPT",
 ) -> Plan:
     """Find the pictures and videos in files and folders, and name the target of each.
@@ -76,19 +77,23 @@ def plan(
         shard: (i, n) selects every n-th file from the i-th on, including existing results.
         kind: The format that results are written in, as a file suffix such as `png`: pictures in
             one of pictures, videos in one of videos. By default results keep the sources' format.
+        ending: What the names of results end in, before the dot; `_x3` for a factor of 3 if not
+            given.
         judge: Returns what is known of a result that exists, the name of a `records.Standing`.
 
     Returns:
         The plan.
 
     Raises:
-        ValueError: `output` or `kind` does not suit the inputs, or `kind` can't be written.
+        ValueError: `output` or `kind` does not suit the inputs, `kind` can't be written, or
+            `ending` is no part of a name.
     """
     made = Plan()
     suffix = None if kind is None else _suffix(kind)
     places = _find(inputs, output, made)
     stems = {path.stem for path in places}
-    made.earlier_results = [path for path in places if _is_result(path, stems)]
+    ending = f"_x{r}" if ending is None else _ending(ending)
+    made.earlier_results = [path for path in places if _is_result(path, stems, ending)]
     # Files that keep their format come first, so that a GIF can't take the name of a PNG.
     files = sorted(
         set(places) - set(made.earlier_results), key=lambda path: (not is_writable(path), path)
@@ -108,7 +113,9 @@ def plan(
     jobs: list[Job] = []
     taken: dict[Path, Path] = {}
     for source in files:
-        target = Path(output or "") if named else _target(source, places[source], r, output, suffix)
+        target = (
+            Path(output or "") if named else _target(source, places[source], ending, output, suffix)
+        )
         job, real = Job(source, target, stamp(target)), target.resolve()
         if (target.suffix.lower() in CONTAINERS) != job.is_video:
             made.problems.append(
@@ -250,10 +257,10 @@ def _suffix(kind: str) -> str:
 
 
 def _target(
-    source: Path, place: Path, r: int, output: str | None, suffix: str | None = None
+    source: Path, place: Path, ending: str, output: str | None, suffix: str | None = None
 ) -> Path:
     kept = source.suffix if is_writable(source) or _is_moving_gif(source) else ".png"
-    name = f"{source.stem}_x{r}{suffix if suffix and _takes(source, suffix) else kept}"
+    name = f"{source.stem}{ending}{suffix if suffix and _takes(source, suffix) else kept}"
     return source.with_name(name) if output is None else Path(output) / place.with_name(name)
 
 
@@ -275,10 +282,17 @@ def _is_known(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES or path.suffix.lower() in CONTAINERS
 
 
-def _is_result(path: Path, stems: set[str]) -> bool:
+def _is_result(path: Path, stems: set[str], ending: str) -> bool:
     """Return whether a file is named like a result of an input with one of these stems."""
     match = _RESULT_STEM.fullmatch(path.stem)
-    return match is not None and match[1] in stems
+    named = path.stem.removesuffix(ending)
+    return (match is not None and match[1] in stems) or (named != path.stem and named in stems)
+
+
+def _ending(given: str) -> str:
+    if "/" in given or os.sep in given or "\0" in given:
+        raise ValueError(f"`--suffix` (={given}) must be a part of a name: say _large")
+    return given
 
 
 def _suffixes() -> str:

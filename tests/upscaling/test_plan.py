@@ -184,3 +184,17 @@ def test_format_of_the_results_can_be_said(folder: Path) -> None:
         plan([str(folder / "a.jpg")], 3, kind="mkv")
     with pytest.raises(ValueError, match="must be left out where -o"):
         plan([str(folder / "a.jpg")], 3, str(folder / "b.png"), kind="png")
+
+
+def test_ending_of_the_results_can_be_said(folder: Path) -> None:
+    made = plan([str(folder / "a.jpg")], 3, ending=" large")
+    (job,) = made.jobs
+    assert job.target == folder / "a large.jpg"
+    job.target.touch()
+    names = {one.source.name for one in plan([str(folder)], 3, ending=" large").jobs}
+    assert "a.jpg" not in names  # it is there
+    assert "a large.jpg" not in names  # it is a result
+    with pytest.raises(ValueError, match=r"`--suffix` \(=/x\) must be a part of a name"):
+        plan([str(folder)], 3, ending="/x")
+    with pytest.raises(ValueError, match="would overwrite itself"):
+        raise ValueError(plan([str(folder / "a.jpg")], 3, ending="").problems[0])
