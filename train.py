@@ -9,6 +9,7 @@ import os
 import shlex
 import sys
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import hydra
@@ -41,6 +42,9 @@ def main(config: DictConfig) -> None:
         settings = settings_of(config, directory, job.overrides.task)
     except (ValueError, OSError) as error:
         remove_refused(directory)  # Hydra has made it, for a run that there is not
+        if sweeping:
+            with suppress(OSError):  # a job's that others are in
+                directory.rmdir()
         sys.exit(f"Error: {error}")
     from espcn.training.train import train  # torch and Lightning: only when there is work to do
 

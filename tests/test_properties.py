@@ -373,6 +373,8 @@ def test_any_tiles_give_the_whole_picture(
     white, error = {"uint8": (255, 0.51), "uint16": (65535, 1)}.get(kind, (1, 1e-5))
     if white < 65535:
         picture = (picture / (65535 / white)).astype(kind)
+    if samples in (2, 4):
+        picture[picture == 0] = 1 if white > 1 else 1e-3  # nothing is hidden: see test_alpha
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(upscaling, "BAND", band)
         patch.setattr(upscaling, "TILE_WIDTH", across)

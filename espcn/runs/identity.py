@@ -42,7 +42,8 @@ def plain_settings(config: DictConfig) -> dict[str, Any]:
 def check_names(settings: dict[str, Any], command: str = CONFIG_NAME) -> None:
     """Check that every setting is one that a command has.
 
-    Hydra itself takes any with a plus before it. What an optimiser takes is left to it.
+    Hydra itself takes any with a plus before it. What an optimiser and Lightning's Trainer take is
+    left to them.
 
     Args:
         settings: Plain settings.
@@ -54,7 +55,7 @@ def check_names(settings: dict[str, Any], command: str = CONFIG_NAME) -> None:
     choices = [_choice(settings, group) for group in GROUPS] if command == CONFIG_NAME else []
     known = flatten(_defaults(*choices, command=command))
     for name, value in flatten(settings).items():
-        if known and name not in known and not name.startswith("optim."):
+        if known and name not in known and not name.startswith(("optim.", "trainer.")):
             near = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean `{near[0]}`?" if near else "--help lists them"
             raise ValueError(f"`{name}` (={value}) must be a setting of {command}.py: {hint}")

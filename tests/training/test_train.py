@@ -25,7 +25,7 @@ from helpers import (
     tiny_run,
 )
 
-NEAR = {"blurr": "blur", "data.patc": "data.patch", "trainer.precisio": "trainer.precision"}
+NEAR = {"blurr": "blur", "data.patc": "data.patch"}
 
 
 @pytest.fixture(scope="module")
