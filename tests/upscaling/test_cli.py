@@ -177,7 +177,8 @@ def test_bad_files_are_named_at_the_end_and_the_others_are_done(call: Call, phot
     assert done.returncode == 1
     for line, words in zip(
         said,
-        ("empty.png is empty", "gone.png must be an existing file", "pages.tif has 2 frames or pages", "clip.mkv is not a complete video",
+        ("empty.png is empty", "gone.png must be an existing file",
+         "pages.tif has 2 frames or pages", "clip.mkv is not a complete video",
          "text.jpg is not a complete picture"),
         strict=True,
     ):  # fmt: skip
