@@ -104,6 +104,9 @@ def test_result_of_another_source_is_kept_and_told(
     moved = tmp_path / "moved"
     done = call("upscale.py", str(moved / "day1"), "-r", "2", "-o", str(moved / "big"))
     assert "Skipped existing results: 1 picture" in done.stdout
+    (moved / "day1").rename(moved / "renamed")  # the same picture, elsewhere
+    done = call("upscale.py", str(moved / "renamed"), "-r", "2", "-o", str(moved / "big"))
+    assert "Skipped existing results: 1 picture" in done.stdout
 
 
 def test_source_that_changes_meanwhile_gets_no_record(pictures: Path, tmp_path: Path) -> None:
