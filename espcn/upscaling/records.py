@@ -63,8 +63,8 @@ def standing(job: Job, settings: Mapping[str, Any]) -> Standing:
         source = record["source"]
         if tuple(record["result"]) != stamp(job.target):
             return Standing.KEPT  # somebody else's by now
-        if source["path"] != _place(job):
-            return Standing.ANOTHER
+        if source["path"] != _place(job) and source["sha256"] != _digest(job.source):
+            return Standing.ANOTHER  # one that was only moved or copied is the same
         same = tuple(source["stamp"]) == stamp(job.source)
         if record["settings"] == dict(settings) and (
             same or source["sha256"] == _digest(job.source)
