@@ -169,4 +169,4 @@ def _say(job: Job, found: str) -> None:
     if sys.stderr.isatty():
         tqdm.write(words)
     else:  # in a log file the bars need not be drawn anew
-        print(words, flush=True)
+        print(f"{words}\n", end="", flush=True)  # at once: other threads print, too
