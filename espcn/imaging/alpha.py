@@ -13,13 +13,13 @@ _SIGMA = 1.5  # of the weights with which visible colours count: the nearest cou
 
 
 def bleed(pixels: np.ndarray) -> np.ndarray:
-    """Give fully transparent pixels the colour of the visible ones near them.
+    """Return a picture whose fully transparent pixels have the colour of visible ones near them.
 
     Args:
-        pixels: `(height, width, 2 or 4)`: grey or RGB, and straight alpha; any type.
+        pixels: `(height, width, 2 or 4)`: grey or RGB, and straight alpha; uint8, uint16 or floats.
 
     Returns:
-        Pixels whose alpha is the same. Those that are at all visible, and those more than `REACH`
+        Pixels of the same type and alpha. Those that are at all visible, and those more than `REACH`
         from any that are, keep their colour. `pixels` itself where nothing is to be changed.
     """
     hidden = pixels[..., -1] <= 0
