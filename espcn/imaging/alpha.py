@@ -19,8 +19,8 @@ def bleed(pixels: np.ndarray) -> np.ndarray:
         pixels: `(height, width, 2 or 4)`: grey or RGB, and straight alpha; uint8, uint16 or floats.
 
     Returns:
-        Pixels of the same type and alpha. Those that are at all visible, and those more than `REACH`
-        from any that are, keep their colour. `pixels` itself where nothing is to be changed.
+        Pixels of the same type and alpha. Those that are at all visible, and those more than
+        `REACH` from any that are, keep their colour. `pixels` itself where nothing is to change.
     """
     hidden = pixels[..., -1] <= 0
     if not hidden.any() or hidden.all():
