@@ -5,9 +5,10 @@ import hashlib
 import json
 import math
 import os
+import re
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ except ImportError:  # Windows, where commands that write the same file must not
     fcntl = None  # type: ignore[assignment]
 
 MAX_PLAIN_BYTES = 230  # file systems take names of 255 bytes; a name to write under needs some
+_LEFTOVER = re.compile(r"(.+?\.)(?:(?:[0-9a-f]{8}\.)?part|claim)", re.DOTALL)
 UNLOCKED = -1  # in place of the number of a locked file
 
 
@@ -86,6 +88,24 @@ def claim(path: Path) -> Iterator[bool]:
     finally:
         mark.unlink(missing_ok=True)
         _release(held)
+
+
+def remove_leftovers(paths: Iterable[Path]) -> None:
+    """Delete what killed writers of files have left beside them; what living ones hold stays.
+
+    Args:
+        paths: The final paths.
+    """
+    folders: dict[Path, set[str]] = {}
+    for path in paths:
+        folders.setdefault(path.parent, set()).add(_beside(path, "").name)
+    for folder, names in folders.items():
+        with suppress(OSError):  # a folder that is missing, or not ours to write to
+            for one in list(folder.glob(".*")):
+                match = _LEFTOVER.fullmatch(one.name)
+                if match and match[1] in names and (held := _hold(one)) is not None:
+                    one.unlink(missing_ok=True)
+                    _release(held)
 
 
 def _beside(path: Path, ending: str) -> Path:

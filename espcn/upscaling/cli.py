@@ -13,13 +13,13 @@ from typing import Any
 
 from espcn import __version__, checks
 from espcn.interrupts import interrupts
-from espcn.io.atomic import check_folder
+from espcn.io.atomic import check_folder, remove_leftovers
 from espcn.io.containers import CONTAINERS
 from espcn.io.writing import FORMATS, LOSSY, QUALITY
 from espcn.openmp import wait_asleep
 from espcn.upscaling.batch import Outcome, Treatment, carry_out
 from espcn.upscaling.plan import Job, Plan, is_writable, plan
-from espcn.upscaling.records import standing, weights_digest
+from espcn.upscaling.records import record_path, standing, weights_digest
 
 _EXAMPLES = """
 examples:
@@ -80,6 +80,8 @@ def upscale(given: argparse.Namespace) -> list[str]:
         lambda job: standing(job, settings(job)).name,
     )
     outcome = Outcome(problems=list(todo.problems))
+    finished = [job.target for job in todo.existing]  # the others use up what was left
+    remove_leftovers([*finished, *map(record_path, finished)])
     if todo.jobs:
         _check_output(given.output)
         from espcn.network.strengths import NONE

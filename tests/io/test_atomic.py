@@ -11,7 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from espcn.io.atomic import atomic_write, check_folder, claim, write_csv, write_json, write_text
+from espcn.io.atomic import (
+    atomic_write,
+    check_folder,
+    claim,
+    remove_leftovers,
+    write_csv,
+    write_json,
+    write_text,
+)
 
 
 def test_file_appears_when_the_block_ends(tmp_path: Path) -> None:
@@ -200,3 +208,20 @@ def test_csv_without_rows_is_written(tmp_path: Path) -> None:
     path = tmp_path / "sweep.csv"
     write_csv(path, [])
     assert path.read_text().strip() == ""
+
+
+@pytest.mark.parametrize("name", ["result.txt", "r" * 255, "a[1]+.txt"])
+def test_leftovers_are_removed_and_nothing_else(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text("whole")
+    with atomic_write(path) as part:
+        left = part.with_name(part.name.replace(".part", ".0123abcd.part"))
+    left.write_text("a half")
+    theirs = tmp_path / ".result.txt.old.part"
+    theirs.write_text("not ours")
+    with atomic_write(path) as part, claim(path):
+        held = set(tmp_path.iterdir())
+        remove_leftovers([path])
+        assert {path, theirs, part} <= set(tmp_path.iterdir()) < held
+    assert sorted(tmp_path.iterdir()) == sorted([path, theirs])
+    remove_leftovers([tmp_path / "missing" / name])

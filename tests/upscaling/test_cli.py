@@ -304,7 +304,7 @@ def test_ctrl_c_leaves_no_half_file(kind: str, tmp_path: Path) -> None:
     if kind == "picture":
         Image.effect_noise((6000, 6000), 90).save(tmp_path / "noise.png")
     else:
-        write_clip(tmp_path / "clip.mkv", count=200, size=(160, 96), codec="mpeg4")
+        write_clip(tmp_path / "clip.mkv", count=2000, size=(160, 96), codec="mpeg4")
     before = files(tmp_path)
     process = subprocess.Popen(
         [sys.executable, "upscale.py", str(tmp_path), "-r", "4"], cwd=ROOT, env=ENVIRONMENT,
