@@ -5,7 +5,7 @@ python upscale.py pictures/ -r 2 -o big/
 python upscale.py --help
 """
 
-from espcn.upscaling.cli import main
+from espcn.command.cli import main
 
 if __name__ == "__main__":
     main()

@@ -11,7 +11,7 @@ LAYERS = (
     ("imaging", "io"),
     ("data", "network", "report"),
     ("evaluation", "export", "runs", "upscaling"),
-    ("training",),
+    ("command", "training"),
 )
 
 

@@ -65,7 +65,7 @@ def test_installed_wheel_upscales_a_picture_outside_the_checkout(
     Image.fromarray(picture).save(tmp_path / "photo.png")
     Image.fromarray(picture).save(tmp_path / "old.jpg", quality=40)
     code = (
-        "import espcn, sys; from espcn.upscaling.cli import main;"
+        "import espcn, sys; from espcn.command.cli import main;"
         "print(espcn.__file__); sys.argv[0] = 'espcn-upscale'; main()"
     )
     printed = checked(

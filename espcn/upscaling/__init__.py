@@ -1,1 +1,1 @@
-"""Upscale pictures and videos: the command `upscale.py` and what it runs."""
+"""Upscale pictures and videos: the choice of weights, `Upscaler`, files of every kind."""

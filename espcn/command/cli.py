@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from espcn import __version__, checks
+from espcn.command.batch import Outcome, Treatment, carry_out
+from espcn.command.plan import Job, Plan, is_writable, plan
+from espcn.command.records import record_path, standing, weights_digest
 from espcn.interrupts import interrupts
 from espcn.io.atomic import check_folder, remove_leftovers
 from espcn.io.containers import CONTAINERS
 from espcn.io.writing import FORMATS, LOSSY, QUALITY
 from espcn.openmp import wait_asleep
-from espcn.upscaling.batch import Outcome, Treatment, carry_out
-from espcn.upscaling.plan import Job, Plan, is_writable, plan
-from espcn.upscaling.records import record_path, standing, weights_digest
 
 _EXAMPLES = """
 examples:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from espcn.upscaling.plan import plan
+from espcn.command.plan import plan
 
 
 @pytest.fixture

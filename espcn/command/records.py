@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from espcn import __version__
+from espcn.command.plan import Job, stamp
 from espcn.io.atomic import MAX_PLAIN_BYTES, write_json
-from espcn.upscaling.plan import Job, stamp
 
 FOLDER = ".espcn"
 _PRETRAINED = Path(__file__).parents[1] / "network" / "pretrained"

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from espcn.command.plan import Job, stamp
+from espcn.command.records import write_record
 from espcn.io.atomic import claim
 from espcn.report.progress import bar
-from espcn.upscaling.plan import Job, stamp
-from espcn.upscaling.records import write_record
 
 if TYPE_CHECKING:  # torch: only when there is work to do
     from espcn.network.strengths import Compression

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from espcn.command.plan import Job, stamp
+from espcn.command.records import Standing, standing, write_record
 from espcn.io.reading import read_picture
 from espcn.upscaling.choice import picture_compression
-from espcn.upscaling.plan import Job, stamp
-from espcn.upscaling.records import Standing, standing, write_record
 from espcn.upscaling.upscaler import Upscaler
 from helpers import ENVIRONMENT, ROOT, Call, check_failed, run, write_clip
 
@@ -325,7 +325,7 @@ def test_ctrl_c_leaves_no_half_file(kind: str, tmp_path: Path) -> None:
 
 def test_first_picture_needs_no_lightning_nor_compiler() -> None:
     script = (
-        "import sys; from espcn import Upscaler; import numpy as np, espcn.upscaling.cli,"
+        "import sys; from espcn import Upscaler; import numpy as np, espcn.command.cli,"
         "espcn.upscaling.picture; Upscaler(3)(np.zeros((9, 9, 3), 'uint8'));"
         "print([name for name in ('pytorch_lightning', 'lightning_fabric', 'torch._inductor',"
         "'skimage.io', 'matplotlib', 'onnx', 'hydra') if name in sys.modules])"

@@ -1,0 +1,1 @@
+"""The command `upscale.py`: which files it takes, what it has done, what it prints."""
