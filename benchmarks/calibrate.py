@@ -56,6 +56,7 @@ VIDEOS: dict[str, tuple[str, dict[str, str], Sequence[int]]] = {
     "vp9": ("libvpx-vp9", {"b": "0", "cpu-used": "4"}, (10, 20, 28, 36, 44, 52)),
     "av1": ("libsvtav1", {"preset": "8"}, (10, 20, 28, 36, 44, 52)),
 }  # fmt: skip
+CODECS = (*STILLS, *VIDEOS)
 
 Sample = tuple[float, Tensor, Tensor]  # the codec's number, the damaged luma, the original
 
@@ -167,12 +168,12 @@ def best_level(figures: np.ndarray) -> float:
     return STEP * (k + (0.5 * (before - after) / bend if bend < 0 else 0.0))
 
 
-def calibrate(runs: Path, r: int) -> list[dict[str, Any]]:
+def calibrate(runs: Path, r: int, codecs: Sequence[str]) -> list[dict[str, Any]]:
     """Return a row for each codec and strength of one factor."""
     images = held_out(r)
     chains = {kind: chain(runs, r, kind) for kind in sorted(set(CHAINS.values()))}
-    work = [(codec, value) for codec, (_, values) in STILLS.items() for value in values]
-    work += [(codec, value) for codec, (*_, values) in VIDEOS.items() for value in values]
+    known = STILLS | VIDEOS
+    work = [(codec, value) for codec in codecs for value in known[codec][-1]]
     rows = []
     for codec, value in tqdm(work, f"r = {r}"):
         if codec in STILLS:
@@ -197,12 +198,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", type=Path, help="the folder of the links' runs")
     parser.add_argument("-r", type=int, nargs="+", default=FACTORS, help="factors (2 3 4)")
+    parser.add_argument("--codecs", nargs="+", default=CODECS, choices=CODECS, help="(all)")
     given = parser.parse_args()
     path, rows = RESULTS / "calibration.csv", []
-    if path.is_file():  # other factors stay as they are
+    if path.is_file():  # other factors and codecs stay as they are
         with path.open(newline="") as file:
-            rows = [row for row in csv.DictReader(file) if int(row["r"]) not in given.r]
-    rows += [row for r in given.r for row in calibrate(given.runs, r)]
+            rows = list(csv.DictReader(file))
+    again = {(codec, r) for codec in given.codecs for r in given.r}
+    rows = [row for row in rows if (row["codec"], int(row["r"])) not in again]
+    rows += [row for r in given.r for row in calibrate(given.runs, r, given.codecs)]
+    rows.sort(key=lambda row: (int(row["r"]), CODECS.index(row["codec"])))  # strengths keep theirs
     write_csv(path, rows, digits=4)
     levels: dict[str, dict[str, list[list[float]]]] = {}
     for row in rows:

@@ -22,7 +22,9 @@ from espcn.network.model import ESPCN
 from espcn.network.weights import SHIPPED, load, shipped
 
 STEP = 1 / 8  # levels are rounded to this, so that few networks serve all files
-CHAINS = {"jpeg": "jpeg"} | dict.fromkeys(("webp", "avif", "h264", "hevc", "vp9", "av1"), "video")
+CHAINS = dict.fromkeys(("jpeg", "webp"), "jpeg") | dict.fromkeys(
+    ("avif", "h264", "hevc", "vp9", "av1"), "video"
+)
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def strength(r: int, compression: Compression) -> Strength:
     if compression.codec == "none":
         return CLEAN
     knots = sorted(_levels()[compression.codec][str(r)])
-    if CHAINS[compression.codec] == "video":
+    if compression.codec != "jpeg":
         knots = [[0.0, 0.0], *knots]  # what is not quantised is clean
     numbers, levels = zip(*knots, strict=True)
     level = round(float(np.interp(compression.number, numbers, levels)) / STEP) * STEP
