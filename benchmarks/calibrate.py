@@ -20,6 +20,7 @@ from typing import Any
 
 import av
 import numpy as np
+import pillow_heif
 import torch
 from PIL import Image
 from torch import Tensor
@@ -47,6 +48,7 @@ STILLS: dict[str, tuple[str, Sequence[int]]] = {
     "jpeg": ("JPEG", (100, 98, 95, 92, 90, 85, 80, 75, 70, 60, 50, 40, 30, 20, 10)),
     "webp": ("WEBP", (100, 95, 90, 80, 70, 50, 30, 10)),
     "avif": ("AVIF", (95, 85, 75, 65, 55, 45, 30)),
+    "heic": ("HEIF", (95, 80, 65, 50, 40, 30, 20)),
 }
 VIDEOS: dict[str, tuple[str, dict[str, str], Sequence[int]]] = {
     "h264": ("libx264", {"preset": "medium", "x264-params": "asm=SSE4.2"},
@@ -200,6 +202,7 @@ def main() -> None:
     parser.add_argument("-r", type=int, nargs="+", default=FACTORS, help="factors (2 3 4)")
     parser.add_argument("--codecs", nargs="+", default=CODECS, choices=CODECS, help="(all)")
     given = parser.parse_args()
+    pillow_heif.register_heif_opener()
     path, rows = RESULTS / "calibration.csv", []
     if path.is_file():  # other factors and codecs stay as they are
         with path.open(newline="") as file:

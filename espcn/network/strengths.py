@@ -23,7 +23,7 @@ from espcn.network.weights import SHIPPED, load, shipped
 
 STEP = 1 / 8  # levels are rounded to this, so that few networks serve all files
 CHAINS = dict.fromkeys(("jpeg", "webp"), "jpeg") | dict.fromkeys(
-    ("avif", "h264", "hevc", "vp9", "av1"), "video"
+    ("avif", "heic", "h264", "hevc", "vp9", "av1"), "video"
 )
 
 

@@ -79,7 +79,8 @@ def picture_compression(source: Path) -> Compression:
     still = still_index(source) if head[4:8] == b"ftyp" else None
     if still is not None:
         codec, number = still
-        kind = "avif" if codec == "av1" else codec
+        # A still's frame is predicted from no other: the same quantiser means something else.
+        kind = {"av1": "avif", "hevc": "heic"}.get(codec, codec)
         return Compression(kind, number, f"{_scale(codec)} of {number:.0f}")
     try:
         grid = grid_quality(_detail(open_picture(source)))

@@ -22,8 +22,8 @@ from espcn.network.weights import SHIPPED, factors, load
 from helpers import ROOT, same_tensors
 
 MOST_BYTES = 4_000_000  # of all shipped weights together
-ENDS = {"jpeg": (100, 10), "webp": (0, 127), "avif": (0, 255), "h264": (0, 51), "hevc": (0, 51),
-        "vp9": (0, 255), "av1": (0, 255)}  # fmt: skip
+ENDS = {"jpeg": (100, 10), "webp": (0, 127), "avif": (0, 255), "heic": (0, 51),
+        "h264": (0, 51), "hevc": (0, 51), "vp9": (0, 255), "av1": (0, 255)}  # fmt: skip
 
 
 def begun(r: int, name: str) -> str:

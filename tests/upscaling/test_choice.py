@@ -13,7 +13,7 @@ import skimage.data
 from PIL import Image
 
 from espcn.imaging.jpeg_traces import quality_quantizer
-from espcn.network.strengths import NONE, Compression
+from espcn.network.strengths import NONE, Compression, strength
 from espcn.upscaling.choice import VideoCompression, given_compression, picture_compression
 from helpers import moving_photograph
 
@@ -69,6 +69,16 @@ def test_webp_and_avif_say_it_unless_they_lose_nothing(tmp_path: Path) -> None:
     assert str(webp) == f"WebP with a quantiser (0 to 127) of {webp.number:.0f}"
     assert str(avif) == f"AV1 with a quantiser (0 to 255) of {avif.number:.0f}"
     assert found(tmp_path, "b.webp", lossless=True) == NONE
+
+
+def test_heic_is_judged_as_a_still(tmp_path: Path) -> None:
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    heic = found(tmp_path, "a.heic", quality=40)
+    assert heic.codec == "heic"
+    assert str(heic) == f"HEVC with a quantiser (0 to 51) of {heic.number:.0f}"
+    # The same quantiser leaves less in a still than in a video, which goes on improving it.
+    as_video = Compression("hevc", heic.number)
+    assert strength(3, heic).level > strength(3, as_video).level + 0.5
 
 
 def test_wide_picture_is_judged_by_what_is_read_soon(tmp_path: Path) -> None:
