@@ -1,5 +1,6 @@
 """Checks of settings: each error names the setting, the rule, the value and the remedy."""
 
+import difflib
 import math
 from collections.abc import Collection
 from typing import Any
@@ -83,7 +84,24 @@ def choice(name: str, value: Any, choices: Collection[str]) -> None:
         ValueError: The check fails.
     """
     if value not in list(choices):
-        raise ValueError(f"`{name}` (={value}) must be one of {', '.join(choices)}")
+        meant = nearest(str(value), choices)
+        hint = f": did you mean {meant}?" if meant else ""
+        raise ValueError(f"`{name}` (={value}) must be one of {', '.join(choices)}{hint}")
+
+
+def nearest(word: str, known: Collection[str]) -> str | None:
+    """Return which of some words was probably meant.
+
+    Args:
+        word: A word that is none of them.
+        known: The words.
+
+    Returns:
+        The nearest; None if none is near.
+    """
+    by_small = {one.lower(): one for one in known}
+    near = difflib.get_close_matches(word.lower(), by_small, 1)
+    return by_small[near[0]] if near else None
 
 
 def _is_number(value: Any) -> bool:

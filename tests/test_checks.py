@@ -73,9 +73,12 @@ def test_choice_is_taken() -> None:
         checks.choice("optimizer", "soap", choices)
 
 
-@pytest.mark.parametrize("value", ["SOAP", "", None, 1])
-def test_what_is_not_among_the_choices_is_refused(value: Any) -> None:
-    message = f"`optimizer` (={value}) must be one of adam, soap"
+@pytest.mark.parametrize(
+    ("value", "hint"), [("SOAP", ": did you mean soap?"), ("adma", ": did you mean adam?"),
+                        ("", ""), (None, ""), (1, "")],
+)  # fmt: skip
+def test_what_is_not_among_the_choices_is_refused(value: Any, hint: str) -> None:
+    message = f"`optimizer` (={value}) must be one of adam, soap{hint}"
     refused(message, checks.choice, "optimizer", value, ("adam", "soap"))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from espcn import checks
 from espcn.data.download import TIMEOUT, Timeout, download
 from espcn.data.image_set import ImageSet, image_set, list_pictures, load_folder, read_files
 from espcn.data.registry import (
@@ -149,7 +150,7 @@ def load_test(names: list[str], data_dir: str | None = None) -> tuple[list[Image
     lines: list[str] = []
     for name in names:
         if name not in (*SETS, *EMBEDDED) and Path(name).expanduser().is_dir():
-            sets.append(_under_its_own_name(load_folder(name), name, sets))
+            sets.append(_under_its_own_name(load_folder(name, setting="sets"), name, sets))
             continue
         try:
             found = load_set(name, data_dir)
@@ -168,8 +169,12 @@ def load_test(names: list[str], data_dir: str | None = None) -> tuple[list[Image
 
 
 def _unknown(name: str) -> ValueError:
-    known = ", ".join([*SETS, *EMBEDDED])
-    return ValueError(f"`sets` must be among {known}, or paths of folders, got {name!r}")
+    known = [*SETS, *EMBEDDED]
+    meant = checks.nearest(name, known)
+    hint = f": did you mean {meant}?" if meant else ""
+    return ValueError(
+        f"`sets` must be among {', '.join(known)}, or paths of folders, got {name!r}{hint}"
+    )
 
 
 def _under_its_own_name(folder: ImageSet, path: str, others: list[ImageSet]) -> ImageSet:

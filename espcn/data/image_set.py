@@ -123,7 +123,7 @@ def read_unchanged(path: Path, digest: str) -> bytes:
     )
 
 
-def load_folder(path: str | Path, lazily: bool = False) -> ImageSet:
+def load_folder(path: str | Path, lazily: bool = False, setting: str = "data.path") -> ImageSet:
     """Load all pictures of a folder and its subfolders, except hidden ones.
 
     A picture that can't be read is skipped with a warning.
@@ -131,6 +131,7 @@ def load_folder(path: str | Path, lazily: bool = False) -> ImageSet:
     Args:
         path: The folder; names are relative to it.
         lazily: Read only sizes and checksums now; the images are then `LazyImages`.
+        setting: The setting that names it, for messages.
 
     Returns:
         The set.
@@ -142,14 +143,14 @@ def load_folder(path: str | Path, lazily: bool = False) -> ImageSet:
     path = Path(str(path)).expanduser()
     if not path.is_dir():
         raise FileNotFoundError(
-            f"`data.path` (={path}) must be an existing folder with your pictures"
+            f"`{setting}` (={path}) must be an existing folder with your pictures"
         )
-    names = dict.fromkeys(list_pictures(path))
+    names = dict.fromkeys(list_pictures(path, setting))
     files, reasons = read_files(path, names, _size if lazily else read_picture)
     total = len(files) + len(reasons)
     if not total:
         raise ValueError(
-            f"`data.path` (={path}) must contain pictures, with one of these suffixes: "
+            f"`{setting}` (={path}) must contain pictures, with one of these suffixes: "
             f"{' '.join(sorted(SUFFIXES))}"
         )
     bad = [f"{name}: {reason}" for name, reason in reasons.items()]
@@ -220,11 +221,12 @@ def image_set(name: str, files: Mapping[str, File], source: str) -> ImageSet:
     return ImageSet(name, names, [files[name][1] for name in names], fingerprint, source)
 
 
-def list_pictures(top: Path) -> Iterator[str]:
+def list_pictures(top: Path, setting: str = "data.path") -> Iterator[str]:
     """Return the pictures of a folder and its subfolders, except hidden ones.
 
     Args:
         top: The folder.
+        setting: The setting that names it, for messages.
 
     Yields:
         Paths relative to it.
@@ -235,7 +237,7 @@ def list_pictures(top: Path) -> Iterator[str]:
 
     def refuse(error: OSError) -> None:
         raise ValueError(
-            f"`data.path` (={top}) must be readable, but {error.filename} can't be listed: "
+            f"`{setting}` (={top}) must be readable, but {error.filename} can't be listed: "
             f"{error.strerror}"
         ) from error
 

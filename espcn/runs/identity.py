@@ -4,7 +4,6 @@ A setting that is added later, or code that moves, must not make another run of 
 a run's identity leaves out the settings at their defaults, and no setting names an import path.
 """
 
-import difflib
 import hashlib
 import json
 from functools import lru_cache
@@ -14,6 +13,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+
+from espcn.checks import nearest
 
 CONFIG_NAME = "train"
 GROUPS = ("data", "optim", "trainer")  # whose choice is a setting too
@@ -56,8 +57,8 @@ def check_names(settings: dict[str, Any], command: str = CONFIG_NAME) -> None:
     known = flatten(_defaults(*choices, command=command))
     for name, value in flatten(settings).items():
         if known and name not in known and not name.startswith(("optim.", "trainer.")):
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean `{near[0]}`?" if near else "--help lists them"
+            near = nearest(name, known)
+            hint = f"did you mean `{near}`?" if near else "--help lists them"
             raise ValueError(f"`{name}` (={value}) must be a setting of {command}.py: {hint}")
 
 

@@ -142,7 +142,12 @@ def test_directory_of_a_run_stands_for_its_best_checkpoint(ckpt: Path) -> None:
         (["ckpt=nowhere.ckpt"], "`ckpt` (=nowhere.ckpt) must be an existing file"),
         (["ckpt=README.md"], "`ckpt` (=README.md) must be a checkpoint"),
         (["ckpt=CKPT", "blur=-1"], "`blur` (=-1) must be a sigma"),
-        (["ckpt=CKPT", "sets=[Set6]"], "`sets` must be among T91"),
+        (
+            ["ckpt=CKPT", "sets=[Sett5]"],
+            "`sets` must be among T91, BSD200, Set5, Set14, BSD300, BSD500, Urban100, "
+            "skimage-train, skimage-test, or paths of folders, got 'Sett5': did you mean Set5?",
+        ),
+        (["ckpt=CKPT", "sets=[conf]"], "`sets` (=conf) must contain pictures, with one of"),
         (["compression=101"], "`compression` (=101) must be at most 100"),
         (["ckpt=CKPT", "compression=50"], "`compression` (=50) chooses among the shipped weights"),
         (["ckpt=CKPT", "device=tpu"], "`device` (=tpu) must be auto, cpu"),
