@@ -1,0 +1,46 @@
+"""PyTorch Hub loads the network from the checkout, as it does from a repository."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from espcn import Upscaler, load
+from espcn.network.strengths import Compression, load_strength, strength
+from helpers import ROOT, same_tensors
+
+
+@pytest.mark.parametrize("r", [2, 3, 4])
+def test_hub_has_the_shipped_network(r: int) -> None:
+    network = torch.hub.load(str(ROOT), "espcn", source="local", r=r)
+    assert same_tensors(network.state_dict(), load(r).network.state_dict())
+    assert not network.training
+    with torch.inference_mode():
+        assert network(torch.rand(2, 1, 5, 7)).shape == (2, 1, 5 * r, 7 * r)
+
+
+def test_hub_has_weights_for_jpegs_and_none() -> None:
+    suited = torch.hub.load(str(ROOT), "espcn", source="local", compression=50)
+    mixed = load_strength(3, strength(3, Compression("jpeg", 50)))
+    assert same_tensors(suited.state_dict(), mixed.state_dict())
+    fresh = torch.hub.load(str(ROOT), "espcn", source="local", r=5, pretrained=False)
+    assert fresh(torch.rand(1, 1, 4, 4)).shape == (1, 1, 20, 20)
+    with pytest.raises(ValueError, match=r"`r` \(=5\) must be a factor that there are weights for"):
+        torch.hub.load(str(ROOT), "espcn", source="local", r=5)
+
+
+def test_hub_has_what_upscales_pictures() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
+    large = torch.hub.load(str(ROOT), "upscaler", source="local", r=2)(picture)
+    assert np.array_equal(large, Upscaler(2)(picture))
+
+
+def test_hub_finds_the_package_from_any_folder(tmp_path: Path) -> None:
+    script = f"import torch; print(torch.hub.load({str(ROOT)!r}, 'espcn', source='local').r)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "3"), done.stderr
