@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
+from espcn.network.weights import SHIPPED
 from helpers import ROOT, run
 
 REPORT = ROOT / "RESULTS.md"
@@ -60,3 +62,29 @@ def test_experiments_named_in_the_report_exist() -> None:
     assert names
     for name in names:
         assert (ROOT / f"conf/experiment/{name}.yaml").is_file()
+
+
+def test_model_cards_are_those_of_the_weights_and_tables(tmp_path: Path) -> None:
+    done = run("benchmarks/cards.py", "--output", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    cards = {path.name: path.read_text() for path in SHIPPED.glob("*.md")}
+    assert cards == {path.name: path.read_text() for path in tmp_path.iterdir()}
+    spoken_of = {
+        name for text in cards.values() for name in re.findall(r"`(\w+)\.safetensors`", text)
+    }
+    assert spoken_of == {path.stem for path in SHIPPED.glob("*.safetensors")}
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.md")), ids=lambda path: path.stem)
+def test_model_cards_are_what_hubs_read(path: Path) -> None:
+    _, front, text = path.read_text().split("---\n", 2)
+    said = yaml.safe_load(front)
+    assert (said["license"], said["pipeline_tag"]) == ("mit", "image-to-image")
+    (index,) = said["model-index"]
+    assert index["name"] == path.stem
+    scores = {one["dataset"]["name"]: one["metrics"][0]["value"] for one in index["results"]}
+    if path.stem == "espcn_x3":
+        assert scores == {"Set5": 33.20, "Set14": 29.46, "BSD300": 28.54, "BSD500": 28.62}
+    assert all(20 < score < 50 for score in scores.values())
+    for heading in ("What it was trained on", "Figures", "What it is not for", "Licence"):
+        assert f"\n## {heading}\n" in text
