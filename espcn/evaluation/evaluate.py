@@ -17,6 +17,7 @@ from espcn.evaluation.protocol import Score, mean_score, score_set
 from espcn.imaging.degradation import BENCHMARK, Degradation
 from espcn.io.atomic import write_csv, write_json
 from espcn.network.device import torch_device
+from espcn.network.ensemble import SelfEnsemble
 from espcn.network.model import ESPCN
 from espcn.network.strengths import CLEAN, for_jpegs, load_strength
 from espcn.network.weights import load
@@ -31,6 +32,7 @@ def evaluate(
     directory: Path,
     r: int | None = None,
     compression: int | None = None,
+    ensemble: bool = False,
     degradation: Degradation = BENCHMARK,
     save_images: bool = False,
     save_filters: bool = False,
@@ -50,6 +52,7 @@ def evaluate(
         r: The factor of the shipped weights, 3 if not given.
         compression: Score the shipped weights that `upscale.py` takes for a JPEG of this quality,
             1 to 100; None for the clean ones.
+        ensemble: Score the mean over the eight flips and transposes of each picture.
         degradation: How the low-resolution pictures are made.
         save_images: Also write the pictures of each set into a folder of its name.
         save_filters: Also draw the kernels of the first and the last layer.
@@ -79,6 +82,8 @@ def evaluate(
         print(f"{trained.path.name}, made by: {about.get('command', 'it does not say')}")
     if save_filters:
         save_kernels(directory, network)
+    if ensemble:
+        network = SelfEnsemble(network)
     network.to(torch_device(device))
     test_sets, missing = load_test(list(sets), data_dir)
     for line in missing:
@@ -89,6 +94,7 @@ def evaluate(
     record: dict[str, Any] = {
         "ckpt": str(taken) if mixed else trained.path.name if about else str(trained.path),
         "compression": compression,
+        "ensemble": ensemble,
         "weights": None if ckpt else str(taken),
         "provenance": None if mixed else about or None,
         "trained": network.settings | ({} if mixed else asdict(trained.degradation)),

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+SYMMETRIES = range(8)  # of the square
+
 
 def shuffle(channels: Tensor, r: int) -> Tensor:
     """Rearrange channels into pixels (Shi et al. 2016, Eq. 4), in PyTorch's channel order.
@@ -98,6 +100,20 @@ def flip(picture: Tensor, symmetry: int) -> Tensor:
     if symmetry & 2:
         picture = picture.flip(-2)
     return picture.mT if symmetry & 4 else picture
+
+
+def inverse(symmetry: int) -> int:
+    """Return the symmetry that undoes another.
+
+    Args:
+        symmetry: As for `flip`.
+
+    Returns:
+        Likewise. Of those that transpose, what was horizontal is undone vertically.
+    """
+    if symmetry & 4:
+        return 4 | (symmetry & 1) << 1 | (symmetry & 2) >> 1
+    return symmetry
 
 
 def flip_preshuffled(channels: Tensor, r: int, symmetry: int) -> Tensor:

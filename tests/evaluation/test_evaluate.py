@@ -109,6 +109,17 @@ def test_weights_for_compressed_pictures_are_scored(call: Call, tmp_path: Path) 
     assert suited > clean + 0.5
 
 
+def test_ensemble_scores_higher(call: Call, tmp_path: Path) -> None:
+    figures = {}
+    for given in ("false", "true"):
+        arguments = ["r=4", f"ensemble={given}", "sets=[skimage-test]"]
+        assert call("evaluate.py", *arguments, f"output={tmp_path / given}").returncode == 0
+        scored = json.loads((tmp_path / given / "evaluation.json").read_text())
+        assert scored["ensemble"] is (given == "true")
+        figures[given] = scored["sets"]["skimage-test"]["psnr"]
+    assert figures["true"] > figures["false"] + 0.02
+
+
 def test_own_folder_is_scored(call: Call, pictures: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     for name in ("a/p.png", "b/p.png", "b/p.bmp"):

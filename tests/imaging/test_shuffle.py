@@ -7,8 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from espcn.imaging.shuffle import (
+    SYMMETRIES,
     flip,
     flip_preshuffled,
+    inverse,
     paper_order,
     paper_preshuffle,
     paper_shuffle,
@@ -88,6 +90,12 @@ def test_eight_symmetries_are_those_of_the_square() -> None:
     got = {flip(picture, symmetry).contiguous().numpy().tobytes() for symmetry in range(8)}
     assert len(square) == 8
     assert got == square
+
+
+def test_every_symmetry_has_one_that_undoes_it() -> None:
+    picture = torch.arange(6).reshape(2, 3)
+    for symmetry in SYMMETRIES:
+        assert torch.equal(flip(flip(picture, symmetry), inverse(symmetry)), picture)
 
 
 def test_bits_of_a_symmetry_mirror_and_transpose() -> None:
