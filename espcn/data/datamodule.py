@@ -30,8 +30,9 @@ class PatchData(pl.LightningDataModule):
     """Training and validation patches, cut and preshuffled once, held in memory or on disk.
 
     Args:
-        source: Where images come from: `t91`, `skimage` (photographs in the scikit-image package),
-            `auto` (T91, or those photographs where it can't be had) or `folder`.
+        source: Where images come from: `t91`, `t291` (T91 and BSD200), `skimage` (photographs in
+            the scikit-image package), `auto` (T91, or those photographs where it can't be had) or
+            `folder`.
         path: The folder of your own pictures, for `folder`.
         cache: Where the patches of a folder are kept on disk; see `espcn.data.cache.cache_folder`.
         data_dir: The folder that holds the known image sets; else `ESPCN_DATA`, else `datasets`.

@@ -13,7 +13,14 @@ from pathlib import Path
 
 from espcn import checks
 from espcn.data.download import TIMEOUT, Timeout, download
-from espcn.data.image_set import ImageSet, image_set, list_pictures, load_folder, read_files
+from espcn.data.image_set import (
+    ImageSet,
+    image_set,
+    join_sets,
+    list_pictures,
+    load_folder,
+    read_files,
+)
 from espcn.data.registry import (
     CROPS,
     EMBEDDED,
@@ -85,7 +92,7 @@ def load_training(
     """Load the images to train on.
 
     Args:
-        source: `t91`, `skimage`, `auto` or `folder`; see `PatchData`.
+        source: `t91`, `t291`, `skimage`, `auto` or `folder`; see `PatchData`.
         data_dir: The folder that holds the sets.
         path: The folder of your own pictures, for `folder`.
 
@@ -95,8 +102,7 @@ def load_training(
     Raises:
         ValueError: `source` is unknown, or `path` is missing.
     """
-    if source not in ("auto", "t91", "skimage", "folder"):
-        raise ValueError(f"`data` (={source}) must be auto, t91, skimage or folder")
+    checks.choice("data", source, ("auto", "t91", "t291", "skimage", "folder"))
     if source == "skimage":
         images = load_set(EMBEDDED_TRAIN)
         return images, f"Data: {len(images)} photographs from {images.source}"
@@ -105,6 +111,9 @@ def load_training(
             raise ValueError("`data.path` must be given with data=folder: your pictures' folder")
         images = load_folder(path, lazily=True)
         return images, f"Data: {len(images)} pictures from {images.source}"
+    if source == "t291":
+        images = join_sets([load_set(name, data_dir) for name in ("T91", "BSD200")])
+        return images, f"Data: {images.name}, {len(images)} images from {images.source}"
     try:
         images = load_set("T91", data_dir)
         other = "" if source == "t91" else ", complete there (data=skimage for photographs instead)"

@@ -221,6 +221,25 @@ def image_set(name: str, files: Mapping[str, File], source: str) -> ImageSet:
     return ImageSet(name, names, [files[name][1] for name in names], fingerprint, source)
 
 
+def join_sets(sets: Sequence[ImageSet]) -> ImageSet:
+    """Return several sets as one, with a fingerprint of its own.
+
+    Args:
+        sets: The sets.
+
+    Returns:
+        Their pictures in order; its name is that of "T91+BSD200".
+    """
+    fingerprint = hashlib.sha256(" ".join(one.fingerprint for one in sets).encode())
+    return ImageSet(
+        "+".join(one.name for one in sets),
+        [name for one in sets for name in one.names],
+        [image for one in sets for image in one.images],
+        fingerprint.hexdigest()[:16],
+        " and ".join(one.source for one in sets),
+    )
+
+
 def list_pictures(top: Path, setting: str = "data.path") -> Iterator[str]:
     """Return the pictures of a folder and its subfolders, except hidden ones.
 

@@ -529,8 +529,19 @@ def test_photographs_of_scikit_image_can_be_asked_for() -> None:
     assert line.startswith("Data: 10 photographs from scikit-image")
 
 
+@needs_real
+def test_two_sets_are_trained_on_as_one() -> None:
+    images, line = load_training("t291")
+    t91, bsd200 = load_set("T91"), load_set("BSD200")
+    assert (images.name, len(images)) == ("T91+BSD200", 291)
+    assert images.names == t91.names + bsd200.names
+    assert np.array_equal(images.images[91], bsd200.images[0])
+    assert images.fingerprint not in (t91.fingerprint, bsd200.fingerprint)
+    assert line.startswith("Data: T91+BSD200, 291 images from ")
+
+
 def test_training_source_must_be_known_and_complete() -> None:
-    with pytest.raises(ValueError, match="`data` \\(=T91\\) must be auto, t91, skimage or folder"):
+    with pytest.raises(ValueError, match=r"`data` \(=T91\) must be one of auto, t91.*mean t91"):
         load_training("T91")
     with pytest.raises(ValueError, match="`data.path` must be given with data=folder"):
         load_training("folder")
