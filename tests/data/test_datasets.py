@@ -153,7 +153,7 @@ def test_nothing_wrong_is_kept_and_the_next_run_goes_on(
     start = time.monotonic()
     with pytest.raises(Unavailable, match=r"not complete in .*Some \(.*; the download failed: "):
         fetch(tmp_path, server.url)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30  # it would be minutes
     assert server.requests["p5.png"] == 3
     first = on_disk(tmp_path)
     assert "p5.png" not in first
@@ -171,7 +171,7 @@ def test_server_that_always_stalls_is_given_up_and_the_rest_called_off(
     start = time.monotonic()
     with pytest.raises(Unavailable, match="timed out"):
         fetch(tmp_path, server.url)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30  # it would be minutes
     assert len(server.requests) <= 9 < len(NAMES)  # eight at a time
     assert on_disk(tmp_path) == {}
 
