@@ -2,17 +2,24 @@
 
 The patches of fifty thousand images don't fit into memory. Several processes cut them into arrays
 of 8 bits on disk, under a name that stands for the files' content and the settings. A killed
-preparation resumes where it stopped, and two runs that want the same one prepare it once.
+preparation resumes where it stopped, and two runs that want the same one prepare it once. What was
+changed since, by a failing disk say, is prepared anew.
+
+python -m espcn.data.cache                   lists what there is
+python -m espcn.data.cache --unused 30       deletes what no run has used for 30 days
 """
 
+import argparse
 import hashlib
 import json
 import multiprocessing
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +27,10 @@ from typing import Any
 import numpy as np
 import torch
 from filelock import FileLock
+from tabulate import tabulate
 from tqdm import tqdm
 
-from espcn.data.cache_layout import DONE, META, CacheLayout
+from espcn.data.cache_layout import DONE, META, CacheLayout, delete, entries
 from espcn.data.image_set import LazyImages, read_unchanged
 from espcn.data.patches import Patches, Recipe, cut, rescale
 from espcn.imaging.color import to_channels
@@ -124,7 +132,11 @@ def prepare(images: LazyImages, recipe: Recipe, folder: Path) -> PreparedPatches
             if bad is None:
                 layout.reserve(len(paths))
                 bad = _fill(paths, digests, first, layout)
-                write_json(layout.folder / META, meta | {"bad": bad})
+                write_json(
+                    layout.folder / META, meta | {"bad": bad, "checksums": layout.checksums()}
+                )
+            with suppress(OSError):  # a cache that is not ours to write to
+                os.utime(layout.folder / META)  # its age counts from its last use
     except OSError as error:
         raise OSError(
             f"`data.cache` (={folder}) must have room for {layout.bytes / 1e9:.2f} GB of patches "
@@ -221,3 +233,29 @@ def _cut_some(work: Any) -> tuple[list[int], dict[int, str]]:
             target[start : start + len(patches)] = patches.target.numpy()
             start += len(patches)
     return images, bad
+
+
+def main() -> None:
+    """List what there is, or delete what has not been used for long."""
+    parser = argparse.ArgumentParser(description="List the caches of patches, or delete old ones.")
+    parser.add_argument("--cache", metavar="DIR", help="($ESPCN_CACHE, else ~/.cache/espcn)")
+    parser.add_argument(
+        "--unused", type=float, metavar="DAYS", help="delete those unused for so many days"
+    )
+    given = parser.parse_args()
+    try:
+        folder = cache_folder(given.cache)
+        found = entries(folder)
+        rows = [entry.row() for entry in found]
+        print(tabulate(rows, "keys", floatfmt=".1f") if rows else f"{folder} is empty")
+        old = [one for one in found if given.unused is not None and one.days >= given.unused]
+        gone = [entry for entry in old if delete(entry)]
+    except (ValueError, OSError) as error:
+        sys.exit(f"Error: {error}")
+    if given.unused is not None:
+        size = sum(entry.bytes for entry in gone) / 1e9
+        print(f"Deleted {len(gone)} of {len(found)}, {size:.2f} GB, from {folder}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,16 +1,22 @@
 """The files of a cache of prepared patches: their names, shapes and sizes."""
 
+import hashlib
 import json
 import os
+import re
+import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from espcn.data.patches import Recipe
 
 META, DONE = "meta.json", "done.u1"
+_NAME = re.compile("[0-9a-f]{24}")
 
 
 @dataclass(frozen=True)
@@ -60,9 +66,19 @@ class CacheLayout:
         try:
             found = json.loads((self.folder / META).read_text(encoding="utf-8"))
             bad = {int(index): str(reason) for index, reason in found.pop("bad").items()}
+            checksums = found.pop("checksums")
         except (OSError, ValueError, LookupError, AttributeError, TypeError):
             return None
-        return bad if found == meta and self._has(self.sizes) else None
+        whole = found == meta and self._has(self.sizes) and checksums == self.checksums()
+        return bad if whole else None
+
+    def checksums(self) -> dict[str, str]:
+        """Return what each array's content is known by, which takes a second a gigabyte.
+
+        Returns:
+            SHA-256 by file name.
+        """
+        return {name: _digest(self.folder / name) for name in self.sizes}
 
     def reserve(self, images: int) -> None:
         """Allocate the files at once: a full disk is then known before the work, not after it.
@@ -99,6 +115,85 @@ class CacheLayout:
             np.memmap(self.folder / name, np.uint8, mode, shape=shape)
             for name, shape in self.shapes.items()
         ]
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """One prepared set of patches on disk.
+
+    Attributes:
+        folder: Where it is.
+        bytes: Its size.
+        days: Days since it was last used, or since it was last written to if it is not complete.
+        meta: What its meta.json says; empty if it is not complete.
+    """
+
+    folder: Path
+    bytes: int
+    days: float
+    meta: dict[str, Any]
+
+    def row(self) -> dict[str, Any]:
+        """Return it as a row of a table.
+
+        Returns:
+            Values by column.
+        """
+        meta = self.meta
+        made_for = f"r={meta['r']}, patch={meta['patch']}" if meta else "not complete"
+        return {
+            "cache": self.folder.name, "MB": self.bytes / 1e6, "days unused": self.days,
+            "images": meta.get("images"), "patches": meta.get("patches"), "made for": made_for,
+        }  # fmt: skip
+
+
+def entries(folder: Path) -> list[CacheEntry]:
+    """Return what lies in the folder of the cache.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        The entries, the longest unused first. What else lies there is not among them.
+    """
+    found = []
+    for one in folder.iterdir() if folder.is_dir() else ():
+        if not _NAME.fullmatch(one.name) or not one.is_dir():
+            continue
+        files = [path.stat() for path in one.iterdir() if path.is_file()]
+        try:
+            meta = json.loads((one / META).read_text(encoding="utf-8"))
+            used = (one / META).stat().st_mtime
+        except (OSError, ValueError):
+            meta, used = {}, max((file.st_mtime for file in files), default=one.stat().st_mtime)
+        days = max(0.0, (time.time() - used) / 86400)
+        found.append(CacheEntry(one, sum(file.st_size for file in files), days, meta))
+    return sorted(found, key=lambda entry: -entry.days)
+
+
+def delete(entry: CacheEntry) -> bool:
+    """Delete an entry, unless it is being prepared just now.
+
+    Args:
+        entry: The entry. A run that has it open keeps it until its end, but on Windows.
+
+    Returns:
+        Whether it was deleted.
+    """
+    lock = entry.folder.with_name(f"{entry.folder.name}.lock")
+    try:
+        with FileLock(lock, timeout=0):
+            (entry.folder / META).unlink(missing_ok=True)  # first: what is left is not complete
+            shutil.rmtree(entry.folder)
+    except Timeout:
+        return False
+    lock.unlink(missing_ok=True)
+    return True
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _reserve(path: Path, size: int) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from PIL import Image
 
 from espcn.data import cache
@@ -24,7 +25,7 @@ from espcn.data.image_set import LazyImages, load_folder
 from espcn.data.patches import Recipe, cut, rescale
 from espcn.imaging.color import to_channels
 from espcn.imaging.degradation import Degradation
-from helpers import ENVIRONMENT, ROOT
+from helpers import ENVIRONMENT, ROOT, run
 
 RECIPE = Recipe(3, 1, Degradation(), 8, 5, 4, scales=(1.0, 0.7))
 
@@ -204,6 +205,8 @@ def test_killed_preparation_goes_on(
         lambda cache: (cache / "meta.json").write_text('{"bad": {}}'),
         lambda cache: change(cache / "meta.json", version=0),
         lambda cache: change(cache / "meta.json", patches=7),
+        lambda cache: flip_a_bit(cache / "low.u1"),
+        lambda cache: flip_a_bit(cache / "target.u1"),
         lambda cache: os.truncate(cache / "low.u1", 1000),
         lambda cache: os.truncate(cache / "target.u1", 10**8),
         lambda cache: (cache / "target.u1").unlink(),
@@ -220,6 +223,12 @@ def test_cache_that_is_not_whole_is_prepared_anew(
     damage(where)
     made(pictures, tmp_path)
     assert {path.name: path.read_bytes() for path in where.iterdir()} == whole
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
 
 
 def change(path: Path, **values: object) -> None:
@@ -386,3 +395,49 @@ def test_setting_that_is_added_to_the_degradation_leaves_a_cache_valid(
     monkeypatch.undo()
     made(pictures, tmp_path, replace(RECIPE, degradation=Later(0.5, vignette=1.0)))
     assert len(list(tmp_path.glob("*/meta.json"))) == 2
+
+
+def listed(where: Path, *arguments: str) -> str:
+    done = run("-m", "espcn.data.cache", "--cache", str(where), *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_caches_are_listed_and_deleted_by_age(pictures: Path, tmp_path: Path) -> None:
+    assert listed(tmp_path) == f"{tmp_path} is empty\n"
+    made(pictures, tmp_path)
+    made(pictures, tmp_path, replace(RECIPE, r=2))
+    old, new = sorted(
+        (path for path in tmp_path.iterdir() if path.is_dir()),
+        key=lambda path: json.loads((path / "meta.json").read_text())["r"],
+    )
+    days = time.time() - 40 * 86400
+    os.utime(old / "meta.json", (days, days))
+    (tmp_path / "mine").mkdir()
+    lines = listed(tmp_path).splitlines()
+    assert [line.split()[0] for line in lines[2:]] == [old.name, new.name]  # the oldest first
+    assert " 40.0 " in lines[2]
+    assert "r=2, patch=8" in lines[2]
+    assert "Deleted 1 of 2, 0.00 GB" in listed(tmp_path, "--unused", "30")
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == sorted(
+        [new.name, "mine"]
+    )
+
+
+def test_age_of_a_cache_counts_from_its_last_use(pictures: Path, tmp_path: Path) -> None:
+    made(pictures, tmp_path)
+    (where,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    os.utime(where / "meta.json", (0, 0))
+    made(pictures, tmp_path)
+    assert "Deleted 0 of 1" in listed(tmp_path, "--unused", "1")
+
+
+def test_cache_that_is_being_prepared_is_not_deleted(pictures: Path, tmp_path: Path) -> None:
+    made(pictures, tmp_path)
+    (where,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    (where / "meta.json").unlink()
+    with FileLock(tmp_path / f"{where.name}.lock"):
+        assert "not complete" in listed(tmp_path)
+        assert "Deleted 0 of 1" in listed(tmp_path, "--unused", "0")
+    assert "Deleted 1 of 1" in listed(tmp_path, "--unused", "0")
+    assert list(tmp_path.iterdir()) == []
