@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from espcn.data.datasets import load_set
 from espcn.data.image_set import ImageSet
-from espcn.export.onnx import export
+from espcn.export.export import export
 from espcn.imaging.color import to_channels
 from espcn.imaging.degradation import BENCHMARK
 from espcn.imaging.downsampling import crop_to_multiple
@@ -144,7 +144,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for r in (3, 2, 4):
         with tempfile.TemporaryDirectory() as folder:
-            path = str(export(r, output=f"{folder}/espcn.onnx"))
+            path = str(export(r, output=f"{folder}/espcn.onnx").path)
             ways: dict[tuple[str, str], Way] = {
                 ("PyTorch port, eager", "float32"): port(r),
                 ("ONNX Runtime, our file", "float32"): onnx_runtime(r, path),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from espcn.export.onnx import export
+from espcn.export.export import export
 from espcn.upscaling.upscaler import Upscaler
 from helpers import ROOT
 

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from espcn.export.formats import FORMATS
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the arguments, and export one network; the exit code is 1 if anything went wrong.
@@ -12,9 +14,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: What follows the command's name; `sys.argv` if not given.
     """
+    readers = "".join(f"\n  {ending:10}{one.readers}" for ending, one in FORMATS.items())
     parser = argparse.ArgumentParser(
         prog=Path(sys.argv[0]).name,
-        description="Write the network to an ONNX file, for programs that know nothing of PyTorch.",
+        description="Write the network to a file for programs that know nothing of PyTorch.",
+        epilog=f"The ending of FILE chooses the format, by what is to read it:{readers}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("-r", type=int, metavar="R", help="the factor, 2, 3 or 4 (3)")
     parser.add_argument("-o", "--output", metavar="FILE", help="what to write (espcn_xR.onnx)")
@@ -26,9 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="the weights for JPEGs of this quality, 1 to 100 (those for clean pictures)",
     )
     given = parser.parse_args(arguments)
-    from espcn.export.onnx import export  # torch: only when there is work to do
+    from espcn.export.export import export  # torch: only when there is work to do
 
     try:
-        print(f"Written to {export(given.r, given.ckpt, given.output, given.compression)}")
+        written = export(given.r, given.ckpt, given.output, given.compression)
     except (ValueError, OSError) as error:
         sys.exit(f"Error: {error}")
+    print(f"Written to {written.path}, {written.check}")

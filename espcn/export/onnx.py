@@ -1,5 +1,6 @@
 """The network as an ONNX file, for programs that know nothing of PyTorch."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,69 +9,45 @@ import torch
 from espcn.io.atomic import atomic_write
 from espcn.network.model import ESPCN
 from espcn.network.onnx_graph import needs, onnx_model
-from espcn.network.strengths import for_jpegs, load_strength
-from espcn.network.weights import load
 
 CHECKED_SIZES = ((1, 1, 5, 7), (2, 1, 31, 18))  # odd ones: batch, channels, height, width
 TOLERANCE = 1e-4  # of 0..1: between runtimes, sums are taken in another order
 
 
-def export(
-    r: int | None = None,
-    ckpt: str | None = None,
-    output: str | None = None,
-    compression: int | None = None,
-) -> Path:
-    """Write a network to an ONNX file, once ONNX Runtime agrees with PyTorch.
+def write(path: Path, network: ESPCN, about: Mapping[str, str]) -> str:
+    """Write an ONNX file, once ONNX Runtime agrees with PyTorch.
 
-    The file's metadata hold factor, range, layout, licence and provenance.
+    Its metadata hold range and layout beside what is known of the network.
 
     Args:
-        r: The factor of the shipped weights, 3 if not given.
-        ckpt: A checkpoint or weights of your own instead.
-        output: The file; espcn_x3.onnx and the like if not given.
-        compression: The quality of the JPEGs that the shipped weights are to suit, 1 to 100; None
-            for clean pictures.
+        path: The file.
+        network: The network.
+        about: Text by name for the metadata.
 
     Returns:
-        The path of the file.
+        "checked by ONNX Runtime" and its version.
 
     Raises:
         ValueError: onnx or onnxruntime is not installed, or the two differ by more than
-            `TOLERANCE`; or `compression` is no quality, or given with `ckpt`.
+            `TOLERANCE`.
     """
-    needs("onnx", "onnxruntime", reason="export")
+    needs("onnx", "onnxruntime", reason="an .onnx file")
+    import onnxruntime
     from onnx import helper
 
-    trained = load(r, ckpt)
-    network, origin = trained.network, trained.metadata
-    suits = str(trained.degradation)
-    if compression is not None:
-        taken = for_jpegs(network.r, compression, ckpt)
-        network, suits = load_strength(network.r, taken), f"JPEGs of quality {compression}: {taken}"
-        origin = {"command": f"mixed from the shipped weights: {taken}"}  # of several runs
-    path = Path(output or f"espcn_x{network.r}.onnx")
-    if path.suffix != ".onnx":
-        raise ValueError(f"`-o` (={path}) must end in .onnx, by which it is known")
-    if not path.parent.is_dir():
-        raise ValueError(f"`-o` (={path}) must be in a folder that exists: make {path.parent}")
     colors = "luma, BT.601 studio range, 16 to 235 of 255" if network.channels == 1 else "RGB"
-    about = origin | {
-        "factor": str(network.r),
+    model = onnx_model(network)
+    metadata = dict(about) | {
         "range": f"0..1, {colors}; the output is neither clipped nor rounded",
         "layout": "float32 (batch, channels, height, width), all but channels free; the output is "
         "r times as high and wide",
-        "source": f"{origin.get('command', trained.path.name)}; Shi et al., CVPR 2016, "
-        "arXiv 1609.05158",
-        "degradation": suits,
     }
-    model = onnx_model(network)
-    helper.set_model_props(model, about)
+    helper.set_model_props(model, metadata)
     content = model.SerializeToString()
     _check(network, content)
     with atomic_write(path) as part:
         part.write_bytes(content)
-    return path
+    return f"checked by ONNX Runtime {onnxruntime.__version__}"
 
 
 def _check(network: ESPCN, content: bytes) -> None:

@@ -9,16 +9,16 @@ import pytest
 import torch
 
 from espcn.export import onnx as exporting
-from espcn.export.onnx import export
+from espcn.export.export import export
 from espcn.network.model import ESPCN
 from espcn.network.onnx_graph import onnx_model
 from espcn.network.weights import load
-from helpers import Call
 
 
 @pytest.mark.parametrize("r", [2, 3, 4])
 def test_export_gives_what_pytorch_gives_at_odd_sizes(r: int, tmp_path: Path) -> None:
-    path = export(r, output=str(tmp_path / "net.onnx"))
+    path, check = export(r, output=str(tmp_path / "net.onnx"))
+    assert check == f"checked by ONNX Runtime {onnxruntime.__version__}"
     assert [file.name for file in tmp_path.iterdir()] == ["net.onnx"]
     onnx.checker.check_model(onnx.load(path), full_check=True)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -31,7 +31,7 @@ def test_export_gives_what_pytorch_gives_at_odd_sizes(r: int, tmp_path: Path) ->
 
 
 def test_metadata_say_what_is_needed_to_use_it(tmp_path: Path) -> None:
-    model = onnx.load(export(3, output=str(tmp_path / "net.onnx")))
+    model = onnx.load(export(3, output=str(tmp_path / "net.onnx")).path)
     about = {one.key: one.value for one in model.metadata_props}
     assert about["factor"] == "3"
     assert about["licence"] == "MIT"
@@ -55,7 +55,7 @@ def test_every_network_is_exported(channels: int, padding: str, activation: str)
 
 def test_opencv_runs_the_file(tmp_path: Path) -> None:
     cv2 = pytest.importorskip("cv2")
-    network = cv2.dnn.readNetFromONNX(str(export(3, output=str(tmp_path / "net.onnx"))))
+    network = cv2.dnn.readNetFromONNX(str(export(3, output=str(tmp_path / "net.onnx")).path))
     for shape in ((1, 1, 20, 31), (1, 1, 9, 8)):
         picture = torch.rand(*shape)
         with torch.no_grad():
@@ -72,29 +72,8 @@ def test_file_that_differs_is_not_written(tmp_path: Path, monkeypatch: pytest.Mo
     assert not list(tmp_path.iterdir())
 
 
-def test_command_writes_beside_and_names_what_is_wrong(
-    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    done = call("export.py", "-r", "2", "-o", str(tmp_path / "a.onnx"))
-    assert (done.returncode, done.stdout) == (0, f"Written to {tmp_path / 'a.onnx'}\n")
-    path = tmp_path / "jpeg.onnx"
-    assert call("export.py", "-r", "2", "--compression", "50", "-o", str(path)).returncode == 0
-    suits = {one.key: one.value for one in onnx.load(path).metadata_props}["degradation"]
-    assert suits.startswith("JPEGs of quality 50: weights jpeg ")
-    for arguments, words in (
-        (["--compression", "0"], "`compression` (=0) must be a whole number of at least 1"),
-        (["--compression", "50", "--ckpt", str(path)], "must be a checkpoint that train.py wrote"),
-        (["-r", "7"], "`r` (=7) must be a factor that there are weights for"),
-        (["-o", str(tmp_path / "a.pb")], "must end in .onnx"),
-        (["-o", str(tmp_path / "no/a.onnx")], "must be in a folder that exists"),
-        (["--ckpt", str(tmp_path / "no.ckpt")], "must be an existing file"),
-    ):
-        done = call("export.py", *arguments)
-        assert done.returncode == 1
-        assert words in done.stderr
-        assert "Traceback" not in done.stderr
+def test_missing_packages_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("espcn.network.onnx_graph.find_spec", lambda name: None)
-    with pytest.raises(
-        ValueError, match="export needs onnx and onnxruntime, not .* `pip install onnx onn"
-    ):
-        export(3)
+    words = "an .onnx file needs onnx and onnxruntime, not .* `pip install onnx onn"
+    with pytest.raises(ValueError, match=words):
+        export(3, output=str(tmp_path / "net.onnx"))

@@ -1,0 +1,63 @@
+"""The job: choose a network, and write it in the format that the file's ending asks for."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from espcn.export.formats import format_of
+from espcn.network.strengths import for_jpegs, load_strength
+from espcn.network.weights import load
+
+
+class Written(NamedTuple):
+    """A file that was written.
+
+    Attributes:
+        path: The file.
+        check: How it was checked, or why not, in a few words.
+    """
+
+    path: Path
+    check: str
+
+
+def export(
+    r: int | None = None,
+    ckpt: str | None = None,
+    output: str | None = None,
+    compression: int | None = None,
+) -> Written:
+    """Write a network for other programs, once one that reads the format agrees with PyTorch.
+
+    Args:
+        r: The factor of the shipped weights, 3 if not given.
+        ckpt: A checkpoint or weights of your own instead.
+        output: The file, whose ending chooses the format; espcn_x3.onnx and the like if not given.
+        compression: The quality of the JPEGs that the shipped weights are to suit, 1 to 100; None
+            for clean pictures.
+
+    Returns:
+        The file, and how it was checked.
+
+    Raises:
+        ValueError: The ending is that of no format, or its folder is missing; the network can't be
+            written so, or what was written differs from PyTorch; or `compression` is no quality,
+            or given with `ckpt`.
+    """
+    trained = load(r, ckpt)
+    network, origin = trained.network, trained.metadata
+    suits = str(trained.degradation)
+    if compression is not None:
+        taken = for_jpegs(network.r, compression, ckpt)
+        network, suits = load_strength(network.r, taken), f"JPEGs of quality {compression}: {taken}"
+        origin = {"command": f"mixed from the shipped weights: {taken}"}  # of several runs
+    path = Path(output or f"espcn_x{network.r}.onnx")
+    kind = format_of(path)
+    if not path.parent.is_dir():
+        raise ValueError(f"`-o` (={path}) must be in a folder that exists: make {path.parent}")
+    about = origin | {
+        "factor": str(network.r),
+        "source": f"{origin.get('command', trained.path.name)}; Shi et al., CVPR 2016, "
+        "arXiv 1609.05158",
+        "degradation": suits,
+    }
+    return Written(path, kind.write(path, network, about))
