@@ -2,10 +2,14 @@
 
 python docs/figures.py                     those that need no run
 python docs/figures.py outputs/DATE/TIME   all
+
+opencv.png needs OpenCV's dnn_superres up to 5.0, and its own networks: $ESPCN_PEERS/opencv/*.pb
 """
 
 import csv
+import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,8 @@ from espcn.data.datasets import load_set
 from espcn.data.image_set import ImageSet
 from espcn.evaluation.gallery import in_color
 from espcn.evaluation.protocol import Reconstruction, Score, score_set
+from espcn.export.export import export
+from espcn.export.superres import reader
 from espcn.imaging.color import to_channels
 from espcn.imaging.degradation import BENCHMARK, Degradation
 from espcn.imaging.downsampling import crop_to_multiple
@@ -40,6 +46,8 @@ def main() -> None:
     draw_network()
     draw_before_after(images)
     draw_compressed(images)
+    if "ESPCN_PEERS" in os.environ:
+        draw_opencv(images)
     if len(sys.argv) != 2:
         return
     run = Path(sys.argv[1])
@@ -197,6 +205,28 @@ def draw_compressed(images: ImageSet) -> None:
     for axis, title in zip(axes[0], titles, strict=True):
         axis.set_title(title, fontsize=10)
     save_figure(figure, HERE / "compressed.png")
+
+
+def draw_opencv(images: ImageSet) -> None:
+    """Show what OpenCV's own ESPCN and ours make of a detail, by the same calls of dnn_superres."""
+    top, left, size, name = 60, 150, 100, f"ESPCN_x{R}.pb"
+    original = crop_to_multiple(to_channels(images.images[images.names.index("chelsea.png")], 3), R)
+    low = BENCHMARK(original, R).permute(1, 2, 0).numpy()
+    versions = {"what there is": low.repeat(R, 0).repeat(R, 1)}
+    with tempfile.TemporaryDirectory() as folder:
+        theirs = Path(os.environ["ESPCN_PEERS"]) / "opencv" / name
+        ours = export(R, output=f"{folder}/{name}").path
+        for title, path in (("OpenCV's own file", theirs), ("the file of export.py", ours)):
+            large = reader(path, R).upsample(np.ascontiguousarray(low[..., ::-1]))
+            versions[title] = large[..., ::-1]
+    versions["original"] = original.permute(1, 2, 0).numpy()
+    figure = Figure(figsize=(8.8, 2.4))
+    axes = figure.subplots(1, 4, gridspec_kw={"wspace": 0.03})
+    for axis, (title, version) in zip(axes, versions.items(), strict=True):
+        axis.imshow(version[top : top + size, left : left + size])
+        axis.set_title(title, fontsize=9)
+        axis.set_axis_off()
+    save_figure(figure, HERE / "opencv.png")
 
 
 if __name__ == "__main__":

@@ -49,3 +49,21 @@ def test_file_runs_in_onnx_runtime_and_opencv(
     wanted = Upscaler(3, engine="torch", precision="float32")(luma.astype(np.float32))
     for large in made:
         np.testing.assert_allclose(large[0, 0], wanted, rtol=0, atol=1e-4)
+
+
+def test_opencvs_own_code_runs_with_our_file(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cv2 = pytest.importorskip("cv2")
+    if not hasattr(cv2, "dnn_superres"):
+        pytest.skip("this OpenCV has no dnn_superres")
+    (block,) = [block for block in blocks() if "dnn_superres" in block]
+    if not hasattr(cv2.dnn, "readNetFromTensorflow"):
+        block = block.replace("ESPCN_x3.pb", "ESPCN_x3.opencv.onnx")  # as the page says
+    for ending in (".pb", ".opencv.onnx"):
+        export(3, output=str(tmp_path / f"ESPCN_x3{ending}"))
+    (tmp_path / "photo.png").write_bytes((pictures / "color0.png").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, np.ndarray] = {}
+    exec(block, names)
+    assert names["large"].shape == (288, 288, 3)

@@ -14,7 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: What follows the command's name; `sys.argv` if not given.
     """
-    readers = "".join(f"\n  {ending:10}{one.readers}" for ending, one in FORMATS.items())
+    readers = "".join(f"\n  {ending:14}{one.readers}" for ending, one in FORMATS.items())
     parser = argparse.ArgumentParser(
         prog=Path(sys.argv[0]).name,
         description="Write the network to a file for programs that know nothing of PyTorch.",

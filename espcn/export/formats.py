@@ -54,6 +54,8 @@ class Format:
 
 FORMATS = {
     ".onnx": Format("onnx", "ONNX Runtime and whatever else reads ONNX"),
+    ".pb": Format("superres", "OpenCV's dnn_superres up to OpenCV 5.0"),
+    ".opencv.onnx": Format("superres", "OpenCV's dnn_superres since OpenCV 5.1"),
 }
 
 
@@ -69,9 +71,9 @@ def format_of(path: Path) -> Format:
     Raises:
         ValueError: There is no such format; the message lists those that there are.
     """
-    ending = path.suffix.lower()
-    if ending not in FORMATS:
+    fitting = [ending for ending in FORMATS if path.name.lower().endswith(ending)]
+    if not fitting:
         raise ValueError(
             f"`-o` (={path}) must end in {' or '.join(FORMATS)}: the ending chooses the format"
         )
-    return FORMATS[ending]
+    return FORMATS[max(fitting, key=len)]  # .opencv.onnx is one of its own

@@ -1,6 +1,6 @@
 """The network as an ONNX graph, put together node by node.
 
-The graph is seven nodes long, the same for every version of PyTorch, and has the names and the
+The graph is a few nodes long, the same for every version of PyTorch, and has the names and the
 shapes that its users see.
 """
 
@@ -20,13 +20,16 @@ if TYPE_CHECKING:
 OPSET = 17
 
 
-def onnx_model(network: ESPCN, whole: bool = True) -> "onnx.ModelProto":
+def onnx_model(
+    network: ESPCN, whole: bool = True, channels_last: bool = False
+) -> "onnx.ModelProto":
     """Return the network as an ONNX graph with free batch, height and width.
 
     Args:
         network: The network.
         whole: Map pictures `(batch, channels, height, width)`, 0..1, to larger ones. Else the graph
             is the three convolutions alone, without border, `center`, `gain` and shuffle.
+        channels_last: Take pictures as `(batch, height, width, channels)`; the output stays.
 
     Returns:
         The model.
@@ -46,6 +49,8 @@ def onnx_model(network: ESPCN, whole: bool = True) -> "onnx.ModelProto":
         flow = f"{kind.lower()}{len(nodes)}"
         nodes.append(helper.make_node(kind, names, [flow], **attributes))
 
+    if channels_last:
+        add("Transpose", perm=[0, 3, 1, 2])
     if whole and network.halo:
         margins = np.array([0, 0, HALO, HALO] * 2, dtype=np.int64)
         add("Pad", ("border", margins), mode="edge")
@@ -62,15 +67,15 @@ def onnx_model(network: ESPCN, whole: bool = True) -> "onnx.ModelProto":
     nodes[-1].output[0] = "upscaled"
     filters = network.channels if whole else network.channels * network.r**2
 
-    def port(name: str, channels: int, height: str, width: str) -> Any:
-        return helper.make_tensor_value_info(
-            name, TensorProto.FLOAT, ["batch", channels, height, width]
-        )
+    def port(name: str, *axes: int | str) -> Any:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *axes])
 
+    colors = network.channels
+    axes = ("height", "width", colors) if channels_last else (colors, "height", "width")
     graph = helper.make_graph(
         nodes,
         "ESPCN",
-        [port(source, network.channels, "height", "width")],
+        [port(source, *axes)],
         [port("upscaled", filters, "upscaled_height", "upscaled_width")],
         weights,
     )
