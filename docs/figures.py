@@ -23,8 +23,10 @@ from espcn.data.image_set import ImageSet
 from espcn.evaluation.gallery import in_color
 from espcn.evaluation.protocol import Reconstruction, Score, score_set
 from espcn.export.export import export
+from espcn.export.glsl import shader
+from espcn.export.libplacebo import Unavailable, render
 from espcn.export.superres import reader
-from espcn.imaging.color import to_channels
+from espcn.imaging.color import from_ycbcr, to_channels, to_ycbcr
 from espcn.imaging.degradation import BENCHMARK, Degradation
 from espcn.imaging.downsampling import crop_to_multiple
 from espcn.imaging.metrics import quantize
@@ -48,6 +50,10 @@ def main() -> None:
     draw_compressed(images)
     if "ESPCN_PEERS" in os.environ:
         draw_opencv(images)
+    try:
+        draw_shader(images)
+    except Unavailable as error:
+        print(f"shader.png is left as it is: {error}")
     if len(sys.argv) != 2:
         return
     run = Path(sys.argv[1])
@@ -227,6 +233,29 @@ def draw_opencv(images: ImageSet) -> None:
         axis.set_title(title, fontsize=9)
         axis.set_axis_off()
     save_figure(figure, HERE / "opencv.png")
+
+
+def draw_shader(images: ImageSet) -> None:
+    """Show details of frames that libplacebo enlarged, by itself and with the user shader."""
+    text = shader(load(R).network, {})
+    details = {"astronaut.png": (20, 180), "coffee.png": (150, 260)}
+    size = 126
+    figure = Figure(figsize=(5.5, 3.8))
+    axes = figure.subplots(2, 3, gridspec_kw={"wspace": 0.03, "hspace": 0.03})
+    for row, (name, (top, left)) in zip(axes, details.items(), strict=True):
+        pixels = images.images[images.names.index(name)]
+        low = BENCHMARK(crop_to_multiple(to_channels(pixels, 3), R), R)
+        frame = to_ycbcr(low).round().to(torch.uint8).numpy()
+        versions = [low.repeat_interleave(R, -2).repeat_interleave(R, -1)]
+        versions += [from_ycbcr(torch.from_numpy(render(frame, R, one))) for one in (None, text)]
+        for axis, version in zip(row, versions, strict=True):
+            picture = quantize(version.double()).to(torch.uint8)
+            axis.imshow(picture[:, top : top + size, left : left + size].permute(1, 2, 0))
+            axis.set_axis_off()
+    titles = ("the frame", "libplacebo", "with espcn_x3.glsl")
+    for axis, title in zip(axes[0], titles, strict=True):
+        axis.set_title(title, fontsize=9)
+    save_figure(figure, HERE / "shader.png")
 
 
 if __name__ == "__main__":

@@ -56,6 +56,7 @@ FORMATS = {
     ".onnx": Format("onnx", "ONNX Runtime and whatever else reads ONNX"),
     ".pb": Format("superres", "OpenCV's dnn_superres up to OpenCV 5.0"),
     ".opencv.onnx": Format("superres", "OpenCV's dnn_superres since OpenCV 5.1"),
+    ".glsl": Format("glsl", "mpv, and FFmpeg's libplacebo, as a user shader"),
 }
 
 
