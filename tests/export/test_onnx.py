@@ -1,5 +1,10 @@
 """The ONNX file: what PyTorch gives, in ONNX Runtime and in OpenCV, at every size."""
 
+import os
+import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +18,7 @@ from espcn.export.export import export
 from espcn.network.model import ESPCN
 from espcn.network.onnx_graph import onnx_model
 from espcn.network.weights import load
+from helpers import ROOT
 
 
 @pytest.mark.parametrize("r", [2, 3, 4])
@@ -62,6 +68,32 @@ def test_opencv_runs_the_file(tmp_path: Path) -> None:
             expected = load(3)[0](picture).numpy()
         network.setInput(picture.numpy())
         np.testing.assert_allclose(network.forward(), expected, rtol=0, atol=1e-5)
+
+
+def test_openvino_takes_frames_as_dnn_processing_gives_them(tmp_path: Path) -> None:
+    """What FFmpeg asks of OpenVINO: bytes, channels last, a network changed to the frame's size."""
+    openvino = pytest.importorskip("openvino")
+    from openvino.preprocess import PrePostProcessor
+
+    (tool,) = re.findall(r"(?m)^    (ovc .*)", (ROOT / "docs/export.md").read_text())
+    export(2, output=str(tmp_path / "espcn_x2.onnx"))
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    subprocess.run(shlex.split(tool), cwd=tmp_path, env=environment, check=True, timeout=120)
+    core = openvino.Core()
+    model = core.read_model(tmp_path / "espcn_x2.xml")
+    model.reshape({"luma": [1, 1, 20, 31]})
+    steps = PrePostProcessor(model)
+    steps.input("luma").tensor().set_layout(openvino.Layout("NHWC"))
+    steps.input("luma").tensor().set_element_type(openvino.Type.u8)
+    steps.input("luma").model().set_layout(openvino.Layout("NCHW"))
+    steps.input("luma").preprocess().convert_element_type(openvino.Type.f32).scale(255.0)
+    precise = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = core.compile_model(steps.build(), "CPU", precise)
+    luma = torch.randint(16, 236, (1, 1, 20, 31))
+    with torch.no_grad():
+        expected = load(2).network(luma / 255).numpy()
+    got = compiled(luma.numpy().astype(np.uint8).reshape(1, 20, 31, 1))["upscaled"]
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5)
 
 
 def test_file_that_differs_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
