@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from plots import (
+    plot_costs,
     plot_gains,
     plot_growth,
     plot_matrix,
@@ -176,6 +177,16 @@ def draw_sources(rows: list[dict[str, Any]], path: Path) -> None:
     plot_matrix(figures, [str(row["trained"]) for row in rows], columns, path, title)
 
 
+def draw_peers(rows: list[dict[str, Any]], path: Path) -> None:
+    """Draw the table of benchmarks/peers.py: PSNR on BSD300 against operations, by factor."""
+    panels: dict[str, list[tuple[str, float, float]]] = {}
+    for row in rows:
+        if row["network"] != "bicubic":
+            point = (row["network"], row["10^9 operations"], row["BSD300"])
+            panels.setdefault(f"r = {row['r']:g}", []).append(point)
+    plot_costs(panels, 0.3, path, "Networks of about this size (triangles: far below)")
+
+
 def main() -> None:
     """Draw what there are tables for."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -200,6 +211,8 @@ def main() -> None:
             draw_real_videos(read(name), folder / f"{name}.png")
         elif name == "sources":
             draw_sources(read(name), folder / f"{name}.png")
+        elif name == "peers":
+            draw_peers(read(name), folder / f"{name}.png")
         else:
             continue
         print(folder / f"{name}.png")

@@ -144,3 +144,34 @@ def plot_matrix(
     axes.set_yticks(range(len(rows)), rows, fontsize=8)
     axes.set(title=title, xlabel="source")
     save_figure(figure, path)
+
+
+def plot_costs(
+    panels: dict[str, list[tuple[str, float, float]]], below: float, path: Path, title: str
+) -> None:
+    """Draw PSNR against operations: a panel for each task, a mark for each network.
+
+    `panels` maps a task to its points `(network, 10^9 operations, dB)`. A network that is more than
+    `below` dB under the best stands at the lower edge, with its figure.
+    """
+    figure, axes = new_figure(4.3 * len(panels), 4, len(panels))
+    panel_axes = [axes] if len(panels) == 1 else list(axes)
+    names = list(dict.fromkeys(name for points in panels.values() for name, *_ in points))
+    for axis, (task, points) in zip(panel_axes, panels.items(), strict=True):
+        best = max(psnr for *_, psnr in points)
+        floor = best - below
+        for name, cost, psnr in points:
+            color = f"C{names.index(name)}"
+            marker = "*" if name.startswith("ours") else "o" if psnr > floor else "v"
+            size = 110 if marker == "*" else 45
+            axis.scatter(cost, max(psnr, floor), s=size, marker=marker, color=color, label=name)
+            if psnr <= floor:
+                axis.annotate(f"{psnr:.2f}", (cost, floor), (0, 7), textcoords="offset points",
+                              ha="center", fontsize=7)  # fmt: skip
+        axis.set(xlabel="10^9 multiply-adds for 640x360", title=task)
+        axis.set(xlim=(0, None), ylim=(floor - 0.03 * below, best + 0.06 * below))
+        axis.grid(alpha=0.3)
+    panel_axes[0].set_ylabel("PSNR on BSD300 (dB, luma)")
+    panel_axes[0].legend(fontsize=7, loc="center left")
+    figure.suptitle(title, fontsize=11)
+    save_figure(figure, path)
