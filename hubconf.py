@@ -3,7 +3,7 @@
 from typing import Any
 
 from espcn.network.model import ESPCN
-from espcn.network.strengths import CLEAN, for_jpegs, load_strength
+from espcn.network.strengths import CLEAN, given_strength, load_strength
 
 dependencies = ["torch", "numpy", "safetensors"]
 
@@ -29,7 +29,7 @@ def espcn(r: int = 3, pretrained: bool = True, compression: int | None = None) -
     """
     if not pretrained:
         return ESPCN(r)
-    return load_strength(r, CLEAN if compression is None else for_jpegs(r, compression))
+    return load_strength(r, CLEAN if compression is None else given_strength(r, compression))
 
 
 def upscaler(r: int = 3, **options: Any) -> Any:

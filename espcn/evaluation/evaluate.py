@@ -19,7 +19,7 @@ from espcn.io.atomic import write_csv, write_json
 from espcn.network.device import torch_device
 from espcn.network.ensemble import SelfEnsemble
 from espcn.network.model import ESPCN
-from espcn.network.strengths import CLEAN, for_jpegs, load_strength
+from espcn.network.strengths import CLEAN, given_strength, load_strength
 from espcn.network.weights import load
 from espcn.report.progress import bar
 from espcn.report.tables import score_table, table
@@ -75,7 +75,7 @@ def evaluate(
     network, about = trained.network, trained.metadata
     taken, mixed = CLEAN, compression is not None
     if compression is not None:
-        taken = for_jpegs(network.r, compression, ckpt)
+        taken = given_strength(network.r, compression, ckpt)
         network = load_strength(network.r, taken)
         print(f"For JPEGs of quality {compression}: {taken}")
     elif about:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from espcn.export.formats import format_of
-from espcn.network.strengths import for_jpegs, load_strength
+from espcn.network.strengths import given_strength, load_strength
 from espcn.network.weights import load
 
 
@@ -32,8 +32,8 @@ def export(
         r: The factor of the shipped weights, 3 if not given.
         ckpt: A checkpoint or weights of your own instead.
         output: The file, whose ending chooses the format; espcn_x3.onnx and the like if not given.
-        compression: The quality of the JPEGs that the shipped weights are to suit, 1 to 100; None
-            for clean pictures.
+        compression: The quality of the JPEGs that the shipped weights are to suit, 1 to 100, or of
+            the videos that lose as much where the format is for videos; None for clean sources.
 
     Returns:
         The file, and how it was checked.
@@ -44,14 +44,18 @@ def export(
             or given with `ckpt`.
     """
     trained = load(r, ckpt)
+    path = Path(output or f"espcn_x{trained.network.r}.onnx")
+    kind = format_of(path)
     network, origin = trained.network, trained.metadata
     suits = str(trained.degradation)
     if compression is not None:
-        taken = for_jpegs(network.r, compression, ckpt)
-        network, suits = load_strength(network.r, taken), f"JPEGs of quality {compression}: {taken}"
+        taken = given_strength(network.r, compression, ckpt, kind.is_for_videos)
+        sources = "videos like JPEGs" if kind.is_for_videos else "JPEGs"
+        network, suits = (
+            load_strength(network.r, taken),
+            f"{sources} of quality {compression}: {taken}",
+        )
         origin = {"command": f"mixed from the shipped weights: {taken}"}  # of several runs
-    path = Path(output or f"espcn_x{network.r}.onnx")
-    kind = format_of(path)
     if not path.parent.is_dir():
         raise ValueError(f"`-o` (={path}) must be in a folder that exists: make {path.parent}")
     about = origin | {

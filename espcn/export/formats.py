@@ -41,10 +41,12 @@ class Format:
     Attributes:
         module: The module of this package whose `write` makes it.
         readers: What reads it, in a few words for the command's help.
+        is_for_videos: Whether what reads it shows videos: compressed ones ask for other weights.
     """
 
     module: str
     readers: str
+    is_for_videos: bool = False
 
     @property
     def write(self) -> Write:
@@ -56,7 +58,7 @@ FORMATS = {
     ".onnx": Format("onnx", "ONNX Runtime and whatever else reads ONNX"),
     ".pb": Format("superres", "OpenCV's dnn_superres up to OpenCV 5.0"),
     ".opencv.onnx": Format("superres", "OpenCV's dnn_superres since OpenCV 5.1"),
-    ".glsl": Format("glsl", "mpv, and FFmpeg's libplacebo, as a user shader"),
+    ".glsl": Format("glsl", "mpv, and FFmpeg's libplacebo, as a user shader", True),
 }
 
 

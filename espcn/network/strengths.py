@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from espcn import checks
+from espcn.imaging.jpeg_traces import quality_quantizer
 from espcn.network.model import ESPCN
 from espcn.network.weights import SHIPPED, load, shipped
 
@@ -130,13 +131,14 @@ def load_strength(r: int, wanted: Strength) -> ESPCN:
     return network
 
 
-def for_jpegs(r: int, quality: int, ckpt: object = None) -> Strength:
-    """Return which weights serve JPEGs of a quality that a user gives.
+def given_strength(r: int, quality: int, ckpt: object = None, in_video: bool = False) -> Strength:
+    """Return which weights serve sources of a quality that a user gives.
 
     Args:
         r: The factor.
-        quality: 1 to 100.
+        quality: 1 to 100, of JPEGs, or of videos that lose about as much.
         ckpt: The user's own weights, beside which no quality may be given.
+        in_video: Whether the sources are videos.
 
     Returns:
         The place on the chain.
@@ -150,6 +152,8 @@ def for_jpegs(r: int, quality: int, ckpt: object = None) -> Strength:
             f"`compression` (={quality}) chooses among the shipped weights: it must be left out "
             f"with `ckpt` (={ckpt})"
         )
+    if in_video:
+        return strength(r, Compression("h264", quality_quantizer(quality)))
     return strength(r, Compression("jpeg", quality))
 
 

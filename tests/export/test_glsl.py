@@ -160,7 +160,7 @@ def test_command_says_how_the_file_was_checked(call: Call, tmp_path: Path) -> No
     done = call("export.py", "-r", "2", "--compression", "50", "-o", str(path))
     said = f"Written to {path}, checked by libplacebo in FFmpeg {version()}\n"
     assert (done.returncode, done.stdout) == (0, said)
-    assert "// degradation: JPEGs of quality 50: weights jpeg" in path.read_text()
+    assert "// degradation: videos like JPEGs of quality 50: weights video " in path.read_text()
 
 
 def test_file_is_written_where_it_can_not_be_checked(
