@@ -28,8 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--compression",
         type=int,
         metavar="QUALITY",
-        help="the weights for JPEGs of this quality, 1 to 100, or in a .glsl for videos that lose as "
-        "much (those for clean sources)",
+        help="the weights for JPEGs of this quality, 1 to 100, or in a .glsl for videos that lose "
+        "as much (those for clean sources)",
     )
     given = parser.parse_args(arguments)
     from espcn.export.export import export  # torch: only when there is work to do
