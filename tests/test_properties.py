@@ -32,7 +32,7 @@ from espcn.imaging.shuffle import (
 from espcn.io.reading import Rows, open_picture
 from espcn.network.model import ESPCN
 from espcn.network.weights import load
-from espcn.upscaling import upscaler as upscaling
+from espcn.upscaling import tiles
 from espcn.upscaling.upscaler import Upscaler
 
 settings.register_profile(
@@ -376,8 +376,8 @@ def test_any_tiles_give_the_whole_picture(
     if samples in (2, 4):
         picture[picture == 0] = 1 if white > 1 else 1e-3  # nothing is hidden: see test_alpha
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(upscaling, "BAND", band)
-        patch.setattr(upscaling, "TILE_WIDTH", across)
+        patch.setattr(tiles, "BAND", band)
+        patch.setattr(tiles, "TILE_WIDTH", across)
         patch.setattr(upscaler(r).engine, "tile", tile)
         large = upscaler(r)(picture)
     assert large.dtype == kind
@@ -403,7 +403,7 @@ def test_bands_ask_for_rows_from_top_to_bottom(
         return picture[top:bottom]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(upscaling, "BAND", band)
+        patch.setattr(tiles, "BAND", band)
         patch.setattr(upscaler(2).engine, "tile", tile)
         bands = list(upscaler(2).bands(rows, height, width, 1))
     assert asked[-1][1] == height

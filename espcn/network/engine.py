@@ -9,6 +9,7 @@ the weights.
 import copy
 import threading
 from importlib.util import find_spec
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -97,6 +98,23 @@ class Engine:
         with self.lock, torch.inference_mode():
             centred = context.to(self.device, torch.float32) - CENTER
             return self._run(centred).float().add_(CENTER)
+
+
+class Engines(NamedTuple):
+    """One network ready to run at two depths.
+
+    Attributes:
+        quick: For whole grey levels, those of 8 bits.
+        exact: In float32, for finer ones; `quick` itself where that is in float32.
+    """
+
+    quick: Engine
+    exact: Engine
+
+    @property
+    def r(self) -> int:
+        """The upscaling factor."""
+        return self.quick.r
 
 
 def fastest(device: torch.device) -> str:

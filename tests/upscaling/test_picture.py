@@ -156,7 +156,7 @@ def test_rows_are_those_of_the_picture(photo: np.ndarray, tmp_path: Path) -> Non
 def test_progress_is_told_and_can_stop_the_work(
     upscaler: Upscaler, photo: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("espcn.upscaling.upscaler.BAND", 6 * WIDTH)
+    monkeypatch.setattr("espcn.upscaling.tiles.BAND", 6 * WIDTH)
     source, target = tmp_path / "small.png", tmp_path / "large.png"
     Image.fromarray(photo).save(source)
     seen: list[tuple[int, int]] = []
@@ -297,9 +297,9 @@ def test_large_picture_needs_little_memory(tmp_path: Path) -> None:
     script = (
         "import resource, sys; from pathlib import Path;"
         "from espcn.upscaling.picture import upscale_picture;"
-        "from espcn.upscaling import upscaler as module; module.BAND = 100_000;"
+        "from espcn import Upscaler; from espcn.upscaling import tiles; tiles.BAND = 100_000;"
         "import numpy, torch; torch.set_num_threads(1);"
-        "upscaler = module.Upscaler(3); upscaler(numpy.zeros((300, 600, 3), 'uint8'));"
+        "upscaler = Upscaler(3); upscaler(numpy.zeros((300, 600, 3), 'uint8'));"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
         "upscale_picture(upscaler, Path(sys.argv[1]), Path(sys.argv[2]));"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"

@@ -14,7 +14,7 @@ from espcn.imaging.resize import imresize
 from espcn.io.reading import read_picture
 from espcn.network.strengths import NONE, Compression
 from espcn.network.weights import load, shipped
-from espcn.upscaling import upscaler as upscaling
+from espcn.upscaling import tiles
 from espcn.upscaling.upscaler import Upscaler
 
 
@@ -95,8 +95,8 @@ def test_tiles_give_the_whole_picture(
     deep = photo.astype(np.uint16) * 257
     clear = np.dstack([photo, np.where(photo[..., 0] > 128, 0, 255).astype(np.uint8)])
     whole = [upscaler(picture).astype(int) for picture in (photo, deep, clear)]
-    monkeypatch.setattr(upscaling, "BAND", 83 * 7)
-    monkeypatch.setattr(upscaling, "TILE_WIDTH", 11)
+    monkeypatch.setattr(tiles, "BAND", 83 * 7)
+    monkeypatch.setattr(tiles, "TILE_WIDTH", 11)
     tiled = [upscaler(picture).astype(int) for picture in (photo, deep, clear)]
     assert np.abs(tiled[1] - whole[1]).max() <= 1
     for number in (0, 2):
