@@ -14,6 +14,7 @@ from espcn.command.plan import Job, stamp
 from espcn.command.records import write_record
 from espcn.io.atomic import claim
 from espcn.report.progress import bar
+from espcn.upscaling.size import LargeEnough, Size
 
 if TYPE_CHECKING:  # torch: only when there is work to do
     from espcn.network.strengths import Compression
@@ -33,11 +34,13 @@ class Outcome:
         done: Number of files written.
         problems: What went wrong.
         notes: What else the user should know, such as streams left out.
+        large_enough: What was left as it is.
     """
 
     done: int = 0
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    large_enough: list[str] = field(default_factory=list)
 
     def add(self, other: "Outcome") -> None:
         """Add another outcome.
@@ -48,6 +51,7 @@ class Outcome:
         self.done += other.done
         self.problems += other.problems
         self.notes += other.notes
+        self.large_enough += other.large_enough
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class Treatment:
     Attributes:
         upscaler: What upscales them.
         compression: How they were compressed; None finds out for each.
+        size: How large the results are; None for the upscaler's factor.
         encoding: How videos are encoded.
         quality: Of JPEG, WebP and AVIF, 1 to 100.
         settings: Returns what the record of a job's result says of all this.
@@ -64,6 +69,7 @@ class Treatment:
 
     upscaler: "Upscaler"
     compression: "Compression | None"
+    size: Size | None
     encoding: "Encoding"
     quality: int
     settings: Callable[[Job], dict[str, Any]]
@@ -129,6 +135,8 @@ def _one(job: Job, treatment: Treatment, stop: threading.Event) -> Outcome:
                 return made
         except Stopped:
             return Outcome()
+        except LargeEnough as reason:
+            return Outcome(large_enough=[f"{job.source}: {reason}"])
         except Exception as error:  # whatever it is, the other files must not be lost
             words = str(error) or type(error).__name__
             known = str(job.source) in words or str(job.target) in words
@@ -138,22 +146,20 @@ def _one(job: Job, treatment: Treatment, stop: threading.Event) -> Outcome:
 def _made(job: Job, treatment: Treatment, progress: Callable[[int, int | None], None]) -> Outcome:
     """Upscale one file."""
     from espcn.io.reading import is_animation
-    from espcn.upscaling.choice import picture_compression
     from espcn.upscaling.picture import upscale_animation, upscale_picture
     from espcn.upscaling.video import upscale_video
 
-    upscaler, given = treatment.upscaler, treatment.compression
+    upscaler, given, size = treatment.upscaler, treatment.compression, treatment.size
+    way = (upscaler, job.source, job.target)
     if not job.is_video and is_animation(job.source):
-        upscale_animation(upscaler, job.source, job.target, treatment.quality, progress)
+        upscale_animation(*way, treatment.quality, progress, size)
         return Outcome(done=1)
     if not job.is_video:
-        found = picture_compression(job.source) if given is None else given
-        suited = upscaler.suited_to(found)
-        upscale_picture(suited, job.source, job.target, treatment.quality, progress)
+        found = upscale_picture(*way, treatment.quality, progress, given, size)
         if not upscaler.is_own:
-            _say(job, f"{found}, {suited.strength}")
+            _say(job, found)
         return Outcome(done=1)
-    made = upscale_video(upscaler, job.source, job.target, treatment.encoding, progress, given)
+    made = upscale_video(*way, treatment.encoding, progress, given, size)
     if not upscaler.is_own:
         _say(job, made.compression)
     return Outcome(

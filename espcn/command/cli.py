@@ -8,6 +8,7 @@ import io
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,16 @@ from espcn.io.atomic import check_folder, remove_leftovers
 from espcn.io.containers import CONTAINERS
 from espcn.io.writing import FORMATS, LOSSY, QUALITY
 from espcn.openmp import wait_asleep
+from espcn.upscaling.size import Size, screens
 
+FACTORS = (2, 3, 4)  # of the shipped weights, known without loading PyTorch
 _EXAMPLES = """
 examples:
   %(prog)s photo.jpg                   photo_x3.jpg beside it
   %(prog)s pictures/ -r 2 -o big/      a folder with its subfolders, twice as large
   %(prog)s *.png clip.mp4              several files; a video with its sound
+  %(prog)s photo.jpg --width 3840      as wide as that: photo_3840w.jpg
+  %(prog)s clip.mp4 --to 4k            as large as fits in 3840 x 2160: clip_4k.mp4
   %(prog)s photo.jpg -o photo.png      in another format
   %(prog)s pictures/ --format png      all of a folder in another format
 """
@@ -67,16 +72,17 @@ def upscale(given: argparse.Namespace) -> list[str]:
     """
     started = time.monotonic()
     checks.integer("quality", given.quality, 1, "95 is the default", most=100)
-    r = _factor(given)
-    settings = _settings(given, r)  # of a job
+    size = _size(given)
+    r = _factor(given) if size is None else None
+    settings = _settings(given, r, size)  # of a job
+    own_ending = f"_x{r}" if size is None else size.ending
     todo = plan(
         given.files,
-        r,
+        own_ending if given.suffix is None else given.suffix,
         given.output,
         given.overwrite,
         given.shard,
         given.format,
-        given.suffix,
         lambda job: standing(job, settings(job)).name,
     )
     outcome = Outcome(problems=list(todo.problems))
@@ -98,15 +104,17 @@ def upscale(given: argparse.Namespace) -> list[str]:
                 )
             compression = NONE
         encoding = Encoding(given.codec, given.crf, given.preset)
-        upscaler = Upscaler(given.r, given.ckpt, given.engine, given.precision, given.device)
-        print(f"Upscaling {_count(todo.jobs)} by {upscaler.r} with {upscaler.engine}", flush=True)
+        upscaler = Upscaler(r, given.ckpt, given.engine, given.precision, given.device)
+        how = f"by {r}" if size is None else str(size)
+        print(f"Upscaling {_count(todo.jobs)} {how} with {upscaler.engine}", flush=True)
         if todo.outdated:
             print(
                 f"Made anew, for source, weights or settings have changed: {_count(todo.outdated)}",
                 flush=True,
             )
-        treatment = Treatment(upscaler, compression, encoding, given.quality, settings)
+        treatment = Treatment(upscaler, compression, size, encoding, given.quality, settings)
         outcome.add(carry_out(todo.jobs, treatment))
+        (outcome.problems if todo.single else outcome.notes).extend(outcome.large_enough)
     _tell(todo, outcome, time.monotonic() - started)
     return outcome.problems
 
@@ -129,17 +137,31 @@ def _tell(todo: Plan, outcome: Outcome, seconds: float) -> None:
         print(f"Error: {problem}", file=sys.stderr)
 
 
+def _size(given: argparse.Namespace) -> Size | None:
+    """Return the size that was asked for; None for one of the networks' factors."""
+    ways = {"width": given.width, "height": given.height, "scale": given.scale, "screen": given.to}
+    asked = {name: value for name, value in ways.items() if value is not None}
+    if not asked or (given.ckpt is None and given.scale in FACTORS):
+        return None
+    return Size(**asked)
+
+
 def _factor(given: argparse.Namespace) -> int:
     if given.ckpt is None:
-        return 3 if given.r is None else given.r
+        asked = given.r if given.scale is None else int(given.scale)
+        return 3 if asked is None else asked
     from espcn.network.weights import load
 
     return load(given.r, given.ckpt).network.r
 
 
-def _settings(given: argparse.Namespace, r: int) -> Callable[[Job], dict[str, Any]]:
+def _settings(
+    given: argparse.Namespace, r: int | None, size: Size | None
+) -> Callable[[Job], dict[str, Any]]:
     """Return what decides how the result of a job looks, but for the last bit."""
-    common = {"r": r, "weights": weights_digest(r, given.ckpt), "compression": given.compression}
+    asked = {} if size is None else {k: v for k, v in asdict(size).items() if v is not None}
+    how: dict[str, Any] = {"r": r} if size is None else {"size": asked}
+    common = how | {"weights": weights_digest(r, given.ckpt), "compression": given.compression}
 
     def of(job: Job) -> dict[str, Any]:
         suffix = job.target.suffix.lower()
@@ -179,7 +201,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     add: Callable[..., Any] = parser.add_argument
     add("files", nargs="+", metavar="FILE", help="pictures, videos and folders of them")
-    add("-r", type=int, metavar="R", help="the factor, 2, 3 or 4 (3, or that of --ckpt)")
+    one: Callable[..., Any] = parser.add_mutually_exclusive_group().add_argument
+    one("-r", type=int, metavar="R", help="the factor, 2, 3 or 4 (3, or that of --ckpt)")
+    one("--scale", type=float, metavar="F", help="any factor above 1 and up to 16, such as 1.5")
+    one("--width", type=int, metavar="N", help="width of the results in pixels")
+    one("--height", type=int, metavar="N", help="height of the results in pixels")
+    one(
+        "--to",
+        type=str.lower,
+        metavar="NAME",
+        help=f"as large as fits in {screens()}, the shape kept",
+    )
     add(
         "-o",
         "--output",

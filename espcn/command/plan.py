@@ -9,9 +9,10 @@ from pathlib import Path
 from espcn.io.containers import CONTAINERS
 from espcn.io.reading import SUFFIXES
 from espcn.io.writing import FORMATS
+from espcn.upscaling.size import ENDINGS
 
 MAX_NAME_BYTES = 255  # of a file name, on common file systems
-_RESULT_STEM = re.compile(r"(.+)_x\d+")
+_RESULT_STEM = re.compile(rf"(.+){ENDINGS.pattern}")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Plan:
         earlier_results: Inputs that are skipped because they are results of other inputs, judging
             by their names.
         problems: One message for each input that can't be upscaled.
+        single: Whether it is about one file that was named itself.
     """
 
     jobs: list[Job] = field(default_factory=list)
@@ -52,33 +54,32 @@ class Plan:
     outdated: list[Job] = field(default_factory=list)
     earlier_results: list[Path] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    single: bool = False
 
 
 def plan(
     inputs: Sequence[str],
-    r: int,
+    ending: str,
     output: str | None = None,
     overwrite: bool = False,
     shard: tuple[int, int] = (0, 1),
     kind: str | None = None,
-    ending: str | None = None,
     judge: Callable[[Job], str] = lambda job: "KEPT",
 ) -> Plan:
     """Find the pictures and videos in files and folders, and name the target of each.
 
-    The result of `a.jpg` is `a_x3.jpg`, beside it or in the folder `output`, which keeps the
-    subfolders of the inputs. An `a_x3.jpg` is skipped if the inputs contain an `a.jpg`.
+    The result of `a.jpg` is `a_x3.jpg`, with the ending `_x3`, beside it or in the folder `output`,
+    which keeps the subfolders of the inputs. An `a_x3.jpg` is skipped if the inputs contain an
+    `a.jpg`, as is one with another ending that results have by themselves.
 
     Args:
         inputs: Paths of files and folders.
-        r: The upscaling factor, for the names of the results.
+        ending: What the names of results end in, before the dot.
         output: The output folder or, for a single file, the result's path.
         overwrite: Replace existing results.
         shard: (i, n) selects every n-th file from the i-th on, including existing results.
         kind: The format that results are written in, as a file suffix such as `png`: pictures in
             one of pictures, videos in one of videos. By default results keep the sources' format.
-        ending: What the names of results end in, before the dot; `_x3` for a factor of 3 if not
-            given.
         judge: Returns what is known of a result that exists, the name of a `records.Standing`.
 
     Returns:
@@ -92,14 +93,14 @@ def plan(
     suffix = None if kind is None else _suffix(kind)
     places = _find(inputs, output, made)
     stems = {path.stem for path in places}
-    ending = f"_x{r}" if ending is None else _ending(ending)
+    _check_ending(ending)
     made.earlier_results = [path for path in places if _is_result(path, stems, ending)]
     # Files that keep their format come first, so that a GIF can't take the name of a PNG.
     files = sorted(
         set(places) - set(made.earlier_results), key=lambda path: (not is_writable(path), path)
     )
-    single = len(files) == 1 and not any(map(os.path.isdir, inputs))
-    named = output is not None and _is_file_name(output, single)
+    made.single = len(files) == 1 and not any(map(os.path.isdir, inputs))
+    named = output is not None and _is_file_name(output, made.single)
     if named and suffix is not None:
         raise ValueError(
             f"`--format` (={kind}) must be left out where -o (={output}) names the file itself"
@@ -289,10 +290,9 @@ def _is_result(path: Path, stems: set[str], ending: str) -> bool:
     return (match is not None and match[1] in stems) or (named != path.stem and named in stems)
 
 
-def _ending(given: str) -> str:
+def _check_ending(given: str) -> None:
     if "/" in given or os.sep in given or "\0" in given:
         raise ValueError(f"`--suffix` (={given}) must be a part of a name: say _large")
-    return given
 
 
 def _suffixes() -> str:

@@ -20,15 +20,16 @@ FOLDER = ".espcn"
 _PRETRAINED = Path(__file__).parents[1] / "network" / "pretrained"
 
 
-def weights_digest(r: int, ckpt: str | None) -> str:
+def weights_digest(r: int | None, ckpt: str | None) -> str:
     """Return what stands for the weights that a command uses.
 
     Args:
-        r: The factor.
+        r: The factor; None for all that there are.
         ckpt: The user's own weights or run; None for the shipped ones.
 
     Returns:
-        A digest of the files' content. Of the shipped weights it is that of all for this factor.
+        A digest of the files' content. Of the shipped weights it is that of all for this factor, or
+        of all.
 
     Raises:
         OSError: They can't be read.
@@ -36,7 +37,9 @@ def weights_digest(r: int, ckpt: str | None) -> str:
     if ckpt is not None:
         path = Path(ckpt)
         return _digest(path / "best.ckpt" if path.is_dir() else path)
-    files = [*sorted(_PRETRAINED.glob(f"espcn_x{r}*.safetensors")), _PRETRAINED / "levels.json"]
+    factor = "" if r is None else r
+    files = sorted(_PRETRAINED.glob(f"espcn_x{factor}*.safetensors"))
+    files.append(_PRETRAINED / "levels.json")
     return hashlib.sha256("".join(map(_digest, files)).encode()).hexdigest()
 
 

@@ -68,38 +68,41 @@ def save_picture(
     width: int,
     original: pyvips.Image,
     quality: int = QUALITY,
+    size: tuple[int, int] | None = None,
 ) -> None:
     """Write a picture while its rows are computed; the file appears once it is complete.
 
     Args:
         path: The file, whose suffix names the format.
         bands: Rows from top to bottom, uint8 or uint16 `(rows, width, channels)`.
-        height: Height of the whole picture in pixels.
+        height: Height of all rows together in pixels.
         width: Width in pixels.
         original: The picture that was upscaled, as `open_picture` returns it, whose channels, depth
             and metadata the new one keeps.
         quality: Of JPEG, WebP and AVIF, 1 to 100.
+        size: Width and height in pixels that the picture is reduced to; as it is if not given.
 
     Raises:
         OSError: The disk is full, or the file can't be written for another reason.
     """
     kind = FORMATS[path.suffix.lower()]
     with atomic_write(path) as part:
-        if kind == "bmp":
-            pixels = np.concatenate(list(bands))
-            try:
-                _save_bmp(part, pixels, original)
-            except OSError as error:
-                raise OSError(f"{path} could not be written: {error.strerror}") from error
-            return
         depth = 16 if original.format == "ushort" else 8
         rows = _Source(_uncompressed_png(bands, height, width, original.bands, depth))
         try:
             picture = pyvips.Image.pngload_source(rows.source, access="sequential", fail_on="error")
+            if size is not None:
+                picture = reduced(picture, *size)
             picture = _with_metadata(picture, original)
-            target = pyvips.Target.new_to_file(os.fsencode(part))
-            save = getattr(picture, f"{'heif' if kind == 'avif' else kind}save_target")
-            save(target, **_options(kind, picture, original, quality))
+            if kind == "bmp":
+                try:
+                    _save_bmp(part, picture)
+                except OSError as error:
+                    raise OSError(f"{path} could not be written: {error.strerror}") from error
+            else:
+                target = pyvips.Target.new_to_file(os.fsencode(part))
+                save = getattr(picture, f"{'heif' if kind == 'avif' else kind}save_target")
+                save(target, **_options(kind, picture, original, quality))
             if rows.error is not None:
                 raise rows.error
         except pyvips.Error as error:
@@ -111,6 +114,27 @@ def save_picture(
             elif not os.access(path.parent, os.W_OK):
                 reason = "Permission denied"
             raise OSError(f"{path} could not be written: {reason}") from error
+
+
+def reduced(picture: pyvips.Image, width: int, height: int) -> pyvips.Image:
+    """Return a picture made smaller by Lanczos' filter of three lobes, antialiased.
+
+    Colours under transparency must have bled: alpha is reduced by itself, as it was upscaled.
+
+    Args:
+        picture: The picture.
+        width: Width of the result in pixels, at most that of the picture.
+        height: Height of the result in pixels.
+
+    Returns:
+        A picture with samples of the same kind; one to be read from top to bottom is so still. The
+        picture itself where it has that size.
+    """
+    if (picture.width, picture.height) == (width, height):
+        return picture
+    # In floating point, or libvips would round between rows and columns.
+    smaller = picture.cast("float").resize(width / picture.width, vscale=height / picture.height)
+    return smaller.rint().cast(picture.format)
 
 
 def _options(kind: str, picture: Any, original: Any, quality: int) -> dict[str, Any]:
@@ -192,12 +216,13 @@ class _Source:
         return bytes(piece)
 
 
-def _save_bmp(path: Path, pixels: np.ndarray, original: pyvips.Image) -> None:
+def _save_bmp(path: Path, picture: pyvips.Image) -> None:
     from PIL import Image
 
+    pixels = picture.numpy().reshape(picture.height, picture.width, -1)
     if pixels.dtype == np.uint16:  # BMP has 8 bits
         pixels = (pixels / 257).round().astype(np.uint8)
     if pixels.shape[2] == 2:  # BMP has no grey with alpha
         pixels = np.concatenate([pixels[..., :1].repeat(3, 2), pixels[..., 1:]], 2)
-    picture = Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels)
-    picture.save(path, "BMP", dpi=(original.xres * MM_PER_INCH, original.yres * MM_PER_INCH))
+    bitmap = Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels)
+    bitmap.save(path, "BMP", dpi=(picture.xres * MM_PER_INCH, picture.yres * MM_PER_INCH))

@@ -17,7 +17,7 @@ from espcn.io.containers import (
     NO_REORDERING,
     ROTATION,
 )
-from espcn.upscaling.frames import is_rgb, planar, upscaled_size
+from espcn.upscaling.frames import even_size, is_rgb, planar
 
 # Encoders with a constant rate factor, and their options for a fast preset.
 ENCODERS = {
@@ -109,8 +109,8 @@ class Remarks:
 
 
 def add_video_stream(
-    outgoing: Any, video: Any, first: Any, r: int, codec: str, options: dict[str, str],
-    remarks: Remarks,
+    outgoing: Any, video: Any, first: Any, size: tuple[int, int], codec: str,
+    options: dict[str, str], remarks: Remarks,
 ) -> Any:  # fmt: skip
     """Add the upscaled stream to a file, with the properties of the original.
 
@@ -118,7 +118,7 @@ def add_video_stream(
         outgoing: The target, open for writing.
         video: The original stream.
         first: Its first frame.
-        r: The upscaling factor.
+        size: Width and height of its frames in pixels, made even where the format needs it.
         codec: The encoder's name.
         options: Its options.
         remarks: Receives a remark on each property that can't be kept.
@@ -141,7 +141,7 @@ def add_video_stream(
             ".mkv file with -o"
         ) from error
     context = stream.codec_context
-    context.width, context.height = upscaled_size(first, r, kind)
+    context.width, context.height = even_size(*size, kind)
     context.pix_fmt = kind
     # AVI has no timestamps, only a frame rate.
     context.time_base = stream.time_base = 1 / rate if container == "avi" else video.time_base

@@ -7,7 +7,7 @@ from typing import Any
 
 import av
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 from espcn.upscaling.upscaler import Upscaler
 
@@ -16,7 +16,12 @@ from espcn.upscaling.upscaler import Upscaler
 CENTRED = ("mjpeg", "mpeg1video")
 
 
-def upscale_frame(upscaler: Upscaler, frame: av.VideoFrame, centred: bool = False) -> av.VideoFrame:
+def upscale_frame(
+    upscaler: Upscaler,
+    frame: av.VideoFrame,
+    centred: bool = False,
+    size: tuple[int, int] | None = None,
+) -> av.VideoFrame:
     """Upscale a frame and keep its chroma subsampling.
 
     Where chroma is subsampled, an odd height or width of the result is reduced by one.
@@ -25,9 +30,10 @@ def upscale_frame(upscaler: Upscaler, frame: av.VideoFrame, centred: bool = Fals
         upscaler: What upscales its planes.
         frame: The frame.
         centred: Whether its chroma samples lie midway between two luma columns; see `CENTRED`.
+        size: Width and height in pixels that the frame is then reduced to by Lanczos' filter.
 
     Returns:
-        A frame r times as high and wide.
+        A frame r times as high and wide, or of that size.
     """
     kind = planar(frame.format)
     if is_rgb(frame.format):
@@ -36,21 +42,25 @@ def upscale_frame(upscaler: Upscaler, frame: av.VideoFrame, centred: bool = Fals
         )
     elif frame.format.name.replace("yuvj", "yuv") != kind:
         frame = frame.reformat(format=kind)
-    width, height = upscaled_size(frame, upscaler.r, kind)
+    width, height = even_size(upscaler.r * frame.width, upscaler.r * frame.height, kind)
+    target = (width, height) if size is None else even_size(*size, kind)
     large = av.VideoFrame(width, height, kind)
     bits = large.format.components[0].bits
     shift = 0.0
     if large.format.chroma_width(2) == 1:
         # In low-resolution chroma samples. The left luma column of a pair lies 1/4 of a chroma
         # sample to the left of the pair's centre: 1 / (4 r) in the upscaled frame, and 1/4 in
-        # the source unless its chroma is centred.
-        shift = -1 / (4 * upscaler.r) + (0 if centred else 1 / 4)
+        # the source unless its chroma is centred. What reduces the frame takes chroma for centred:
+        # its samples are put where they will then be right.
+        shift = -width / (4 * upscaler.r * target[0]) + (0 if centred else 1 / 4)
     for index, (small, plane) in enumerate(zip(frame.planes, large.planes, strict=True)):
         samples, upscaled = _array(small, bits), _array(plane, bits)
         if index == 0:
             upscaler.luma(samples, bits, upscaled)
         else:
             upscaler.chroma(samples, bits, upscaled, shift)
+    if target != (width, height):
+        large = large.reformat(*target, interpolation=Interpolation.LANCZOS)
     large.pts, large.time_base, large.duration = frame.pts, frame.time_base, frame.duration
     return large
 
@@ -85,18 +95,17 @@ def is_rgb(kind: av.VideoFormat) -> bool:
     return kind.is_rgb or kind.has_palette
 
 
-def upscaled_size(frame: av.VideoFrame, r: int, kind: str) -> tuple[int, int]:
-    """Return the size of an upscaled frame: even wherever chroma is subsampled.
+def even_size(width: int, height: int, kind: str) -> tuple[int, int]:
+    """Return the size that a frame can have: even wherever chroma is subsampled.
 
     Args:
-        frame: The frame.
-        r: The upscaling factor.
-        kind: The format of the upscaled frame.
+        width: The width wanted, in pixels.
+        height: The height wanted.
+        kind: The frame's format.
 
     Returns:
         Width and height in pixels.
     """
-    width, height = r * frame.width, r * frame.height
     if "420" in kind or "422" in kind:
         width -= width % 2
     if "420" in kind:

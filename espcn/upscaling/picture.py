@@ -10,11 +10,16 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageSequence
+from PIL.Image import Resampling
 
 from espcn.io.atomic import atomic_write
 from espcn.io.prefetch import prefetch
 from espcn.io.reading import Rows, open_picture
 from espcn.io.writing import QUALITY, check_size, save_picture
+from espcn.network.strengths import NONE, Compression
+from espcn.upscaling.choice import picture_compression
+from espcn.upscaling.enlargement import enlargement
+from espcn.upscaling.size import Size
 from espcn.upscaling.upscaler import Upscaler
 
 Progress = Callable[[int, int], None]
@@ -29,7 +34,9 @@ def upscale_picture(
     target: Path,
     quality: int = QUALITY,
     progress: Progress = lambda done, total: None,
-) -> None:
+    compression: Compression | None = NONE,
+    size: Size | None = None,
+) -> str:
     """Upscale a picture file of any size, in bounded memory where its formats allow it.
 
     The target appears only once it is complete.
@@ -41,26 +48,35 @@ def upscale_picture(
         quality: Quality of JPEG, WebP and AVIF, 1 to 100.
         progress: Called after each band with the number of finished rows and of all rows of
             the target; an exception that it raises aborts the work.
+        compression: How the picture is compressed; None finds out.
+        size: The size of the result; by default the upscaler's factor.
+
+    Returns:
+        How the picture was compressed and which weights it got, in a phrase.
 
     Raises:
+        LargeEnough: `source` is as large as `size`.
         ValueError: `source` is not a picture, or the target's format can't hold the result.
         OSError: The source can't be read, or the target can't be written.
     """
+    found = picture_compression(source) if compression is None else compression
     picture = open_picture(source)
     height, width, channels = picture.height, picture.width, picture.bands
-    r = upscaler.r
-    check_size(target, r * width, r * height, channels)
+    wanted = enlargement(upscaler, size, width, height).suited_to(found)
+    check_size(target, wanted.width, wanted.height, channels)
+    rows_in_all, columns = wanted.r * height, wanted.r * width
 
     def reporting(bands: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
         done = 0
         for band in bands:
             yield band
             done += len(band)
-            progress(done, r * height)
+            progress(done * wanted.height // rows_in_all, wanted.height)
 
-    rows = Rows(picture, source)
-    with closing(prefetch(upscaler.bands(rows, height, width, channels))) as bands:
-        save_picture(target, reporting(bands), r * height, r * width, picture, quality)
+    rows, final = Rows(picture, source), (wanted.width, wanted.height)
+    with closing(prefetch(wanted.bands(rows, height, width, channels))) as bands:
+        save_picture(target, reporting(bands), rows_in_all, columns, picture, quality, final)
+    return f"{found}, {wanted.steps[0].strength}"
 
 
 def upscale_animation(
@@ -69,6 +85,7 @@ def upscale_animation(
     target: Path,
     quality: int = QUALITY,
     progress: Progress = lambda done, total: None,
+    size: Size | None = None,
 ) -> None:
     """Upscale an animated GIF, WebP or PNG into one of its own kind.
 
@@ -81,8 +98,10 @@ def upscale_animation(
         target: The file to write, which ends as the source does.
         quality: Quality of a WebP, 1 to 100.
         progress: As for `upscale_picture`, with frames instead of rows.
+        size: The size of the result; by default the upscaler's factor.
 
     Raises:
+        LargeEnough: `source` is as large as `size`.
         ValueError: `target` is of another kind, the animation is damaged, or too large to be held.
         OSError: The target can't be written.
     """
@@ -94,7 +113,8 @@ def upscale_animation(
     durations: list[int] = []
     with Image.open(source, formats=(kind,)) as opened:
         total, loop = getattr(opened, "n_frames", 1), opened.info.get("loop")
-        pixels = total * opened.width * opened.height * upscaler.r**2
+        wanted = enlargement(upscaler, size, *opened.size)
+        pixels = total * wanted.width * wanted.height
         if pixels > MAX_ANIMATION:
             raise ValueError(
                 f"{source} would have {total} frames, {pixels // 10**6} megapixels together, over "
@@ -102,7 +122,10 @@ def upscale_animation(
             )
         try:
             for number, frame in enumerate(ImageSequence.Iterator(opened)):
-                frames.append(upscaler(frame.convert("RGBA")))
+                large = frame.convert("RGBA")
+                for step in wanted.steps:
+                    large = step(large)
+                frames.append(large.resize((wanted.width, wanted.height), Resampling.LANCZOS))
                 durations.append(round(frame.info.get("duration", 100)))
                 progress(number + 1, total)
         except (OSError, ValueError, SyntaxError) as error:

@@ -18,7 +18,7 @@ from espcn.io.reading import read_picture
 from espcn.network.engine import Engine, Engines
 from espcn.network.model import ESPCN
 from espcn.network.strengths import CLEAN, NONE, Compression, Strength, load_strength, strength
-from espcn.network.weights import load
+from espcn.network.weights import factors, load
 from espcn.upscaling.choice import given_compression, picture_compression
 from espcn.upscaling.tiles import ReadRows, upscale_chroma, upscale_luma, upscaled_bands
 
@@ -74,7 +74,7 @@ class Upscaler:
         self._options = (engine, precision, device)
         self._process = _enter_process()
         self._use(network)
-        self._siblings = {self.strength: self}  # one for each strength that was asked for
+        self._siblings = {(self.r, self.strength): self}  # one for each that was asked for
         self._making = threading.Lock()
 
     def suited_to(self, compression: Compression) -> "Upscaler":
@@ -89,26 +89,50 @@ class Upscaler:
         """
         if self.is_own:
             return self
-        return self._at(strength(self.r, compression))
+        return self._at(self.r, strength(self.r, compression))
 
-    def _at(self, wanted: Strength) -> "Upscaler":
+    @property
+    def factors(self) -> list[int]:
+        """The factors that `by` takes: those of the shipped weights, or that of your own."""
+        return [self.r] if self.is_own else factors()
+
+    def by(self, r: int) -> "Upscaler":
+        """Return an upscaler by another factor, with the clean shipped weights.
+
+        Args:
+            r: The factor, one of `factors`.
+
+        Returns:
+            An upscaler with the same options, the same one each time; this one itself where it has
+            a network of your own.
+
+        Raises:
+            ValueError: There are no weights for this factor.
+        """
+        if r not in self.factors:
+            there = ", ".join(map(str, self.factors))
+            raise ValueError(f"`r` (={r}) must be a factor of this upscaler: take {there}")
+        return self if self.is_own else self._at(r, CLEAN)
+
+    def _at(self, r: int, wanted: Strength) -> "Upscaler":
         """Return the sibling with these weights."""
         self._enter()
         with self._making:
-            if wanted not in self._siblings:
+            if (r, wanted) not in self._siblings:
                 sibling = object.__new__(Upscaler)  # copied as it is
                 sibling.__dict__.update(self.__dict__)
-                sibling.strength = wanted
-                sibling._use(load_strength(self.r, wanted), self.engine.lock)
-                self._siblings[wanted] = sibling
-            return self._siblings[wanted]
+                sibling.r, sibling.strength = r, wanted
+                sibling._use(load_strength(r, wanted), self.engine.lock)
+                self._siblings[r, wanted] = sibling
+            return self._siblings[r, wanted]
 
     def _enter(self) -> None:
         """Begin anew in a process that was forked: a lock may be held there for ever."""
         if self._process == os.getpid():
             return
         again = Upscaler(**self._made_from)
-        self.__dict__.update((again if self.is_own else again._at(self.strength)).__dict__)
+        sibling = again if self.is_own else again._at(self.r, self.strength)
+        self.__dict__.update(sibling.__dict__)
 
     def _use(self, network: ESPCN, lock: "threading.Lock | None" = None) -> None:
         """Make a network ready to run."""
@@ -123,7 +147,7 @@ class Upscaler:
         return f"Upscaler(r={self.r}: {weights}; {self.engine})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _made_again, (self._made_from, self.strength)
+        return _made_again, (self._made_from, self.r, self.strength)
 
     def __call__(self, picture: Any) -> Any:
         """Upscale a picture, or several.
@@ -208,7 +232,7 @@ def _enter_process() -> int:
     return _process
 
 
-def _made_again(made_from: dict[str, Any], strength: Strength) -> Upscaler:
+def _made_again(made_from: dict[str, Any], r: int, strength: Strength) -> Upscaler:
     """Make an upscaler in another process."""
     upscaler = Upscaler(**made_from)
-    return upscaler if upscaler.is_own else upscaler._at(strength)
+    return upscaler if upscaler.is_own else upscaler._at(r, strength)

@@ -5,7 +5,7 @@ Reading, upscaling and writing run in separate threads.
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +18,9 @@ from espcn.io.prefetch import prefetch
 from espcn.network.strengths import NONE, Compression, strength
 from espcn.upscaling.choice import VideoCompression
 from espcn.upscaling.encoding import Encoding, Remarks, add_video_stream, copy_other_streams
+from espcn.upscaling.enlargement import Enlargement, enlargement
 from espcn.upscaling.frames import CENTRED, upscale_frame
+from espcn.upscaling.size import Size
 from espcn.upscaling.upscaler import Upscaler
 
 MAX_FRAME_PIXELS = 2**27  # of an upscaled frame, about the limit of the highest level of H.264
@@ -52,6 +54,7 @@ def upscale_video(
     encoding: Encoding | None = None,
     progress: Progress = lambda done, total: None,
     compression: Compression | None = NONE,
+    size: Size | None = None,
 ) -> Remarks:
     """Upscale a video, with its sound, subtitles and metadata.
 
@@ -65,11 +68,13 @@ def upscale_video(
         progress: Called after each frame with the number of finished frames and of all frames, if
             that is known; an exception that it raises aborts the work.
         compression: How the video is compressed; None finds out, and follows its changes.
+        size: The size of the result as it is shown, upright; by default the upscaler's factor.
 
     Returns:
         What was damaged, cut off or could not be kept, and the compression that was found.
 
     Raises:
+        LargeEnough: `source` is as large as `size`.
         ValueError: `source` is not a video, or the target's container can't hold the result.
         OSError: The target can't be written.
     """
@@ -88,12 +93,14 @@ def upscale_video(
                 reason = f" ({seen.error})" if seen.error else ""
                 raise ValueError(f"{source} has no frame that can be read{reason}")
             first = head[-1].frame
-            flow = prefetch(_upscaled(upscaler, source, video, head, pieces), 4)
+            wanted = _enlargement(upscaler, size, first, source)
+            flow = prefetch(_upscaled(wanted, source, video, head, pieces), 4)
             with atomic_write(target) as part, closing(flow):
                 try:
                     with av.open(_url(part), "w", container) as outgoing:
+                        final = (wanted.width, wanted.height)
                         stream = add_video_stream(
-                            outgoing, video, first, upscaler.r, codec, options, remarks
+                            outgoing, video, first, final, codec, options, remarks
                         )
                         others = copy_other_streams(outgoing, incoming, video, remarks)
                         counted = incoming.format.name == "avi" or first.pts is None
@@ -106,7 +113,7 @@ def upscale_video(
                         f"{target} could not be written by {words}: {_words(error)}"
                     ) from error
         _note_losses(incoming, seen, done, remarks)
-        remarks.compression = _found(seen.compression, upscaler)
+        remarks.compression = _found(seen.compression, wanted.steps[0])
         return remarks
 
 
@@ -189,16 +196,24 @@ def _until_frame(pieces: Iterator[Any]) -> list[Any]:
     return []
 
 
+def _enlargement(upscaler: Upscaler, size: Size | None, first: Any, source: Path) -> Enlargement:
+    """Return what is done to the frames, which are stored turned where a video was held upright."""
+    turned = first.rotation % 180 != 0
+    shown = (first.height, first.width) if turned else (first.width, first.height)
+    wanted = enlargement(upscaler, size, *shown)
+    if wanted.width * wanted.height > MAX_FRAME_PIXELS:
+        raise ValueError(
+            f"{source} would be {wanted.width} x {wanted.height} pixels, too large for a video: "
+            "choose a smaller factor or size"
+        )
+    return replace(wanted, width=wanted.height, height=wanted.width) if turned else wanted
+
+
 def _upscaled(
-    upscaler: Upscaler, source: Path, video: Any, head: list[Any], pieces: Iterator[Any]
+    wanted: Enlargement, source: Path, video: Any, head: list[Any], pieces: Iterator[Any]
 ) -> Iterator[Any]:
     """Upscale the frames, and pass on the packets between them."""
     width, height = head[-1].frame.width, head[-1].frame.height
-    if width * height * upscaler.r**2 > MAX_FRAME_PIXELS:
-        raise ValueError(
-            f"{source} would be {upscaler.r * width} x {upscaler.r * height} pixels, too large for "
-            "a video: choose a smaller factor with -r"
-        )
     centred = video.codec_context.name in CENTRED
     for part in (head, pieces):
         for piece in part:
@@ -211,7 +226,15 @@ def _upscaled(
                     f"{source} changes from {width} x {height} to {frame.width} x {frame.height} "
                     "pixels: split it there"
                 )
-            yield upscale_frame(upscaler.suited_to(compression), frame, centred)
+            yield _enlarged(wanted.suited_to(compression), frame, centred)
+
+
+def _enlarged(wanted: Enlargement, frame: Any, centred: bool) -> Any:
+    """Upscale a frame step by step, and reduce the last one."""
+    *before, last = wanted.steps
+    for step in before:
+        frame, centred = upscale_frame(step, frame, centred), False
+    return upscale_frame(last, frame, centred, (wanted.width, wanted.height))
 
 
 def _write(

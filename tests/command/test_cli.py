@@ -199,6 +199,38 @@ def test_shards_do_the_work_together(call: Call, photos: Path) -> None:
     assert "'2/2' must be I/N, with I from 0 to N - 1, like 0/4" in done.stderr
 
 
+def test_sizes_are_met_and_made_anew_when_they_change(
+    call: Call, pictures: Path, tmp_path: Path
+) -> None:
+    Image.open(pictures / "color0.png").save(tmp_path / "a.png")  # 96 x 96
+    Image.new("L", (300, 50)).save(tmp_path / "wide.png")
+    write_clip(tmp_path / "clip.mp4", count=3)  # 48 x 32
+    done = call("upscale.py", str(tmp_path), "--width", "240", "--preset", "ultrafast")
+    assert done.returncode == 0, done.stderr
+    assert "Upscaling 2 pictures and 1 video to a width of 240 with torch" in done.stdout
+    assert "Note: " + str(tmp_path / "wide.png") + ": it is 300 x 50 pixels already" in done.stderr
+    assert read_picture(tmp_path / "a_240w.png").shape == (240, 240, 3)
+    assert not (tmp_path / "wide_240w.png").exists()
+    with av.open(str(tmp_path / "clip_240w.mp4")) as made:
+        assert (made.streams.video[0].width, made.streams.video[0].height) == (240, 160)
+    done = call("upscale.py", str(tmp_path), "--width", "240", "--preset", "ultrafast")
+    assert "Skipped existing results: 1 picture and 1 video" in done.stdout
+    done = call("upscale.py", str(tmp_path / "a.png"), "--to", "HD", "--suffix", "_240w")
+    assert "Made anew" in done.stdout
+    assert read_picture(tmp_path / "a_240w.png").shape == (720, 720, 3)
+    done = call("upscale.py", str(tmp_path / "wide.png"), "--width", "300")
+    check_failed(done, "not smaller than wanted (to a width of 300): it is left as it is")
+
+
+def test_scale_by_a_factor_is_that_factor(call: Call, photos: Path) -> None:
+    assert call("upscale.py", str(photos), "--scale", "2").returncode == 0
+    done = call("upscale.py", str(photos), "-r", "2")
+    assert "Skipped existing results: 2 pictures" in done.stdout
+    done = run("upscale.py", str(photos), "-r", "2", "--to", "4k")
+    assert done.returncode == 2
+    assert "not allowed with argument" in done.stderr
+
+
 def test_own_weights_bring_their_factor(call: Call, photos: Path) -> None:
     ckpt = str(ROOT / "espcn/network/pretrained/espcn_x4.safetensors")
     done = call("upscale.py", str(photos / "sub"), "--ckpt", ckpt)
@@ -212,6 +244,9 @@ def test_own_weights_bring_their_factor(call: Call, photos: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["--width", "0"], "`width` (=0) must be a whole number of at least 1"),
+        (["--scale", "0.5"], "`scale` (=0.5) must be above 1"),
+        (["--to", "2k"], "`to` (=2k) must be hd or 720p (1280 x 720), fullhd or 1080p"),
         (["-r", "7"], "`r` (=7) must be a factor that there are weights for (2, 3, 4)"),
         (["--engine", "warp"], "`engine` (=warp) must be one of auto, torch"),
         (["--precision", "int4"], "`precision` (=int4) must be one of auto, float32"),
@@ -338,7 +373,8 @@ def test_help_says_what_there_is() -> None:
     done = run("upscale.py", "--help")
     assert done.returncode == 0
     options = (
-        "-r -o --ckpt --overwrite --shard --engine --precision --device --codec --crf --preset"
+        "-r --scale --width --height --to -o --ckpt --overwrite --shard --engine --precision "
+        "--device --codec --crf --preset"
     )
     for word in (*options.split(), "--quality", "photo_x3.jpg"):
         assert word in done.stdout

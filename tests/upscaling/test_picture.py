@@ -15,6 +15,7 @@ from PIL import Image, ImageCms, ImageSequence
 from espcn.io.reading import Rows, is_animation, open_picture, read_picture
 from espcn.io.writing import check_size
 from espcn.upscaling.picture import upscale_animation, upscale_picture
+from espcn.upscaling.size import LargeEnough, Size
 from espcn.upscaling.upscaler import Upscaler
 
 HEIGHT, WIDTH = 40, 62
@@ -123,6 +124,66 @@ def test_what_is_said_of_a_picture_is_kept_and_it_is_turned_once(
         if options:
             assert made.info["dpi"] == pytest.approx((300, 300), abs=0.1)
     assert error(tmp_path / f"large.{ending}", upscaler(read_picture(source))) < 3
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("size", [Size(scale=1.7), Size(width=403), Size(height=300)])
+def test_sizes_are_met_in_every_format(
+    ending: str, size: Size, upscaler: Upscaler, photo: np.ndarray, tmp_path: Path
+) -> None:
+    source, target = tmp_path / f"small.{ending}", tmp_path / f"large.{ending}"
+    exif = Image.Exif()
+    exif[0x010F] = "A maker"
+    Image.fromarray(photo).save(source, exif=exif)
+    seen: list[tuple[int, int]] = []
+    upscale_picture(upscaler, source, target, progress=lambda *told: seen.append(told), size=size)
+    width, height = size.of(WIDTH, HEIGHT)
+    assert seen[-1] == (height, height)
+    large = read_picture(source)
+    for r in {105: (2,), 403: (4, 2), 465: (4, 2)}[width]:
+        large = upscaler.by(r)(large)
+    wanted = Image.fromarray(large).resize((width, height), Image.Resampling.LANCZOS)
+    assert error(target, np.asarray(wanted)) < (0.5 if ending in ("png", "tif", "bmp") else 3)
+    with Image.open(target) as made:
+        assert made.size == (width, height)
+        if ending in ("png", "jpg", "webp", "avif"):
+            assert made.getexif()[0x010F] == "A maker"
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_depth_and_channels_are_kept_at_any_size(
+    channels: int, upscaler: Upscaler, photo: np.ndarray, tmp_path: Path
+) -> None:
+    source, target = tmp_path / "small.png", tmp_path / "large.png"
+    deep = np.dstack([photo, photo])[..., -channels:].astype(np.uint16) * 257
+    kind = "grey16" if channels < 3 else "rgb16"
+    pyvips.Image.new_from_array(deep).copy(interpretation=kind).pngsave(str(source))
+    upscale_picture(upscaler, source, target, size=Size(scale=2.5))
+    made, large = read_picture(target), upscaler(deep)
+    assert made.dtype == np.uint16
+    for band in range(channels):
+        plane = Image.fromarray(large[..., band].astype(np.float32))
+        wanted = np.asarray(plane.resize((155, 100), Image.Resampling.LANCZOS))
+        difference = made[..., band] - wanted.clip(0, 65535)
+        assert np.sqrt(np.mean(difference**2)) < 40  # libvips rounds places to 1/64 pixel
+
+
+def test_cut_out_keeps_clean_edges_at_any_size(upscaler: Upscaler, tmp_path: Path) -> None:
+    y, x = np.mgrid[:71, :83]
+    disc = np.where(((y - 35) ** 2 + (x - 41) ** 2 < 900)[..., None], 255, 0).astype(np.uint8)
+    Image.fromarray(disc.repeat(4, 2)).save(tmp_path / "disc.png")
+    for scale in (1.5, 5.5):
+        upscale_picture(upscaler, tmp_path / "disc.png", tmp_path / "a.png", size=Size(scale=scale))
+        made = read_picture(tmp_path / "a.png").astype(float)
+        alpha = made[..., 3:] / 255
+        assert (made[..., :3] * alpha + 255 * (1 - alpha)).min() > 253  # over white
+
+
+def test_size_that_the_source_has_is_no_work(upscaler: Upscaler, tmp_path: Path) -> None:
+    Image.new("RGB", (60, 40)).save(tmp_path / "a.png")
+    with pytest.raises(LargeEnough, match=r"it is 60 x 40 pixels already, .* \(to a width of 60\)"):
+        upscale_picture(upscaler, tmp_path / "a.png", tmp_path / "b.png", size=Size(width=60))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
 @pytest.mark.parametrize("ending", ["tif", "bmp"])
@@ -290,27 +351,32 @@ def test_very_wide_picture(upscaler: Upscaler, tmp_path: Path) -> None:
     assert read_picture(upscaled(upscaler, tmp_path / "wide.png")).shape == (27, 390_000, 1)
 
 
-def test_large_picture_needs_little_memory(tmp_path: Path) -> None:
-    # 12 megapixels become 108, 324 MB. benchmarks/memory.py measures 100 megapixels.
+@pytest.mark.parametrize(("scale", "side"), [(3, 1), (5.9, 2)])
+def test_large_picture_needs_little_memory(scale: float, side: int, tmp_path: Path) -> None:
+    # 12 or 3 megapixels become 108, 324 MB. benchmarks/memory.py measures 100 megapixels.
+    width, height = 4000 // side, 3000 // side
     source, target = tmp_path / "small.png", tmp_path / "large.png"
-    pyvips.Image.xyz(4000, 3000).bandjoin(7).cast("uchar").pngsave(str(source), compression=1)
+    pyvips.Image.xyz(width, height).bandjoin(7).cast("uchar").pngsave(str(source), compression=1)
     script = (
         "import resource, sys; from pathlib import Path;"
         "from espcn.upscaling.picture import upscale_picture;"
         "from espcn import Upscaler; from espcn.upscaling import tiles; tiles.BAND = 100_000;"
         "import numpy, torch; torch.set_num_threads(1);"
+        "from espcn.upscaling.size import Size;"
         "upscaler = Upscaler(3); upscaler(numpy.zeros((300, 600, 3), 'uint8'));"
+        "upscaler.by(2)(numpy.zeros((300, 600, 3), 'uint8'));"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
-        "upscale_picture(upscaler, Path(sys.argv[1]), Path(sys.argv[2]));"
+        "size = None if sys.argv[3] == '3' else Size(scale=float(sys.argv[3]));"
+        "upscale_picture(upscaler, Path(sys.argv[1]), Path(sys.argv[2]), size=size);"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, str(source), str(target)],
+        [sys.executable, "-c", script, str(source), str(target), str(scale)],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert int(done.stdout) < 200_000  # kB, a good half of what is written
     made = pyvips.Image.new_from_file(str(target))
-    assert (made.width, made.height, made.bands) == (12_000, 9_000, 3)
+    assert (made.width, made.height, made.bands) == (scale * width, scale * height, 3)
 
 
 def write_animation(path: Path, transparent: bool = False) -> list[Image.Image]:
@@ -352,6 +418,14 @@ def test_animations_keep_their_frames_and_times(
             assert np.sqrt(np.mean(error**2)) < 14  # a palette has 256 colours
             assert np.mean((large[..., 3] > 127) == (wanted[..., 3] > 127)) > 0.98
         assert durations == [100, 200, 100, 50, 80]
+
+
+def test_animation_gets_any_size(upscaler: Upscaler, tmp_path: Path) -> None:
+    write_animation(tmp_path / "a.gif")
+    upscale_animation(upscaler, tmp_path / "a.gif", tmp_path / "b.gif", size=Size(width=330))
+    with Image.open(tmp_path / "b.gif") as made:
+        assert made.size == (330, 220)
+        assert getattr(made, "n_frames", 1) == 5
 
 
 def test_still_pictures_are_no_animations(tmp_path: Path) -> None:

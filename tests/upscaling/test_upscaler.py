@@ -199,6 +199,22 @@ def test_factor_must_be_that_of_the_weights() -> None:
         Upscaler(5)
 
 
+def test_other_factors_have_the_same_options() -> None:
+    first = Upscaler(2, precision="float32", compression=20)
+    assert first.factors == [2, 3, 4]
+    other = first.by(4)
+    assert (other.r, str(other.strength), other.engine.precision) == (4, "clean weights", "float32")
+    assert first.by(4) is other
+    assert other.engine.lock is first.engine.lock
+    assert repr(pickle.loads(pickle.dumps(other))) == repr(other)
+    assert other(np.zeros((3, 5), np.uint8)).shape == (12, 20)
+    own = Upscaler(ckpt=shipped(3))
+    assert own.by(3) is own
+    for upscaler, r, there in ((first, 5, "2, 3, 4"), (own, 2, "3")):
+        with pytest.raises(ValueError, match=rf"`r` \(={r}\) must be a factor of .* take {there}"):
+            upscaler.by(r)
+
+
 def test_compression_is_a_quality_and_not_given_with_a_network_of_ones_own() -> None:
     own = shipped(3)
     with pytest.raises(ValueError, match=r"`compression` \(=40\) must be left out with `ckpt`"):

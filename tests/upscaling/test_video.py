@@ -13,7 +13,8 @@ import pytest
 
 from espcn.network.strengths import NONE, Compression
 from espcn.upscaling.encoding import Encoding, Remarks
-from espcn.upscaling.frames import planar
+from espcn.upscaling.frames import planar, upscale_frame
+from espcn.upscaling.size import LargeEnough, Size
 from espcn.upscaling.upscaler import Upscaler
 from espcn.upscaling.video import _rest, _Seen, _write, upscale_video
 from helpers import write_clip
@@ -137,6 +138,62 @@ def test_odd_size_loses_a_row_and_a_column(upscaler: Upscaler, tmp_path: Path) -
     assert upscale_video(upscaler, source, tmp_path / "b.mkv", FAST) == Remarks()
     assert {(frame.width, frame.height) for frame in frames(tmp_path / "b.mkv")} == {(140, 92)}
     assert mean_error(source, tmp_path / "b.mkv", 3) < 4
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        (Size(width=121), (120, 80)),  # even, as H.264 needs with chroma at half
+        (Size(height=90), (134, 90)),
+        (Size(scale=5), (240, 160)),
+        (Size(screen="hd"), None),
+    ],
+)
+def test_sizes_are_met(
+    size: Size, expected: tuple[int, int] | None, upscaler: Upscaler, tmp_path: Path
+) -> None:
+    source, target = write_clip(tmp_path / "a.mkv", count=3), tmp_path / "b.mkv"
+    if expected is None:
+        with pytest.raises(ValueError, match="22.5 times as large, from 48 x 32 to 1080 x 720"):
+            upscale_video(upscaler, source, target, FAST, size=size)
+        return
+    assert upscale_video(upscaler, source, target, Encoding(crf=4), size=size) == Remarks()
+    assert {(frame.width, frame.height) for frame in frames(target)} == {expected}
+    assert times(target) == times(source)
+    for small, large in zip(frames(source), frames(target), strict=True):
+        again = large.reformat(48, 32, interpolation="AREA")
+        assert np.abs(plane(again).astype(float) - plane(small)).mean() < 4  # grey levels
+
+
+def test_size_is_that_of_what_is_shown(upscaler: Upscaler, tmp_path: Path) -> None:
+    source = write_clip(
+        tmp_path / "a.mp4", 2, prepare=lambda _, stream: stream.set_display_rotation(90)
+    )
+    upscale_video(upscaler, source, tmp_path / "b.mp4", FAST, size=Size(width=80))
+    (first, *_) = frames(tmp_path / "b.mp4")
+    assert (first.width, first.height) == (120, 80)  # shown upright, 80 x 120
+    assert first.rotation == frames(source)[0].rotation
+    with pytest.raises(LargeEnough, match="it is 32 x 48 pixels already"):
+        upscale_video(upscaler, source, tmp_path / "c.mp4", FAST, size=Size(height=48))
+    assert not (tmp_path / "c.mp4").exists()
+
+
+@pytest.mark.parametrize("centred", [False, True])
+def test_chroma_keeps_its_place_at_any_size(centred: bool, upscaler: Upscaler) -> None:
+    # Slopes, whose value is the place of a sample in luma columns, eight levels to each.
+    slope = av.VideoFrame(96, 32, "yuv420p10le")
+    slope.time_base = Fraction(1, 25)
+    for index, own in enumerate(slope.planes):
+        rows = np.frombuffer(own, np.uint16).reshape(-1, own.line_size // 2)
+        place = np.arange(rows.shape[1]) * (1 if index == 0 else 2) + (index > 0) * centred / 2
+        rows[:] = 8 * place + 100
+    large = upscale_frame(upscaler, slope, centred, (200, 66))
+    inner = np.arange(20, 80)
+    wanted = {0: (inner + 0.5) * 96 / 200 - 0.5, 1: (2 * inner + 0.5) * 96 / 200 - 0.5}
+    for index, places in wanted.items():
+        found = (plane(large, index)[30, inner].astype(float) - 100) / 8
+        assert np.abs(found - places).max() < 0.3
+        assert abs((found - places).mean()) < 0.06
 
 
 def test_variable_frame_rate_keeps_its_times(upscaler: Upscaler, tmp_path: Path) -> None:
