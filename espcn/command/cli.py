@@ -16,6 +16,7 @@ from espcn import __version__, checks
 from espcn.command.batch import Outcome, Treatment, carry_out
 from espcn.command.plan import Job, Plan, is_writable, plan
 from espcn.command.records import record_path, standing, weights_digest
+from espcn.command.streams import piped
 from espcn.interrupts import interrupts
 from espcn.io.atomic import check_folder, remove_leftovers
 from espcn.io.containers import CONTAINERS
@@ -33,6 +34,7 @@ examples:
   %(prog)s clip.mp4 --to 4k            as large as fits in 3840 x 2160: clip_4k.mp4
   %(prog)s photo.jpg -o photo.png      in another format
   %(prog)s pictures/ --format png      all of a folder in another format
+  %(prog)s - < a.png > b.png           from stdin to stdout
 """
 
 
@@ -47,8 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = _parser().parse_args(arguments)
     wait_asleep()
     try:
-        with interrupts([]):
-            problems = upscale(given)
+        with interrupts([]), piped(given) as real:
+            problems = upscale(real)
     except KeyboardInterrupt:
         print(
             "Stopped. Finished files are kept, what was being written is lost: run the command "
@@ -200,7 +202,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add: Callable[..., Any] = parser.add_argument
-    add("files", nargs="+", metavar="FILE", help="pictures, videos and folders of them")
+    add(
+        "files", nargs="+", metavar="FILE", help="pictures, videos and folders of them; - for stdin"
+    )
     one: Callable[..., Any] = parser.add_mutually_exclusive_group().add_argument
     one("-r", type=int, metavar="R", help="the factor, 2, 3 or 4 (3, or that of --ckpt)")
     one("--scale", type=float, metavar="F", help="any factor above 1 and up to 16, such as 1.5")
@@ -216,7 +220,7 @@ def _parser() -> argparse.ArgumentParser:
         "-o",
         "--output",
         metavar="PATH",
-        help="output folder, or the result's name if there is one file",
+        help="output folder, or the result's name if there is one file; - for stdout",
     )
     add(
         "--format",

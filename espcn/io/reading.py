@@ -28,6 +28,12 @@ pyvips.block_untrusted_set(True)  # leaves out SVG, CSV, MATLAB and such, which 
 MAX_PIXELS = 10**9  # a file of a few kilobytes can claim more
 
 _PNG = b"\x89P"
+# By the first bytes. WebP, AVIF and HEIC have theirs a little later.
+_BEGINNINGS = {
+    _PNG: ".png", b"\xff\xd8": ".jpg", b"II*\0": ".tif", b"MM\0*": ".tif", b"II+\0": ".tif",
+    b"MM\0+": ".tif", b"GIF8": ".gif", b"BM": ".bmp", b"P1": ".pbm", b"P2": ".pgm", b"P3": ".ppm",
+    b"P4": ".pbm", b"P5": ".pgm", b"P6": ".ppm",
+}  # fmt: skip
 _PILLOW = (b"BM", b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")  # first two bytes of BMP and PPM
 
 
@@ -99,6 +105,25 @@ def open_picture(source: Path | bytes) -> pyvips.Image:
     if image.bands > 4:
         raise ValueError(f"{name} must have 1 to 4 channels, got {image.bands}: save it as RGB")
     return image
+
+
+def picture_suffix(source: Path) -> str | None:
+    """Return the suffix that a picture's name should have, by its first bytes.
+
+    Args:
+        source: The file.
+
+    Returns:
+        One of SUFFIXES; None if it is no picture that can be read.
+    """
+    head = _first_bytes(source, 64)
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return ".webp"
+    if _is_heic(source):
+        return ".heic"
+    if head[4:8] == b"ftyp" and b"avif" in head:
+        return ".avif"
+    return next((suffix for first, suffix in _BEGINNINGS.items() if head.startswith(first)), None)
 
 
 def is_animation(source: Path) -> bool:

@@ -10,7 +10,7 @@ import pyvips
 import tifffile
 from PIL import Image, ImageOps
 
-from espcn.io.reading import SUFFIXES, open_picture, read_picture
+from espcn.io.reading import SUFFIXES, open_picture, picture_suffix, read_picture
 
 y, x = np.mgrid[0:48, 0:64]
 RGB = np.stack([x * 4, y * 5, (x + y) * 2], axis=2).astype(np.uint8)
@@ -255,3 +255,29 @@ def test_heic_of_a_phone_is_read_with_what_it_says(bits: int, tmp_path: Path) ->
     assert b"Maker" in opened.get("exif-data")
     with pytest.raises(ValueError, match="is damaged or cut short"):
         read_picture((tmp_path / "a.heic").read_bytes()[:2000])
+
+
+@pytest.mark.parametrize(
+    ("kind", "suffix"),
+    [("PNG", ".png"), ("JPEG", ".jpg"), ("TIFF", ".tif"), ("WEBP", ".webp"), ("AVIF", ".avif"),
+     ("GIF", ".gif"), ("BMP", ".bmp"), ("PPM", ".ppm")],
+)  # fmt: skip
+def test_suffix_is_that_of_the_content(kind: str, suffix: str, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(encode(RGB, kind))
+    assert picture_suffix(tmp_path / "a") == suffix
+    assert suffix in SUFFIXES
+
+
+@pytest.mark.parametrize(
+    ("content", "suffix"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", ".heic"),
+        (b"\0\0\0\x18ftypisom\0\0\0\0isomiso2", None),
+        (b"II+\0\x08\0", ".tif"),  # of more than 4 GB
+        (b"", None),
+        (b"text", None),
+    ],
+)
+def test_suffix_of_other_contents(content: bytes, suffix: str | None, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(content)
+    assert picture_suffix(tmp_path / "a") == suffix

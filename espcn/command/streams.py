@@ -1,0 +1,110 @@
+"""stdin and stdout in place of files: `-`.
+
+What comes and goes is kept in temporary files meanwhile, so that all is done as with other files
+and memory stays bounded. Messages go to stderr where the result goes to stdout, and name both.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from espcn.io.reading import picture_suffix
+
+STREAM = "-"
+
+
+@contextmanager
+def piped(given: argparse.Namespace) -> Iterator[argparse.Namespace]:
+    """Provide files in place of stdin and stdout, and write the result to stdout at the end.
+
+    Args:
+        given: The parsed arguments. A file may be `-`, and then the output is as well unless it is
+            given; or the output alone.
+
+    Yields:
+        Arguments that name files only.
+
+    Raises:
+        ValueError: There are other files as well, stdin holds no picture, or stdout is a terminal.
+        OSError: What reads stdout has closed it.
+    """
+    reads = STREAM in given.files
+    writes = given.output == STREAM or (reads and given.output is None)
+    if not reads and not writes:
+        yield given
+        return
+    if len(given.files) > 1 or Path(given.files[0]).is_dir():
+        raise ValueError("`-` must stand for one file alone: give the others to another command")
+    if writes and sys.stdout.isatty():
+        raise ValueError(
+            "stdout must not be a terminal, which can't show the result: add `> photo.png`, or "
+            "name a file with -o"
+        )
+    real, stdout = argparse.Namespace(**vars(given)), sys.stdout
+    with tempfile.TemporaryDirectory(prefix="espcn-") as name, ExitStack() as stack:
+        results, names = Path(name) / "results", {}
+        if reads:
+            source = _kept_stdin(Path(name))
+            real.files, names[re.escape(str(source))] = [str(source)], "stdin"
+        if writes:
+            real.output, real.suffix = f"{results}{os.sep}", ""
+            names[re.escape(str(results / Path(real.files[0]).stem)) + r"\.\w+"] = "stdout"
+        messages = _Naming(sys.stderr, names)
+        stack.enter_context(redirect_stderr(messages))
+        stack.enter_context(redirect_stdout(messages if writes else _Naming(stdout, names)))
+        yield real
+        for result in results.glob("[!.]*"):
+            _write_stdout(stdout, result)
+
+
+def _kept_stdin(folder: Path) -> Path:
+    """Write what stdin holds to a file whose suffix is that of its format."""
+    kept = folder / "stdin"
+    if sys.stdin.isatty():
+        raise ValueError("stdin must be a picture: pipe one into this command, or name a file")
+    with kept.open("wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+    suffix = picture_suffix(kept)
+    if suffix is None:
+        raise ValueError(
+            "stdin must be a picture, as PNG, JPEG, TIFF, WebP, AVIF, HEIC, GIF, BMP or PPM: a "
+            "video has to be a file"
+        )
+    return kept.rename(kept.with_suffix(suffix))
+
+
+def _write_stdout(stdout: Any, result: Path) -> None:
+    try:
+        with result.open("rb") as file:
+            shutil.copyfileobj(file, stdout.buffer)
+        stdout.buffer.flush()
+    except BrokenPipeError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())  # Python flushes it at its end
+        raise OSError("stdout was closed before all of the result was written") from error
+
+
+class _Naming:
+    """A text stream that calls temporary files what they stand for.
+
+    Args:
+        stream: The stream to write to.
+        names: What to write instead of each regular expression.
+    """
+
+    def __init__(self, stream: Any, names: dict[str, str]) -> None:
+        self._stream, self._names = stream, names
+
+    def write(self, text: str) -> int:
+        for path, name in self._names.items():
+            text = re.sub(path, name, text)
+        return self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
