@@ -5,10 +5,10 @@ Reading, upscaling and writing run in separate threads.
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import av
 
@@ -17,6 +17,16 @@ from espcn.io.containers import CONTAINERS
 from espcn.io.prefetch import prefetch
 from espcn.network.strengths import NONE, Compression, strength
 from espcn.upscaling.choice import VideoCompression
+from espcn.upscaling.decoding import (
+    Seen,
+    frame_count,
+    in_words,
+    moving_stream,
+    open_video,
+    read_video,
+    until_frame,
+    url,
+)
 from espcn.upscaling.encoding import Encoding, Remarks, add_video_stream, copy_other_streams
 from espcn.upscaling.enlargement import Enlargement, enlargement
 from espcn.upscaling.frames import CENTRED, upscale_frame
@@ -27,24 +37,6 @@ MAX_FRAME_PIXELS = 2**27  # of an upscaled frame, about the limit of the highest
 EARLY = 0.5  # seconds by which a complete video may end before its stated duration
 
 Progress = Callable[[int, int | None], None]
-
-
-@dataclass
-class _Seen:
-    """What was found while a video was read."""
-
-    damaged: int = 0  # frames
-    missing: int = 0  # packets of other streams
-    end: float = 0.0  # seconds, of the last packet of any stream
-    error: str = ""
-    compression: VideoCompression | None = None
-
-
-class _Decoded(NamedTuple):
-    """A frame, and how strongly the video is compressed there."""
-
-    frame: Any
-    compression: Compression
 
 
 def upscale_video(
@@ -82,13 +74,12 @@ def upscale_video(
     if container is None:
         raise ValueError(f"{target} must end in one of {' '.join(CONTAINERS)}: name it with -o")
     codec, options = (encoding or Encoding()).within(container)
-    with _opened(source) as incoming:
-        video = _video_of(incoming, source)
-        total = video.frames or _guessed_frames(incoming, video)
-        seen, remarks = _Seen(), Remarks()
-        seen.compression = VideoCompression(video, compression)
-        with closing(prefetch(_read(incoming, video, seen), 8)) as pieces:
-            head = _until_frame(pieces)
+    with open_video(source) as incoming:
+        video = moving_stream(incoming, source)
+        total = frame_count(incoming, video)
+        seen, remarks = Seen(VideoCompression(video, compression)), Remarks()
+        with closing(prefetch(read_video(incoming, video, seen), 8)) as pieces:
+            head = until_frame(pieces)
             if not head:
                 reason = f" ({seen.error})" if seen.error else ""
                 raise ValueError(f"{source} has no frame that can be read{reason}")
@@ -97,7 +88,7 @@ def upscale_video(
             flow = prefetch(_upscaled(wanted, source, video, head, pieces), 4)
             with atomic_write(target) as part, closing(flow):
                 try:
-                    with av.open(_url(part), "w", container) as outgoing:
+                    with av.open(url(part), "w", container) as outgoing:
                         final = (wanted.width, wanted.height)
                         stream = add_video_stream(
                             outgoing, video, first, final, codec, options, remarks
@@ -110,7 +101,7 @@ def upscale_video(
                 except av.FFmpegError as error:
                     words = " ".join([codec, *(f"{k}={v}" for k, v in options.items())])
                     raise OSError(
-                        f"{target} could not be written by {words}: {_words(error)}"
+                        f"{target} could not be written by {words}: {in_words(error)}"
                     ) from error
         _note_losses(incoming, seen, done, remarks)
         remarks.compression = _found(seen.compression, wanted.steps[0])
@@ -124,76 +115,6 @@ def _found(compression: VideoCompression, upscaler: Upscaler) -> str:
     first, last = (str(strength(upscaler.r, one)) for one in compression.extremes())
     weights = first if first == last else f"{first} to {last.rpartition(' ')[2]}"
     return f"{compression.summary()}, {weights}"
-
-
-def _opened(source: Path) -> Any:
-    try:
-        return av.open(_url(source), metadata_errors="replace")
-    except av.FFmpegError as error:
-        raise ValueError(
-            f"{source} is not a complete video ({_words(error)}): provide the whole file"
-        ) from error
-
-
-def _video_of(incoming: Any, source: Path) -> Any:
-    """Return the stream to upscale: the first video stream that is not a cover picture."""
-    moving = [s for s in incoming.streams.video if not s.disposition & s.disposition.attached_pic]
-    if not moving:
-        raise ValueError(f"{source} has no video stream: nothing to upscale")
-    moving[0].thread_type = "AUTO"
-    return moving[0]
-
-
-def _read(incoming: Any, video: Any, seen: _Seen) -> Iterator[Any]:
-    """Yield the decoded frames, and the packets of all other streams, in file order."""
-    compression = seen.compression
-    assert compression is not None
-    packets = incoming.demux()
-    while True:
-        try:
-            packet = next(packets)
-        except StopIteration:
-            return
-        except av.FFmpegError as error:
-            seen.error = _words(error)
-            yield from (_Decoded(frame, compression()) for frame in _rest(video))
-            return
-        if packet.pts is not None:
-            seen.end = max(seen.end, float((packet.pts + packet.duration) * packet.time_base))
-        if packet.stream.index != video.index:  # `stream_index` is 0 in empty packets
-            if packet.size:  # each stream ends with an empty packet
-                yield packet
-            continue
-        compression.see_packet(packet)
-        try:
-            frames = packet.decode()
-        except av.FFmpegError:
-            seen.damaged += 1
-            continue
-        for frame in frames:
-            seen.damaged += bool(frame.is_corrupt)
-            compression.see_frame(frame)
-            yield _Decoded(frame, compression())
-
-
-def _rest(video: Any) -> Iterator[Any]:
-    """Flush the decoder and yield its remaining frames."""
-    try:
-        for frame in video.codec_context.decode(None):
-            frame.time_base = video.time_base  # flushed frames have none of their own
-            yield frame
-    except av.FFmpegError:
-        return
-
-
-def _until_frame(pieces: Iterator[Any]) -> list[Any]:
-    """Return all items up to the first frame, which determines the layout; [] if there is none."""
-    head = []
-    for piece in pieces:
-        head.append(piece)
-        if isinstance(piece, _Decoded):
-            return head
-    return []
 
 
 def _enlargement(upscaler: Upscaler, size: Size | None, first: Any, source: Path) -> Enlargement:
@@ -239,7 +160,7 @@ def _enlarged(wanted: Enlargement, frame: Any, centred: bool) -> Any:
 
 def _write(
     outgoing: Any, stream: Any, others: dict[int, Any], flow: Iterator[Any], counted: bool,
-    seen: _Seen,
+    seen: Seen,
 ) -> Iterator[int]:  # fmt: skip
     """Encode the frames and copy the packets; yield the number of finished frames after each.
 
@@ -273,7 +194,7 @@ def _write(
     outgoing.mux(stream.encode(None))
 
 
-def _note_losses(incoming: Any, seen: _Seen, done: int, remarks: Remarks) -> None:
+def _note_losses(incoming: Any, seen: Seen, done: int, remarks: Remarks) -> None:
     """Note what could not be read of the source."""
     if seen.damaged:
         remarks.damaged.append(f"{seen.damaged} damaged frames are incomplete or missing")
@@ -285,17 +206,3 @@ def _note_losses(incoming: Any, seen: _Seen, done: int, remarks: Remarks) -> Non
         remarks.damaged.append(
             f"the source is cut off {where}{': ' if seen.error else ''}{seen.error}"
         )
-
-
-def _guessed_frames(incoming: Any, video: Any) -> int | None:
-    rate, duration = video.average_rate, incoming.duration
-    return round(rate * duration / 1_000_000) if rate and duration else None
-
-
-def _url(path: Path) -> str:
-    """Return a URL, so that FFmpeg takes no part of the name for a protocol."""
-    return f"file:{path}"
-
-
-def _words(error: av.FFmpegError) -> str:
-    return error.strerror or type(error).__name__

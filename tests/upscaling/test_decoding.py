@@ -1,0 +1,20 @@
+"""Reading videos: what FFmpeg gives, and what it gives only when asked for the rest."""
+
+from pathlib import Path
+
+import av
+
+from espcn.upscaling.decoding import _rest
+from helpers import write_clip
+
+
+def test_frames_left_at_a_damaged_end_have_a_time(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "a.mkv", count=8, preset="medium")
+    with av.open(str(source)) as incoming:
+        video = incoming.streams.video[0]
+        before = [f for p in incoming.demux(video) if p.size for f in p.decode()]
+        rest = list(_rest(video))
+        assert len(before) + len(rest) == 8
+        assert rest
+        assert {frame.time_base for frame in rest} == {video.time_base}
+        assert list(_rest(video)) == []  # FFmpeg has an error for the second time
