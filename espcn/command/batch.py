@@ -64,6 +64,7 @@ class Treatment:
         size: How large the results are; None for the upscaler's factor.
         encoding: How videos are encoded.
         quality: Of JPEG, WebP and AVIF, 1 to 100.
+        preview: Whether only a detail is shown, beside bicubic.
         settings: Returns what the record of a job's result says of all this.
     """
 
@@ -72,6 +73,7 @@ class Treatment:
     size: Size | None
     encoding: "Encoding"
     quality: int
+    preview: bool
     settings: Callable[[Job], dict[str, Any]]
 
 
@@ -145,23 +147,24 @@ def _one(job: Job, treatment: Treatment, stop: threading.Event) -> Outcome:
 
 def _made(job: Job, treatment: Treatment, progress: Callable[[int, int | None], None]) -> Outcome:
     """Upscale one file."""
+    from espcn.command.preview import save_preview
     from espcn.io.reading import is_animation
     from espcn.upscaling.picture import upscale_animation, upscale_picture
     from espcn.upscaling.video import upscale_video
 
     upscaler, given, size = treatment.upscaler, treatment.compression, treatment.size
     way = (upscaler, job.source, job.target)
+    if treatment.preview:
+        _say(job, save_preview(*way, given, size), upscaler)
+        return Outcome(done=1)
     if not job.is_video and is_animation(job.source):
         upscale_animation(*way, treatment.quality, progress, size)
         return Outcome(done=1)
     if not job.is_video:
-        found = upscale_picture(*way, treatment.quality, progress, given, size)
-        if not upscaler.is_own:
-            _say(job, found)
+        _say(job, upscale_picture(*way, treatment.quality, progress, given, size), upscaler)
         return Outcome(done=1)
     made = upscale_video(*way, treatment.encoding, progress, given, size)
-    if not upscaler.is_own:
-        _say(job, made.compression)
+    _say(job, made.compression, upscaler)
     return Outcome(
         done=1,
         problems=[f"{job.target} is kept, but {words}" for words in made.damaged],
@@ -169,8 +172,10 @@ def _made(job: Job, treatment: Treatment, progress: Callable[[int, int | None], 
     )
 
 
-def _say(job: Job, found: str) -> None:
-    """Print what was found of a file, above the progress bars."""
+def _say(job: Job, found: str, upscaler: "Upscaler") -> None:
+    """Print what was found of a file, above the progress bars, if that decided anything."""
+    if upscaler.is_own:
+        return
     words = f"{job.source}: {found}"
     if sys.stderr.isatty():
         tqdm.write(words)

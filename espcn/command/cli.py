@@ -29,6 +29,7 @@ _EXAMPLES = """
 examples:
   %(prog)s photo.jpg                   photo_x3.jpg beside it
   %(prog)s pictures/ -r 2 -o big/      a folder with its subfolders, twice as large
+  %(prog)s photo.jpg --preview         a detail beside bicubic: photo_preview.png
   %(prog)s *.png clip.mp4              several files; a video with its sound
   %(prog)s photo.jpg --width 3840      as wide as that: photo_3840w.jpg
   %(prog)s clip.mp4 --to 4k            as large as fits in 3840 x 2160: clip_4k.mp4
@@ -77,7 +78,7 @@ def upscale(given: argparse.Namespace) -> list[str]:
     size = _size(given)
     r = _factor(given) if size is None else None
     settings = _settings(given, r, size)  # of a job
-    own_ending = f"_x{r}" if size is None else size.ending
+    own_ending = "_preview" if given.preview else f"_x{r}" if size is None else size.ending
     todo = plan(
         given.files,
         own_ending if given.suffix is None else given.suffix,
@@ -85,6 +86,7 @@ def upscale(given: argparse.Namespace) -> list[str]:
         given.overwrite,
         given.shard,
         given.format,
+        given.preview,
         lambda job: standing(job, settings(job)).name,
     )
     outcome = Outcome(problems=list(todo.problems))
@@ -108,13 +110,16 @@ def upscale(given: argparse.Namespace) -> list[str]:
         encoding = Encoding(given.codec, given.crf, given.preset)
         upscaler = Upscaler(r, given.ckpt, given.engine, given.precision, given.device)
         how = f"by {r}" if size is None else str(size)
-        print(f"Upscaling {_count(todo.jobs)} {how} with {upscaler.engine}", flush=True)
+        what = "Previewing" if given.preview else "Upscaling"
+        print(f"{what} {_count(todo.jobs)} {how} with {upscaler.engine}", flush=True)
         if todo.outdated:
             print(
                 f"Made anew, for source, weights or settings have changed: {_count(todo.outdated)}",
                 flush=True,
             )
-        treatment = Treatment(upscaler, compression, size, encoding, given.quality, settings)
+        treatment = Treatment(
+            upscaler, compression, size, encoding, given.quality, given.preview, settings
+        )
         outcome.add(carry_out(todo.jobs, treatment))
         (outcome.problems if todo.single else outcome.notes).extend(outcome.large_enough)
     _tell(todo, outcome, time.monotonic() - started)
@@ -167,6 +172,8 @@ def _settings(
 
     def of(job: Job) -> dict[str, Any]:
         suffix = job.target.suffix.lower()
+        if given.preview:
+            return common | {"preview": True}
         if job.is_video:
             from espcn.upscaling.encoding import Encoding
 
@@ -226,6 +233,11 @@ def _parser() -> argparse.ArgumentParser:
         "--format",
         metavar="KIND",
         help="format of the results, such as png for pictures or mkv for videos",
+    )
+    add(
+        "--preview",
+        action="store_true",
+        help="only show the most detailed part beside bicubic: photo_preview.png",
     )
     add("--suffix", metavar="TEXT", help="what the names of results end in (_x3 and the like)")
     add("--ckpt", metavar="FILE", help="your own checkpoint or weights")

@@ -64,6 +64,7 @@ def plan(
     overwrite: bool = False,
     shard: tuple[int, int] = (0, 1),
     kind: str | None = None,
+    stills: bool = False,
     judge: Callable[[Job], str] = lambda job: "KEPT",
 ) -> Plan:
     """Find the pictures and videos in files and folders, and name the target of each.
@@ -80,6 +81,7 @@ def plan(
         shard: (i, n) selects every n-th file from the i-th on, including existing results.
         kind: The format that results are written in, as a file suffix such as `png`: pictures in
             one of pictures, videos in one of videos. By default results keep the sources' format.
+        stills: Results are pictures, of videos as well, by default PNG.
         judge: Returns what is known of a result that exists, the name of a `records.Standing`.
 
     Returns:
@@ -90,7 +92,7 @@ def plan(
             `ending` is no part of a name.
     """
     made = Plan()
-    suffix = None if kind is None else _suffix(kind)
+    suffix = _suffix(kind or "png") if kind is not None or stills else None
     places = _find(inputs, output, made)
     stems = {path.stem for path in places}
     _check_ending(ending)
@@ -101,11 +103,11 @@ def plan(
     )
     made.single = len(files) == 1 and not any(map(os.path.isdir, inputs))
     named = output is not None and _is_file_name(output, made.single)
-    if named and suffix is not None:
+    if named and kind is not None:
         raise ValueError(
             f"`--format` (={kind}) must be left out where -o (={output}) names the file itself"
         )
-    if suffix is not None and files and not any(_takes(source, suffix) for source in files):
+    if suffix is not None and files and not any(_takes(one, suffix, stills) for one in files):
         what, remedy = ("videos", "png") if suffix in CONTAINERS else ("pictures", "mkv")
         raise ValueError(
             f"`--format` (={kind}) is one of {what}, of which there are none among the files: say "
@@ -115,13 +117,15 @@ def plan(
     taken: dict[Path, Path] = {}
     for source in files:
         target = (
-            Path(output or "") if named else _target(source, places[source], ending, output, suffix)
+            Path(output or "")
+            if named
+            else _target(source, places[source], ending, output, suffix, stills)
         )
         job, real = Job(source, target, stamp(target)), target.resolve()
-        if (target.suffix.lower() in CONTAINERS) != job.is_video:
-            made.problems.append(
-                f"{target} must be a {'video' if job.is_video else 'picture'}, as {source} is"
-            )
+        if not _takes(source, target.suffix.lower(), stills):
+            rule = f"{'video' if job.is_video else 'picture'}, as {source} is"
+            rule = "picture, as previews are" if stills else rule
+            made.problems.append(f"{target} must be a {rule}")
         elif real == source.resolve():
             made.problems.append(f"{source} would overwrite itself: choose another target with -o")
         elif len(os.fsencode(target.name)) > MAX_NAME_BYTES:
@@ -258,10 +262,10 @@ def _suffix(kind: str) -> str:
 
 
 def _target(
-    source: Path, place: Path, ending: str, output: str | None, suffix: str | None = None
+    source: Path, place: Path, ending: str, output: str | None, suffix: str | None, stills: bool
 ) -> Path:
     kept = source.suffix if is_writable(source) or _is_moving_gif(source) else ".png"
-    name = f"{source.stem}{ending}{suffix if suffix and _takes(source, suffix) else kept}"
+    name = f"{source.stem}{ending}{suffix if suffix and _takes(source, suffix, stills) else kept}"
     return source.with_name(name) if output is None else Path(output) / place.with_name(name)
 
 
@@ -274,9 +278,9 @@ def _is_moving_gif(source: Path) -> bool:
     return is_animation(source)
 
 
-def _takes(source: Path, suffix: str) -> bool:
+def _takes(source: Path, suffix: str, stills: bool) -> bool:
     """Return whether a file's result can have a suffix: a picture's or a video's, as it is."""
-    return (source.suffix.lower() in CONTAINERS) == (suffix in CONTAINERS)
+    return (source.suffix.lower() in CONTAINERS and not stills) == (suffix in CONTAINERS)
 
 
 def _is_known(path: Path) -> bool:

@@ -18,7 +18,7 @@ SCREENS = {
     "8k": (7680, 4320), "4320p": (7680, 4320),
 }  # fmt: skip
 # What the names of results end in by themselves, of whatever size.
-ENDINGS = re.compile(rf"_(?:x\d+(?:\.\d+)?|\d+[wh]|{'|'.join(SCREENS)})")
+ENDINGS = re.compile(rf"_(?:x\d+(?:\.\d+)?|\d+[wh]|{'|'.join(SCREENS)}|preview)")
 HALF = Fraction(1, 2)
 
 

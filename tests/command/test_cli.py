@@ -374,7 +374,7 @@ def test_help_says_what_there_is() -> None:
     assert done.returncode == 0
     options = (
         "-r --scale --width --height --to -o --ckpt --overwrite --shard --engine --precision "
-        "--device --codec --crf --preset"
+        "--device --codec --crf --preset --preview"
     )
     for word in (*options.split(), "--quality", "photo_x3.jpg"):
         assert word in done.stdout

@@ -206,6 +206,17 @@ def test_format_of_the_results_can_be_said(folder: Path) -> None:
         plan([str(folder / "a.jpg")], "_x3", str(folder / "b.png"), kind="png")
 
 
+def test_stills_are_pictures_of_videos_too(folder: Path) -> None:
+    made = plan([str(folder)], "_preview", stills=True)
+    assert sorted(job.target.name for job in made.jobs) == [
+        "a_preview.png", "b_preview.png", "c_preview.png", "d_preview.png", "e_preview.png",
+    ]  # fmt: skip
+    (folder / "a_preview.png").touch()
+    assert len(plan([str(folder)], "_x3").earlier_results) == 1
+    (job,) = plan([str(folder / "sub/deep/d.mp4")], "_preview", "d.jpg", stills=True).jobs
+    assert job.target == Path("d.jpg")
+
+
 def test_ending_of_the_results_can_be_said(folder: Path) -> None:
     made = plan([str(folder / "a.jpg")], " large")
     (job,) = made.jobs
