@@ -44,7 +44,7 @@ def _torch(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backend:
 
 
 def _plain(flow: Tensor, layer: nn.Conv2d, activation: str) -> Tensor:
-    flow = F.conv2d(flow, layer.weight, layer.bias)
+    flow = F.conv2d(flow, layer.weight, layer.bias, padding=layer.padding)
     return flow if activation == "none" else ACTIVATIONS[activation](flow)
 
 
@@ -53,7 +53,8 @@ def _fused(flow: Tensor, layer: nn.Conv2d, activation: str) -> Tensor:
     # activation is applied while its tile is in the cache. In PyTorch since 2.0, undocumented.
     fused = torch.ops.mkldnn._convolution_pointwise
     one = [1, 1]
-    return fused(flow, layer.weight, layer.bias, [0, 0], one, one, 1, activation, [], None)
+    padding = list(layer.padding)
+    return fused(flow, layer.weight, layer.bias, padding, one, one, 1, activation, [], None)
 
 
 def _compile(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backend:
@@ -111,9 +112,10 @@ def _onnx(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backend:
         options,
         providers=["CPUExecutionProvider"],
     )
+    name = session.get_inputs()[0].name
 
     def run(centred: Tensor) -> Tensor:
-        return torch.from_numpy(session.run(None, {"luma": centred.contiguous().numpy()})[0])
+        return torch.from_numpy(session.run(None, {name: centred.contiguous().numpy()})[0])
 
     return run
 

@@ -12,12 +12,13 @@ from importlib.util import find_spec
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from espcn import checks
 from espcn.network.backends import BACKENDS, fuses_activations
 from espcn.network.device import multiplies_bfloat16, torch_device
-from espcn.network.model import ESPCN
+from espcn.network.model import ESPCN, FIRST_REACH, HALO
 from espcn.network.rounding import round_weights
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -27,11 +28,30 @@ CENTER = 115.0  # grey levels: about the middle of a picture's luma
 TILE = {"float32": 100_000, "bfloat16": 240_000}
 
 
+class Beyond(NamedTuple):
+    """How many rows and columns of a tile with its context lie beyond the picture's border.
+
+    Attributes:
+        above: Rows at the top, at most HALO.
+        below: Rows at the bottom.
+        left: Columns at the left.
+        right: Columns at the right.
+    """
+
+    above: int = 0
+    below: int = 0
+    left: int = 0
+    right: int = 0
+
+
+INSIDE = Beyond()
+
+
 class Engine:
-    """A luma network ready to run on one device.
+    """A network ready to run on one device.
 
     Args:
-        network: A luma network that replicates the border.
+        network: The network, of luma or RGB.
         engine: torch, compile, onnx or openvino; auto takes the fastest.
         precision: float32 or bfloat16; auto takes bfloat16 where the processor multiplies matrices
             in it.
@@ -39,7 +59,7 @@ class Engine:
         lock: That of other engines with which this one takes turns.
 
     Raises:
-        ValueError: The network or the machine can't do this.
+        ValueError: The machine can't do this.
     """
 
     def __init__(
@@ -52,12 +72,7 @@ class Engine:
     ) -> None:
         checks.choice("engine", engine, ("auto", *BACKENDS))
         checks.choice("precision", precision, ("auto", *PRECISIONS))
-        if network.channels != 1 or not network.halo:
-            raise ValueError(
-                f"`channels` (={network.channels}) and `padding` (={network.padding}) of the "
-                "network must be 1 and replicate: train one so to upscale with it"
-            )
-        self.r = network.r
+        self.r, self.channels, self._pads_zeros = network.r, network.channels, not network.halo
         if device == "auto" and engine in ("onnx", "openvino"):
             device = "cpu"
         self.device = torch_device(device)
@@ -85,19 +100,35 @@ class Engine:
         cores = f"{count} thread{'s' * (count > 1)}"
         return f"{self.name}, {self.precision}, {cores if self.device.type == 'cpu' else 'GPU'}"
 
-    def __call__(self, context: Tensor) -> Tensor:
+    def __call__(self, context: Tensor, beyond: Beyond = INSIDE) -> Tensor:
         """Return the network's output before the shuffle.
 
         Args:
-            context: Luma with HALO more pixels on each side, `(batch, 1, height + 8, width + 8)`,
-                grey levels in 0..255; in bfloat16 they should be whole.
+            context: Luma or RGB with HALO more pixels on each side, `(batch, channels, height + 8,
+                width + 8)`, grey levels in 0..255; in bfloat16 they should be whole.
+            beyond: How many of its rows and columns lie beyond the picture's border, where those at
+                the border are repeated. A network that pads with zeros does so there instead.
 
         Returns:
-            float32 `(batch, r^2, height, width)`, grey levels, neither rounded nor clipped.
+            float32 `(batch, channels r^2, height, width)`, grey levels, neither rounded nor
+            clipped.
         """
         with self.lock, torch.inference_mode():
-            centred = context.to(self.device, torch.float32) - CENTER
-            return self._run(centred).float().add_(CENTER)
+            context = context.to(self.device, torch.float32)
+            if self._pads_zeros:
+                return self._zero_padded(context, beyond)
+            return self._run(context - CENTER).float().add_(CENTER)
+
+    def _zero_padded(self, context: Tensor, beyond: Beyond) -> Tensor:
+        """Pad with zeros at the picture's border alone: elsewhere they spoil but the halo."""
+        height, width = context.shape[-2:]
+        inside = context[
+            ..., beyond.above : height - beyond.below, beyond.left : width - beyond.right
+        ]
+        # Of the picture itself: black.
+        large = self._run(F.pad(inside, [FIRST_REACH] * 4) - CENTER).float().add_(CENTER)
+        bottom, right = large.shape[-2] - HALO + beyond.below, large.shape[-1] - HALO + beyond.right
+        return large[..., HALO - beyond.above : bottom, HALO - beyond.left : right]
 
 
 class Engines(NamedTuple):

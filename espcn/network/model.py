@@ -18,6 +18,7 @@ from espcn import checks
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "relu": torch.relu}
 SETTINGS = ("r", "channels", "activation", "padding", "center", "gain")
 PADDINGS = ("replicate", "zeros")
+FIRST_REACH = 2  # low-resolution pixels that the first layer looks at beyond its own
 HALO = 4  # low-resolution pixels that an output pixel looks at beyond its own: 2 + 1 + 1
 
 
@@ -65,9 +66,9 @@ class ESPCN(nn.Module):
             )
         self.r, self.channels, self.activation, self.padding = r, channels, activation, padding
         self.center, self.gain = center, gain
-        self.conv1 = nn.Conv2d(channels, 64, 5)
-        self.conv2 = nn.Conv2d(64, 32, 3)
-        self.conv3 = nn.Conv2d(32, channels * r * r, 3)
+        self.conv1 = nn.Conv2d(channels, 64, 5)  # padded before, for that depends on `center`
+        self.conv2 = nn.Conv2d(64, 32, 3, padding=self.inner)
+        self.conv3 = nn.Conv2d(32, channels * r * r, 3, padding=self.inner)
         for layer in (self.conv1, self.conv2, self.conv3):
             nn.init.xavier_uniform_(layer.weight)  # suits tanh, about linear near zero
             assert layer.bias is not None
@@ -82,6 +83,11 @@ class ESPCN(nn.Module):
     def halo(self) -> int:
         """Low-resolution pixels of context that `preshuffled` wants on each side of a patch."""
         return HALO if self.padding == "replicate" else 0
+
+    @property
+    def inner(self) -> int:
+        """Zeros on each side that the second and third layer pad with."""
+        return 1 if self.padding == "zeros" else 0
 
     def forward(self, picture: Tensor) -> Tensor:
         """Upscale pictures.
@@ -105,15 +111,13 @@ class ESPCN(nn.Module):
         Returns:
             `(batch, channels r^2, height, width)`, 0..1, not clipped.
         """
-        act, inner = ACTIVATIONS[self.activation], 0 if self.halo else 1
+        act = ACTIVATIONS[self.activation]
         if not self.halo:
             # Zeros of the picture itself, not of the shifted one, as a plain port pads: so the
             # shift folds away exactly here too.
-            patch = F.pad(patch, [2] * 4)
+            patch = F.pad(patch, [FIRST_REACH] * 4)
         hidden = act(self.conv1((patch - self.center) * self.gain))
-        hidden = act(F.conv2d(hidden, self.conv2.weight, self.conv2.bias, padding=inner))
-        output = F.conv2d(hidden, self.conv3.weight, self.conv3.bias, padding=inner)
-        return output / self.gain + self.center
+        return self.conv3(act(self.conv2(hidden))) / self.gain + self.center
 
     @torch.no_grad()
     def folded(self, center: float = 0.0, gain: float = 1.0) -> "ESPCN":

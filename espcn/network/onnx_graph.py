@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from espcn import __version__
-from espcn.network.model import ESPCN, HALO
+from espcn.network.model import ESPCN, FIRST_REACH, HALO
 
 if TYPE_CHECKING:
     import onnx
@@ -28,7 +28,8 @@ def onnx_model(
     Args:
         network: The network.
         whole: Map pictures `(batch, channels, height, width)`, 0..1, to larger ones. Else the graph
-            is the three convolutions alone, without border, `center`, `gain` and shuffle.
+            is the three convolutions alone, without `center`, `gain`, shuffle and what pads the
+            picture itself.
         channels_last: Take pictures as `(batch, height, width, channels)`; the output stays.
 
     Returns:
@@ -56,7 +57,7 @@ def onnx_model(
         add("Pad", ("border", margins), mode="edge")
     activation = {"tanh": "Tanh", "relu": "Relu"}[network.activation]
     for number, layer in enumerate((network.conv1, network.conv2, network.conv3), 1):
-        inner = 0 if network.halo else layer.kernel_size[0] // 2
+        inner = network.inner if number > 1 else FIRST_REACH * network.inner * whole
         assert layer.bias is not None
         values = [(f"weight{number}", _array(layer.weight)), (f"bias{number}", _array(layer.bias))]
         add("Conv", *values, kernel_shape=layer.kernel_size, pads=[inner] * 4)

@@ -16,6 +16,7 @@ from espcn.network.model import ACTIVATIONS, ESPCN
 
 SPREAD = 50.0  # grey levels: the standard deviation of a picture's luma
 SIZE, COUNT = 64, 4  # of the pictures of noise
+TINT = 0.3  # of each channel's own noise, beside that of all: they correlate by 0.92
 STRIDE = 2  # of the places that a layer's inputs are seen at: neighbours say the same
 DAMPING = 1e-4  # of the mean square of a layer's inputs: how far what was seen is trusted
 
@@ -32,7 +33,7 @@ def round_weights(network: ESPCN, dtype: torch.dtype) -> ESPCN:
         A new network in float64.
     """
     rounded = network.folded(network.center, network.gain)
-    flow = _noise()
+    flow = _noise(network.channels)
     layers = (rounded.conv1, rounded.conv2, rounded.conv3)
     for layer in layers:
         assert layer.bias is not None
@@ -68,10 +69,16 @@ def _round_in_turn(weights: Tensor, seen: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.from_numpy(kept)
 
 
-def _noise() -> Tensor:
-    """Return noise whose amplitude falls as 1 / frequency, as in nature: grey levels about 0."""
+def _noise(channels: int) -> Tensor:
+    """Return noise whose amplitude falls as 1 / frequency, as in nature: grey levels about 0.
+
+    So does that of colours, whose channels have most in common.
+    """
     generator = torch.Generator().manual_seed(0)
     white = torch.randn(COUNT, 1, SIZE, SIZE, generator=generator, dtype=torch.float64)
+    if channels > 1:
+        own = torch.randn(COUNT, channels, SIZE, SIZE, generator=generator, dtype=torch.float64)
+        white = white + TINT * own
     along = torch.fft.fftfreq(SIZE, dtype=torch.float64)
     frequency = torch.hypot(along[:, None], along[None, :]).clamp_min(1 / SIZE)
     pink = torch.fft.ifft2(torch.fft.fft2(white) / frequency).real

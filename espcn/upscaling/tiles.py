@@ -15,9 +15,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from espcn.imaging.alpha import REACH, bleed
-from espcn.imaging.levels import RGB_FROM_LUMA, grey_levels, limited, luma_levels
+from espcn.imaging.levels import (
+    LUMA_FROM_RGB,
+    RGB_FROM_LUMA,
+    grey_levels,
+    limited,
+    luma_levels,
+)
 from espcn.imaging.resize import BICUBIC_HALO, bicubic_filters
-from espcn.network.engine import Engine, Engines
+from espcn.network.engine import Beyond, Engine, Engines
 from espcn.network.model import HALO
 
 BAND = 1_000_000  # low-resolution pixels in memory at a time
@@ -59,8 +65,9 @@ def upscaled_bands(
         band = np.empty((r * (bottom - top), r * width, channels), held.dtype)
         for left, right in _parts(width, TILE_WIDTH):
             context = slice(left, right + 2 * HALO)
+            beyond = _beyond((top, bottom, height), (left, right, width))
             band[:, r * left : r * right] = _tile(
-                engines, repeated[:, context], mirrored[:, context]
+                engines, repeated[:, context], mirrored[:, context], beyond
             )
         yield band
 
@@ -74,12 +81,21 @@ def upscale_luma(engines: Engines, plane: np.ndarray, bits: int, large: np.ndarr
         plane: `(height, width)`, uint8 or uint16.
         bits: Bit depth, 8 or 10.
         large: The array to write to, `(r height, r width)`, or one row or column smaller.
+
+    Raises:
+        ValueError: It is a network of RGB.
     """
+    if engines.quick.channels != 1:
+        raise ValueError(
+            "a video is upscaled by its luma, but the network in `ckpt` is one of RGB: train one "
+            "with channels=1, or leave `ckpt` out"
+        )
     engine = engines.quick if bits == 8 else engines.exact
     levels = F.pad(_levels(plane, bits, engine), [HALO] * 4, mode="replicate")
     height, width = plane.shape
     for top, bottom in _parts(height, max(16, engine.tile // width)):
-        strip = engine(levels[..., top : bottom + 2 * HALO, :])[0]
+        beyond = _beyond((top, bottom, height), (0, width, width))
+        strip = engine(levels[..., top : bottom + 2 * HALO, :], beyond)[0]
         _store(strip, engine.r, bits, large[engine.r * top : engine.r * bottom])
 
 
@@ -103,6 +119,15 @@ def upscale_chroma(
     _store(F.conv2d(levels, filters)[0], engine.r, bits, large)
 
 
+def _beyond(rows: tuple[int, int, int], columns: tuple[int, int, int]) -> Beyond:
+    """Return what of a tile's context lies beyond the border, from (begin, end, whole length)."""
+    (above, below), (left, right) = (
+        (max(0, HALO - begin), max(0, end + HALO - length))
+        for begin, end, length in (rows, columns)
+    )
+    return Beyond(above, below, left, right)
+
+
 def _parts(length: int, most: int) -> list[tuple[int, int]]:
     """Divide a length into parts of nearly equal size, none larger than `most`."""
     count = math.ceil(length / most)
@@ -119,27 +144,47 @@ def _interpolation(r: int, across: float, device: torch.device) -> Tensor:
 
 
 @torch.inference_mode()
-def _tile(engines: Engines, repeated: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
+def _tile(
+    engines: Engines, repeated: np.ndarray, mirrored: np.ndarray, beyond: Beyond
+) -> np.ndarray:
     """Upscale a tile, `(height + 8, width + 8, channels)`, given with both kinds of border.
 
     Luma and bicubic interpolation are both linear in RGB. Therefore the network's luma replaces
-    the bicubic one if their difference, scaled, is added to bicubic RGB; chroma is unchanged.
+    the bicubic one if their difference, scaled, is added to bicubic RGB; chroma is unchanged. Of a
+    network of RGB only alpha is bicubic.
     """
     engine = engines.exact if repeated.dtype != np.uint8 else engines.quick
     planes = grey_levels(mirrored, engine.device)
     whole = engine.precision != "float32"
-    known = luma_levels(grey_levels(repeated, engine.device), whole)
+    known = grey_levels(repeated, engine.device)
     planes = torch.cat([planes, luma_levels(planes, whole)])
     inner = slice(HALO - BICUBIC_HALO, BICUBIC_HALO - HALO)
     filters = _interpolation(engine.r, 0.0, engine.device)
     large = F.conv2d(planes[:, None, inner, inner], filters)
     colors, luma = large[:-1], large[-1]  # each plane (r^2, height, width)
-    finer = engine(known[None])[0] - luma
+    if engine.channels == 3:
+        made = _by_rgb(engine, known, beyond)
+        colors[: len(made)] = made
+        return _laid_out(limited(colors, repeated.dtype), engine.r)
+    finer = engine(luma_levels(known, whole)[None], beyond)[0] - luma
     if len(colors) < 3:
         colors[0] += finer
     else:
         colors[:3] += RGB_FROM_LUMA * finer
     return _laid_out(limited(colors, repeated.dtype), engine.r)
+
+
+def _by_rgb(engine: Engine, known: Tensor, beyond: Beyond) -> Tensor:
+    """Upscale grey levels `(1 to 4, height + 8, width + 8)` by a network of RGB.
+
+    Return `(3, r^2, height, width)`; of a grey picture, which is three equal channels to it, the
+    luma of these, `(1, r^2, height, width)`.
+    """
+    colored = len(known) > 2
+    rgb = known[:3] if colored else known[:1].expand(3, -1, -1)
+    made = engine(rgb[None], beyond)[0].unflatten(0, (3, -1))
+    weights = RGB_FROM_LUMA * LUMA_FROM_RGB.to(made.device)
+    return made if colored else torch.tensordot(weights, made, 1)[None]
 
 
 def _laid_out(preshuffled: Tensor, r: int) -> np.ndarray:

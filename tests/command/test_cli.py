@@ -11,14 +11,16 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from espcn.command.plan import Job, stamp
 from espcn.command.records import Standing, standing, write_record
 from espcn.io.reading import read_picture
+from espcn.network.weights import load
 from espcn.upscaling.choice import picture_compression
 from espcn.upscaling.upscaler import Upscaler
-from helpers import ENVIRONMENT, ROOT, Call, check_failed, run, write_clip
+from helpers import ENVIRONMENT, ROOT, Call, check_failed, run, tiny_run, write_clip
 
 
 @pytest.fixture
@@ -239,6 +241,26 @@ def test_own_weights_bring_their_factor(call: Call, photos: Path) -> None:
     check_failed(
         call("upscale.py", str(photos), "--ckpt", ckpt, "-r", "3"), "must be the factor of"
     )
+
+
+def test_network_of_the_notebook_upscales_pictures_but_no_video(
+    call: Call, pictures: Path, photos: Path, tmp_path: Path
+) -> None:
+    settings = {"channels": 3, "padding": "zeros", "hydra.run.dir": tmp_path / "run"}
+    done = call("train.py", *tiny_run(pictures, **settings))
+    assert done.returncode == 0, done.stderr
+    Image.open(pictures / "grey0.png").save(photos / "grey.png")
+    write_clip(photos / "clip.mkv", count=3)
+    done = call("upscale.py", str(photos), "--ckpt", str(tmp_path / "run"))
+    check_failed(done, f"{photos}/clip.mkv: a video is upscaled by its luma, but the network in")
+    assert read_picture(photos / "grey_x3.png").shape == (288, 288, 1)
+    colors = read_picture(photos / "Élan 'vital' [1]_x3.png")
+    trained = load(ckpt=tmp_path / "run").network
+    small = torch.from_numpy(read_picture(photos / "Élan 'vital' [1].png"))
+    with torch.no_grad():
+        wanted = 255 * trained(small.permute(2, 0, 1)[None] / 255)[0].permute(1, 2, 0).numpy()
+    assert np.abs(colors - wanted.clip(0, 255)).mean() < 0.5
+    assert not (photos / "clip_x3.mkv").exists()
 
 
 @pytest.mark.parametrize(

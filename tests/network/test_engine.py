@@ -17,7 +17,7 @@ from espcn.network import backends
 from espcn.network import engine as engine_module
 from espcn.network.backends import BACKENDS
 from espcn.network.device import multiplies_bfloat16, torch_device
-from espcn.network.engine import Engine
+from espcn.network.engine import Beyond, Engine
 from espcn.network.model import ESPCN
 from espcn.network.weights import load
 from espcn.upscaling.upscaler import Upscaler
@@ -46,13 +46,48 @@ def test_float32_agrees_with_pytorch(name: str, r: int) -> None:
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
-@pytest.mark.parametrize("name", [name for name in BACKENDS if name != "compile"])
-def test_other_networks_run_too(name: str, activation: str) -> None:
-    network = ESPCN(3, activation=activation)
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", EACH)
+def test_other_networks_run_too(name: str, channels: int, activation: str) -> None:
+    network, seen = ESPCN(3, channels, activation), context().repeat(1, channels, 1, 1)
+    seen[:, -1:] = 255 - seen[:, -1:]
     with torch.no_grad():
-        expected = network.preshuffled(context() / 255)
-    got = Engine(network, name, "float32", "cpu")(context()) / 255
+        expected = network.preshuffled(seen / 255)
+    got = Engine(network, name, "float32", "cpu")(seen) / 255
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", EACH)
+def test_zeros_stand_at_the_border_of_the_picture_alone(name: str, channels: int) -> None:
+    torch.manual_seed(0)
+    network = ESPCN(2, channels, padding="zeros")
+    for layer in (network.conv1, network.conv2, network.conv3):
+        assert layer.bias is not None
+        torch.nn.init.normal_(layer.bias, std=0.1)  # zeros alone would stay zeros within
+    picture = context().repeat(1, channels, 1, 1)
+    height, width = picture.shape[-2:]
+    with torch.no_grad():
+        expected = network.preshuffled(picture / 255)
+    engine = Engine(network, name, "float32", "cpu")
+    around = torch.nn.functional.pad(picture.float(), [4] * 4, mode="replicate")
+    whole = engine(around, Beyond(4, 4, 4, 4)) / 255
+    torch.testing.assert_close(whole, expected, rtol=0, atol=1e-4)
+    top, bottom, left, right = 2, 20, 0, 21  # a tile that comes near the border but on the left
+    tile = around[..., top : bottom + 8, left : right + 8]
+    got = engine(tile, Beyond(2, 0, 4, max(0, right + 4 - width))) / 255
+    torch.testing.assert_close(got, expected[..., top:bottom, left:right], rtol=0, atol=1e-4)
+    assert got.shape[-2] < height
+
+
+@pytest.mark.parametrize("padding", ["replicate", "zeros"])
+def test_bfloat16_of_rgb_is_near_float32(padding: str) -> None:
+    torch.manual_seed(0)
+    network, seen = ESPCN(3, 3, padding=padding), context().repeat(1, 3, 1, 1)
+    exact = Engine(network, "torch", "float32", "cpu")(seen)
+    got = Engine(network, "torch", "bfloat16", "cpu")(seen)
+    error = float((got - exact).square().mean().sqrt())
+    assert 0 < error < 0.01 * float(exact.square().mean().sqrt())
 
 
 def test_plain_convolutions_give_what_the_fused_ones_give(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,9 +193,6 @@ def test_bad_settings_are_refused() -> None:
         Engine(network, "onnx", "bfloat16", "cpu")
     with pytest.raises(ValueError, match=r"`device` \(=tpu\) must be auto, cpu, or cuda"):
         Engine(network, device="tpu")
-    for other in (ESPCN(3, channels=3), ESPCN(3, padding="zeros")):
-        with pytest.raises(ValueError, match="must be 1 and replicate"):
-            Engine(other)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -12,10 +12,12 @@ from PIL import Image
 from espcn.imaging.color import from_ycbcr, to_ycbcr
 from espcn.imaging.resize import imresize
 from espcn.io.reading import read_picture
+from espcn.network.model import ESPCN
 from espcn.network.strengths import NONE, Compression
 from espcn.network.weights import load, shipped
 from espcn.upscaling import tiles
 from espcn.upscaling.upscaler import Upscaler
+from helpers import write_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +104,62 @@ def test_tiles_give_the_whole_picture(
     for number in (0, 2):
         most = 0 if precision == "float32" else 2
         assert np.abs(tiled[number] - whole[number]).max() <= most
+
+
+@pytest.fixture(params=[(1, "zeros"), (3, "replicate"), (3, "zeros")])
+def own(request: pytest.FixtureRequest, tmp_path: Path) -> Upscaler:
+    """Return an upscaler with a network of another kind, its weights at random."""
+    channels, padding = request.param
+    torch.manual_seed(0)
+    network = ESPCN(2, channels, padding=padding)
+    for layer in (network.conv1, network.conv2, network.conv3):
+        assert layer.bias is not None
+        torch.nn.init.normal_(layer.bias, std=0.1)
+    kinds = {"r": 2, "channels": channels, "padding": padding}
+    path = write_checkpoint(tmp_path / "own.ckpt", network, **kinds)
+    return Upscaler(ckpt=path, engine="torch", precision="float32", device="cpu")
+
+
+def test_networks_of_every_kind_upscale_as_they_were_trained(
+    own: Upscaler, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = load(ckpt=own._made_from["ckpt"]).network.double()
+
+    def made(planes: torch.Tensor) -> np.ndarray:
+        with torch.no_grad():
+            return 255 * network(planes[None].double() / 255)[0].permute(1, 2, 0).numpy()
+
+    rgb, alpha = torch.from_numpy(photo).permute(2, 0, 1), photo[..., 2:].clip(1)
+    grey = rgb[1:2]
+    if network.channels == 3:
+        wanted = {"rgb": made(rgb), "grey": made(grey.repeat(3, 1, 1)) @ [0.299, 0.587, 0.114]}
+    else:
+        planes = to_ycbcr(rgb)
+        luma = torch.from_numpy(made(planes[:1])).permute(2, 0, 1)
+        chroma = imresize(planes[1:], 142, 166)
+        color = from_ycbcr(torch.cat([luma, chroma])).permute(1, 2, 0).numpy()
+        wanted = {"rgb": color, "grey": made(grey)[..., 0]}
+    for band, across in ((10**6, 512), (83 * 7, 11)):  # whole, and in many tiles
+        monkeypatch.setattr(tiles, "BAND", band)
+        monkeypatch.setattr(tiles, "TILE_WIDTH", across)
+        for name, pixels in (("rgb", photo), ("grey", photo[..., 1])):
+            assert np.abs(own(pixels) - wanted[name].clip(0, 255)).max() < 0.51
+        deep = own(photo.astype(np.uint16) * 257) / 257
+        assert np.abs(deep - wanted["rgb"].clip(0, 255)).max() < 0.01
+        both = own(np.dstack([photo, alpha]))
+        assert np.array_equal(both[..., :3], own(photo))
+        smooth = own(np.dstack([photo[..., 1:2], alpha]))[..., 1]  # bicubic, with grey as well
+        assert np.array_equal(both[..., 3], smooth)
+
+
+def test_planes_of_video_want_a_network_of_luma(own: Upscaler, photo: np.ndarray) -> None:
+    grey, large = np.ascontiguousarray(photo[..., 1]), np.empty((142, 166), np.uint8)
+    if own.engine.channels == 3:
+        with pytest.raises(ValueError, match="a video is upscaled by its luma, but the network in"):
+            own.luma(grey, 8, large)
+        return
+    own.luma(grey, 8, large)
+    assert np.array_equal(large, own(grey))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (2, 3), (5, 7, 3), (3, 2, 4)])
