@@ -108,6 +108,8 @@ def upscale(given: argparse.Namespace) -> list[str]:
                 )
             compression = NONE
         encoding = Encoding(given.codec, given.crf, given.preset)
+        for suffix in {job.target.suffix.lower() for job in todo.jobs} & CONTAINERS.keys():
+            encoding.within(CONTAINERS[suffix])  # once, and not for each video
         upscaler = Upscaler(r, given.ckpt, given.engine, given.precision, given.device)
         how = f"by {r}" if size is None else str(size)
         what = "Previewing" if given.preview else "Upscaling"
@@ -260,7 +262,7 @@ def _parser() -> argparse.ArgumentParser:
         "--quality", type=int, default=QUALITY, help="quality of JPEG, WebP and AVIF, 1 to 100 (95)"
     )
     add("--codec", help="video encoder: libx264 (default), libx265, libsvtav1 or libvpx-vp9")
-    add("--crf", type=float, default=18, help="video quality, lower is better (18)")
+    add("--crf", type=float, default=18, help="video quality, 0 to 51, lower is better (18)")
     add("--preset", help="speed preset of the video encoder (veryfast)")
     add("--engine", default="auto", help="auto, torch, compile, onnx or openvino")
     add("--precision", default="auto", help="auto, float32 or bfloat16")

@@ -36,6 +36,8 @@ PRESETS = {
     "libsvtav1": [str(number) for number in range(-1, 14)],
     "libvpx-vp9": [str(number) for number in range(-8, 10)],
 }
+# The largest constant rate factor, which is the poorest.
+MAX_CRF = {"libx264": 51, "libx265": 51, "libsvtav1": 63, "libvpx-vp9": 63}
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,12 @@ class Encoding:
 
     Args:
         codec: FFmpeg's name of one of `ENCODERS`; by default libx264, or libvpx-vp9 in WebM.
-        crf: The constant rate factor; lower is better.
+        crf: The constant rate factor, from 0 to that of MAX_CRF; lower is better.
         preset: The encoder's own name or number of a speed preset; by default a fast one.
 
     Raises:
-        ValueError: The encoder is unknown or not available, or `preset` is none of its own.
+        ValueError: The encoder is unknown or not available, or `crf` or `preset` is none of its
+            own.
     """
 
     codec: str | None = None
@@ -63,8 +66,10 @@ class Encoding:
                 f"{', '.join(there)}"
             )
         checks.number("crf", self.crf, "18 is the default, 0 the best")
-        if self.preset is not None and self.codec is not None:
-            self._check_preset(self.codec)
+        if self.codec is not None:
+            self._check_for(self.codec)
+        elif self.crf > max(MAX_CRF.values()):  # too much for any that might be chosen
+            self._check_for("libx264")
 
     def within(self, container: str) -> tuple[str, dict[str, str]]:
         """Return the encoder and its options for a container.
@@ -76,19 +81,24 @@ class Encoding:
             The encoder's name and its options.
 
         Raises:
-            ValueError: `preset` is none of the encoder's.
+            ValueError: `crf` or `preset` is none of the encoder's.
         """
         codec = self.codec or ("libvpx-vp9" if container == "webm" else "libx264")
+        self._check_for(codec)
         if codec == "libsvtav1":  # log errors only
             os.environ.setdefault("SVT_LOG", "1")
         options = ENCODERS[codec] | {"crf": f"{self.crf:g}"}
         if self.preset is not None:
-            self._check_preset(codec)
             options["cpu-used" if codec == "libvpx-vp9" else "preset"] = self.preset
         return codec, options
 
-    def _check_preset(self, codec: str) -> None:
-        if self.preset not in PRESETS[codec]:
+    def _check_for(self, codec: str) -> None:
+        if self.crf > MAX_CRF[codec]:
+            raise ValueError(
+                f"`crf` (={self.crf:g}) must be at most {MAX_CRF[codec]} with {codec}: 18 is the "
+                "default, and higher numbers are poorer"
+            )
+        if self.preset is not None and self.preset not in PRESETS[codec]:
             choices = ", ".join(PRESETS[codec])
             raise ValueError(f"`preset` (={self.preset}) must be one of {codec}'s: {choices}")
 

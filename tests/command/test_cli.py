@@ -274,6 +274,7 @@ def test_network_of_the_notebook_upscales_pictures_but_no_video(
         (["--precision", "int4"], "`precision` (=int4) must be one of auto, float32"),
         (["--device", "tpu"], "`device` (=tpu) must be auto, cpu, or cuda"),
         (["--codec", "libfoo"], "`codec` (=libfoo) must be an available encoder: choose one of"),
+        (["--crf", "99"], "`crf` (=99) must be at most 51 with libx264: 18 is the default"),
         (["--quality", "0"], "`quality` (=0) must be a whole number of at least 1"),
         (["--ckpt", "nowhere.ckpt"], "`ckpt` (=nowhere.ckpt) must be an existing file"),
         (["--format", "psd"], "`--format` (=psd) must be one of png jpg"),
@@ -286,6 +287,15 @@ def test_bad_settings_are_named(call: Call, photos: Path, arguments: list[str], 
     before = files(photos)
     check_failed(call("upscale.py", str(photos), *arguments), words)
     assert files(photos) == before
+
+
+def test_quality_that_an_encoder_has_not_is_told_once(call: Call, tmp_path: Path) -> None:
+    for name in ("a.mkv", "b.mp4"):
+        write_clip(tmp_path / name, count=2)
+    for arguments in (["--crf", "60"], ["--crf", "18", "--preset", "13"]):
+        done = call("upscale.py", str(tmp_path), *arguments)
+        check_failed(done, f"`{arguments[-2].removeprefix('--')}` (={arguments[-1]}) must be")
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mkv", "b.mp4"]
 
 
 def test_engine_that_is_not_installed_is_named(

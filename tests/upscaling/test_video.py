@@ -14,7 +14,7 @@ import pytest
 from espcn.network.strengths import NONE, Compression
 from espcn.upscaling.choice import VideoCompression
 from espcn.upscaling.decoding import Seen
-from espcn.upscaling.encoding import Encoding, Remarks
+from espcn.upscaling.encoding import MAX_CRF, Encoding, Remarks
 from espcn.upscaling.frames import planar, upscale_frame
 from espcn.upscaling.size import LargeEnough, Size
 from espcn.upscaling.upscaler import Upscaler
@@ -472,6 +472,17 @@ def test_what_is_not_a_video_is_refused(upscaler: Upscaler, tmp_path: Path) -> N
     assert not target.exists()
 
 
+@pytest.mark.parametrize("codec", sorted(MAX_CRF))
+def test_largest_crf_is_the_encoders_own(codec: str, upscaler: Upscaler, tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "a.mkv", count=2, size=(64, 64))
+    sizes = []
+    for crf in (20, MAX_CRF[codec]):
+        upscale_video(upscaler, source, tmp_path / "b.mkv", Encoding(codec, crf))
+        sizes.append((tmp_path / "b.mkv").stat().st_size)
+    assert sizes[1] < sizes[0]
+    assert Encoding(crf=60).within("webm")[1]["crf"] == "60"  # of VP9, which goes further
+
+
 def test_what_cannot_be_written_is_refused(upscaler: Upscaler, tmp_path: Path) -> None:
     source = write_clip(tmp_path / "a.mkv", count=3)
     with pytest.raises(ValueError, match=r"`codec` \(=libfoo\) must be an available encoder"):
@@ -491,6 +502,12 @@ def test_what_cannot_be_written_is_refused(upscaler: Upscaler, tmp_path: Path) -
         upscale_video(upscaler, source, tmp_path / "b.webm", Encoding("libx264"))
     with pytest.raises(ValueError, match=r"`crf` \(=-1\) must be a number of at least 0"):
         Encoding(crf=-1)
+    with pytest.raises(ValueError, match=r"`crf` \(=51.5\) must be at most 51 with libx264: 18"):
+        upscale_video(upscaler, source, tmp_path / "b.mkv", Encoding(crf=51.5))
+    with pytest.raises(ValueError, match=r"`crf` \(=99\) must be at most 51 with libx264"):
+        Encoding(crf=99)
+    with pytest.raises(ValueError, match=r"`crf` \(=64\) must be at most 63 with libsvtav1"):
+        Encoding("libsvtav1", 64)
     assert not list(tmp_path.glob(".*")) + list(tmp_path.glob("b.*"))
 
 
