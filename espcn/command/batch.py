@@ -160,10 +160,10 @@ def _made(job: Job, treatment: Treatment, progress: Callable[[int, int | None], 
     if not job.is_video and is_animation(job.source):
         upscale_animation(*way, treatment.quality, progress, size)
         return Outcome(done=1)
-    if not job.is_video:
-        _say(job, upscale_picture(*way, treatment.quality, progress, given, size), upscaler)
-        return Outcome(done=1)
-    made = upscale_video(*way, treatment.encoding, progress, given, size)
+    if job.is_video:
+        made = upscale_video(*way, treatment.encoding, progress, given, size)
+    else:
+        made = upscale_picture(*way, treatment.quality, progress, given, size)
     _say(job, made.compression, upscaler)
     return Outcome(
         done=1,

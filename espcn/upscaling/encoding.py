@@ -2,7 +2,7 @@
 
 import os
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -17,6 +17,7 @@ from espcn.io.containers import (
     NO_REORDERING,
     ROTATION,
 )
+from espcn.upscaling.enlargement import Remarks
 from espcn.upscaling.frames import even_size, is_rgb, planar
 
 # Encoders with a constant rate factor, and their options for a fast preset.
@@ -101,21 +102,6 @@ class Encoding:
         if self.preset is not None and self.preset not in PRESETS[codec]:
             choices = ", ".join(PRESETS[codec])
             raise ValueError(f"`preset` (={self.preset}) must be one of {codec}'s: {choices}")
-
-
-@dataclass
-class Remarks:
-    """What is missing from an upscaled video, and what was found in its source.
-
-    Attributes:
-        left_out: What the target's container can't hold, and other properties that are not kept.
-        damaged: What could not be read from the source.
-        compression: How the source was compressed, in a phrase.
-    """
-
-    left_out: list[str] = field(default_factory=list)
-    damaged: list[str] = field(default_factory=list)
-    compression: str = field(default="", compare=False)
 
 
 def add_video_stream(

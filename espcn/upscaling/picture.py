@@ -15,10 +15,10 @@ from PIL.Image import Resampling
 from espcn.io.atomic import atomic_write
 from espcn.io.prefetch import prefetch
 from espcn.io.reading import Rows, open_picture
-from espcn.io.writing import QUALITY, check_size, save_picture
+from espcn.io.writing import FORMATS, QUALITY, check_size, save_picture
 from espcn.network.strengths import NONE, Compression
 from espcn.upscaling.choice import picture_compression
-from espcn.upscaling.enlargement import enlargement
+from espcn.upscaling.enlargement import Remarks, enlargement
 from espcn.upscaling.size import Size
 from espcn.upscaling.upscaler import Upscaler
 
@@ -36,7 +36,7 @@ def upscale_picture(
     progress: Progress = lambda done, total: None,
     compression: Compression | None = NONE,
     size: Size | None = None,
-) -> str:
+) -> Remarks:
     """Upscale a picture file of any size, in bounded memory where its formats allow it.
 
     The target appears only once it is complete.
@@ -52,7 +52,7 @@ def upscale_picture(
         size: The size of the result; by default the upscaler's factor.
 
     Returns:
-        How the picture was compressed and which weights it got, in a phrase.
+        How the picture was compressed, and what the target's format can't hold of it.
 
     Raises:
         LargeEnough: `source` is as large as `size`.
@@ -65,18 +65,24 @@ def upscale_picture(
     wanted = enlargement(upscaler, size, width, height).suited_to(found)
     check_size(target, wanted.width, wanted.height, channels)
     rows_in_all, columns = wanted.r * height, wanted.r * width
+    clear = False  # anywhere
 
     def reporting(bands: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+        nonlocal clear
         done = 0
         for band in bands:
             yield band
+            clear |= channels in (2, 4) and band[..., -1].min() < np.iinfo(band.dtype).max
             done += len(band)
             progress(done * wanted.height // rows_in_all, wanted.height)
 
     rows, final = Rows(picture, source), (wanted.width, wanted.height)
     with closing(prefetch(wanted.bands(rows, height, width, channels))) as bands:
         save_picture(target, reporting(bands), rows_in_all, columns, picture, quality, final)
-    return f"{found}, {wanted.steps[0].strength}"
+    remarks = Remarks(compression=f"{found}, {wanted.steps[0].strength}")
+    if clear and FORMATS[target.suffix.lower()] == "jpeg":
+        remarks.left_out.append("its transparency, which JPEG can't hold: it stands on white")
+    return remarks
 
 
 def upscale_animation(

@@ -27,8 +27,8 @@ from espcn.upscaling.decoding import (
     until_frame,
     url,
 )
-from espcn.upscaling.encoding import Encoding, Remarks, add_video_stream, copy_other_streams
-from espcn.upscaling.enlargement import Enlargement, enlargement
+from espcn.upscaling.encoding import Encoding, add_video_stream, copy_other_streams
+from espcn.upscaling.enlargement import Enlargement, Remarks, enlargement
 from espcn.upscaling.frames import CENTRED, upscale_frame
 from espcn.upscaling.size import Size
 from espcn.upscaling.upscaler import Upscaler

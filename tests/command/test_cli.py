@@ -191,6 +191,16 @@ def test_bad_files_are_named_at_the_end_and_the_others_are_done(call: Call, phot
     assert not [name for name in files(photos) if "part" in name]
 
 
+def test_what_a_format_cannot_hold_is_noted(call: Call, tmp_path: Path) -> None:
+    Image.new("RGBA", (20, 20), (9, 9, 9, 9)).save(tmp_path / "clear.png")
+    done = call("upscale.py", str(tmp_path), "--format", "jpg")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.strip() == (
+        f"Note: {tmp_path}/clear_x3.jpg is without its transparency, which JPEG can't hold: it "
+        "stands on white"
+    )
+
+
 def test_shards_do_the_work_together(call: Call, photos: Path) -> None:
     for number in range(2):
         done = call("upscale.py", str(photos), "--shard", f"{number}/2")

@@ -337,6 +337,24 @@ def test_transparent_becomes_white_in_jpeg(upscaler: Upscaler, tmp_path: Path) -
     assert read_picture(upscaled(upscaler, tmp_path / "clear.png", ".jpg")).min() > 250
 
 
+@pytest.mark.parametrize("depth", [8, 16])
+def test_transparency_that_is_lost_is_told(depth: int, upscaler: Upscaler, tmp_path: Path) -> None:
+    white = 2**depth - 1
+    pixels = np.full((9, 9, 4), white, np.uint16 if depth == 16 else np.uint8)
+    kind = "rgb16" if depth == 16 else "srgb"
+
+    def left_out(name: str) -> list[str]:
+        picture = pyvips.Image.new_from_array(pixels).copy(interpretation=kind)
+        picture.pngsave(str(tmp_path / "a.png"))
+        return upscale_picture(upscaler, tmp_path / "a.png", tmp_path / name).left_out
+
+    assert left_out("b.jpg") == []  # there was an alpha channel, but no transparency
+    pixels[8, 8, 3] = white // 2
+    assert left_out("b.jpg") == ["its transparency, which JPEG can't hold: it stands on white"]
+    for name in ("b.png", "b.webp", "b.tif", "b.bmp"):
+        assert left_out(name) == []
+
+
 def test_name_that_is_not_utf_8(upscaler: Upscaler, photo: np.ndarray, tmp_path: Path) -> None:
     source = tmp_path / os.fsdecode(b"caf\xe9.png")
     Image.fromarray(photo).save(tmp_path / "plain.png")

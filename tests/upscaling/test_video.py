@@ -14,7 +14,8 @@ import pytest
 from espcn.network.strengths import NONE, Compression
 from espcn.upscaling.choice import VideoCompression
 from espcn.upscaling.decoding import Seen
-from espcn.upscaling.encoding import MAX_CRF, Encoding, Remarks
+from espcn.upscaling.encoding import MAX_CRF, Encoding
+from espcn.upscaling.enlargement import Remarks
 from espcn.upscaling.frames import planar, upscale_frame
 from espcn.upscaling.size import LargeEnough, Size
 from espcn.upscaling.upscaler import Upscaler
