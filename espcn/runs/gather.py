@@ -7,19 +7,17 @@ The second also writes a small table of the swept settings and their figures, fo
 are sorted by the PSNR on the validation images, never by a test set.
 """
 
-import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from espcn.io.atomic import write_csv, write_text
+from espcn.report.jobs import REPEATS, is_number, mean_rows, setting_names, swept_settings
 from espcn.report.plots import plot_sweep
 from espcn.report.tables import table
 from espcn.runs.directory import CONFIG, read_config, read_result
 from espcn.runs.identity import completed, flatten
-
-REPEATS = ("data.fold", "seed")  # swept to measure chance, not to be compared
 
 
 def gather(directory: Path) -> list[dict[str, Any]]:
@@ -38,10 +36,14 @@ def gather(directory: Path) -> list[dict[str, Any]]:
         print(f"No job of {directory} has begun: there is nothing to gather", file=sys.stderr)
         return []
     best_first = sorted(rows, key=lambda row: -(row.get("val_psnr") or float("-inf")))
-    swept = _swept(rows)
-    write_csv(directory / "sweep.csv", best_first)
+    swept = swept_settings(rows)
+    # All settings stand before the results, also those that only some of the jobs have.
+    names = dict.fromkeys(name for row in rows for name in ("run", *setting_names(row)))
+    settings_first = [{name: row.get(name) for name in names} | row for row in best_first]
+    write_csv(directory / "sweep.csv", settings_first)
     _write_tables(directory, best_first, swept)
     _draw(directory, rows, swept)
+    print(f"\nWritten to {directory}: sweep.csv, sweep.md and plots")
     return best_first
 
 
@@ -52,7 +54,7 @@ def write_small_table(rows: Sequence[dict[str, Any]], path: Path) -> None:
         rows: The rows that `gather` returned.
         path: The CSV file to write.
     """
-    swept = _swept(rows)
+    swept = swept_settings(rows)
     figures = [n for row in rows for n in row if n.startswith(("psnr.", "psnr_matched."))]
     names = [*swept, "val_psnr", "val_psnr_matched", *figures, "val_loss", "epochs", "train_s"]
     names = list(dict.fromkeys([*names, "val_patches", "threads", "device", "status"]))
@@ -79,22 +81,6 @@ def _row(directory: Path) -> dict[str, Any]:
     return {"run": directory.name} | settings | flatten(result)
 
 
-def _swept(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Return the names of the settings that differ between jobs and follow from no other."""
-    settings = [name for row in rows for name in list(row)[1 : list(row).index("status")]]
-    # A setting that an older version lacked was not chosen by its jobs.
-    values = {name: {str(row[name]) for row in rows if name in row} for name in settings}
-    names = [name for name, found in values.items() if len(found) > 1]
-    by_optim: dict[str, set[str]] = {}
-    for row in rows:
-        by_optim.setdefault(str(row.get("optim")), set()).add(str(row.get("lr")))
-    if "optim" in names and all(len(rates) == 1 for rates in by_optim.values()):
-        names = [name for name in names if name != "lr"]  # each optimiser's own, not swept
-    names = [name for name in names if not name.startswith("optim.") or "optim" not in names]
-    seen = {row["fingerprint"] for row in rows if "fingerprint" in row}
-    return [*names, "dataset", "fingerprint"] if len(seen) > 1 else names
-
-
 def _write_tables(directory: Path, rows: Sequence[dict[str, Any]], swept: list[str]) -> None:
     sets = [name for row in rows for name in row if name.startswith("psnr.")]
     titles = dict.fromkeys([*swept, "val_psnr", *sets])
@@ -110,42 +96,21 @@ def _write_tables(directory: Path, rows: Sequence[dict[str, Any]], swept: list[s
     parts = [(f"{len(rows)} jobs, the best first by the PSNR on the validation images", short)]
     if any(name in REPEATS for name in swept):
         settings = [name for name in swept if name not in REPEATS]
-        parts.insert(0, ("Mean over folds and seeds, dB", _means(rows, settings)))
+        parts.insert(0, ("Mean over folds and seeds, dB", mean_rows(rows, settings)))
     text = [f"{title}\n\n{table(lines, settings=swept, markdown=True)}\n" for title, lines in parts]
     write_text(directory / "sweep.md", "\n".join(text))
     for title, lines in parts:
         print(f"\n{title}\n\n{table(lines, settings=swept)}")
-    print(f"\nWritten to {directory}: sweep.csv, sweep.md and plots")
-
-
-def _means(rows: Sequence[dict[str, Any]], settings: list[str]) -> list[dict[str, Any]]:
-    """Return the mean `val_psnr` over the repetitions of each choice of `settings`, best first."""
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        if row.get("val_psnr") is not None:
-            groups.setdefault(str([row.get(name) for name in settings]), []).append(row)
-    lines = []
-    for group in groups.values():
-        values = [row["val_psnr"] for row in group]
-        spread = statistics.stdev(values) if len(values) > 1 else None
-        line = {name: group[0].get(name) for name in settings}
-        line |= {"val_psnr": statistics.mean(values), "deviation": spread, "jobs": len(values)}
-        lines.append(line)
-    return sorted(lines, key=lambda line: -line["val_psnr"])
 
 
 def _draw(directory: Path, rows: Sequence[dict[str, Any]], swept: list[str]) -> None:
     """Plot PSNR against each swept number, the mean over folds and seeds."""
     settings = [name for name in swept if name not in REPEATS]
     for name in settings:
-        means = [line for line in _means(rows, settings) if _is_number(line[name])]
+        means = [line for line in mean_rows(rows, settings) if is_number(line[name])]
         if means:
             others = [other for other in settings if other != name]
             plot_sweep(means, name, others, directory / f"sweep_{name}.png")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 if __name__ == "__main__":

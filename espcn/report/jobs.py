@@ -1,0 +1,127 @@
+"""The jobs of a sweep: the settings that they differ in, and their means over folds and seeds."""
+
+import statistics
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+REPEATS = ("data.fold", "seed")  # swept to measure chance, not to be compared
+DATA = ("dataset", "fingerprint")  # no settings, but what they were tried on
+
+
+def setting_names(row: dict[str, Any]) -> list[str]:
+    """Return the names of a job's settings.
+
+    Args:
+        row: A row of sweep.csv: `run`, the settings, `status` and the results.
+
+    Returns:
+        The names between `run` and `status`.
+    """
+    return list(row)[1 : list(row).index("status")]
+
+
+def swept_settings(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the names of the settings that differ between jobs and follow from no other.
+
+    Args:
+        rows: Rows of sweep.csv.
+
+    Returns:
+        The names; those of DATA too, where jobs were trained on different images.
+    """
+    settings = [name for row in rows for name in setting_names(row)]
+    # A setting that an older version lacked was not chosen by its jobs.
+    values = {name: {str(row[name]) for row in rows if name in row} for name in settings}
+    names = [name for name, found in values.items() if len(found) > 1]
+    by_optim: dict[str, set[str]] = {}
+    for row in rows:
+        by_optim.setdefault(str(row.get("optim")), set()).add(str(row.get("lr")))
+    if "optim" in names and all(len(rates) == 1 for rates in by_optim.values()):
+        names = [name for name in names if name != "lr"]  # each optimiser's own, not swept
+    names = [name for name in names if not name.startswith("optim.") or "optim" not in names]
+    return [*names, *DATA] if _on_different_images(rows) else names
+
+
+def mean_rows(rows: Sequence[dict[str, Any]], settings: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the mean `val_psnr` over the repetitions of each choice of some settings.
+
+    Args:
+        rows: Rows of sweep.csv; those without a `val_psnr` are left out.
+        settings: The settings that are told apart.
+
+    Returns:
+        The best first: the settings, `val_psnr`, its standard `deviation` (None of a single job)
+        and the number of `jobs`.
+    """
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row.get("val_psnr") is not None:
+            groups.setdefault(str([row.get(name) for name in settings]), []).append(row)
+    lines = []
+    for group in groups.values():
+        values = [row["val_psnr"] for row in group]
+        spread = statistics.stdev(values) if len(values) > 1 else None
+        line = {name: group[0].get(name) for name in settings}
+        line |= {"val_psnr": statistics.mean(values), "deviation": spread, "jobs": len(values)}
+        lines.append(line)
+    return sorted(lines, key=lambda line: -line["val_psnr"])
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a setting's value is a number that an axis can place.
+
+    Args:
+        value: Any setting's value.
+
+    Returns:
+        True for whole and other numbers, but not for true and false.
+    """
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def ordered(values: Iterable[Any]) -> list[Any]:
+    """Return a setting's values, each once: null first, then numbers, then the rest by name.
+
+    Args:
+        values: Plain values; lists become their names.
+
+    Returns:
+        The values in order.
+    """
+
+    def order(value: Any) -> tuple[int, Any]:
+        if value is None:
+            return 0, 0
+        return (1, value) if is_number(value) else (2, name_of(value))
+
+    plain = (name_of(value) if isinstance(value, list | tuple) else value for value in values)
+    return sorted(dict.fromkeys(plain), key=order)
+
+
+def name_of(value: Any) -> str:
+    """Return a setting's value as the command line takes it.
+
+    Args:
+        value: Any plain value.
+
+    Returns:
+        `null`, `true`, `0.5`, `[30, 95]` or text.
+    """
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, float):
+        return f"{value:.10g}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(name_of, value))}]"
+    return str(value)
+
+
+def _on_different_images(rows: Sequence[dict[str, Any]]) -> bool:
+    """Return whether jobs saw other images, not only other encodings of the same."""
+    seen: dict[Any, set[str]] = {}
+    for row in rows:
+        if row.get("fingerprint"):  # which the versions of the encoders are part of
+            encoders = {k: v for k, v in row.items() if k.startswith("encoders.") and v is not None}
+            seen.setdefault(str(encoders), set()).add(row["fingerprint"])
+    names = {row["dataset"] for row in rows if row.get("dataset")}
+    return len(names) > 1 or any(len(fingerprints) > 1 for fingerprints in seen.values())

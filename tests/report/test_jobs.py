@@ -1,0 +1,57 @@
+"""What the jobs of a sweep differ in."""
+
+import statistics
+
+import pytest
+
+from espcn.report.jobs import mean_rows, name_of, ordered, swept_settings
+
+
+def job(**values: object) -> dict[str, object]:
+    """Return a row of sweep.csv: settings first, then what came of them."""
+    settings = {name: value for name, value in values.items() if name not in RESULTS}
+    results = {name: values[name] for name in RESULTS if name in values}
+    return {"run": "abc"} | settings | {"status": "completed"} | results
+
+
+RESULTS = ("val_psnr", "dataset", "fingerprint", "encoders.jpeg")
+
+
+def test_settings_that_differ_are_swept_and_results_are_not() -> None:
+    rows = [job(blur=0.1, lr=1, val_psnr=30.0), job(blur=0.5, lr=1, val_psnr=31.0)]
+    assert swept_settings(rows) == ["blur"]
+    assert swept_settings(rows[:1]) == []
+
+
+def test_rate_that_follows_from_the_optimizer_is_not_swept() -> None:
+    rows = [job(optim="adam", lr=0.001), job(optim="soap", lr=0.003)]
+    assert swept_settings(rows) == ["optim"]
+    assert swept_settings([*rows, job(optim="soap", lr=0.01)]) == ["optim", "lr"]
+
+
+def test_other_images_are_told_but_not_other_encodings_of_the_same() -> None:
+    plain = job(jpeg=None, dataset="T91", fingerprint="a")
+    coded = job(jpeg=50, dataset="T91", fingerprint="b") | {"encoders.jpeg": "turbo 3"}
+    assert swept_settings([plain, coded]) == ["jpeg"]
+    other = job(jpeg=None, dataset="T91", fingerprint="c")
+    assert swept_settings([plain, coded, other]) == ["jpeg", "dataset", "fingerprint"]
+    mine = job(jpeg=None, dataset="mine", fingerprint="a")
+    assert swept_settings([plain, mine]) == ["dataset", "fingerprint"]
+
+
+def test_means_are_over_repetitions_and_the_best_comes_first() -> None:
+    figures = {(0.1, 0): 30.0, (0.1, 1): 31.0, (0.5, 0): 33.0}
+    rows = [job(blur=blur, seed=seed, val_psnr=psnr) for (blur, seed), psnr in figures.items()]
+    rows.append(job(blur=0.5, seed=1))  # failed
+    best, other = mean_rows(rows, ["blur"])
+    assert best == {"blur": 0.5, "val_psnr": 33.0, "deviation": None, "jobs": 1}
+    assert other["val_psnr"] == 30.5
+    assert other["deviation"] == pytest.approx(statistics.stdev([30.0, 31.0]))
+
+
+def test_values_are_named_as_on_the_command_line_and_stand_in_order() -> None:
+    values = ["soap", 10, None, 2.5, [30, 95], 10, True]
+    assert ordered(values) == [None, 2.5, 10, "[30, 95]", "soap", True]
+    assert [name_of(one) for one in (None, True, False, 0.1, 1e-6, [30, 0.5], "a")] == [
+        "null", "true", "false", "0.1", "1e-06", "[30, 0.5]", "a",
+    ]  # fmt: skip
