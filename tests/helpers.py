@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 import torch
 
 from espcn.network.model import ESPCN
+from espcn.runs.gather import gather
 from espcn.training.checkpoint_io import AtomicCheckpointIO
 
 Done = subprocess.CompletedProcess
@@ -76,6 +78,36 @@ def sweep_rows(directory: Path) -> list[dict[str, str]]:
 def sweep_arguments(pictures: Path, directory: Path, *swept: str) -> list[str]:
     where = f"hydra.sweep.dir={directory}"
     return ["train.py", "-m", *tiny_run(pictures, max_epochs=2), where, *swept]
+
+
+def grid(**values: list) -> list[dict[str, Any]]:
+    """Return the settings of a sweep's jobs, the first the worst."""
+    every = product(*values.values())
+    return [
+        dict(zip(values, some, strict=True)) | {"val_psnr": 30 + place / 100}
+        for place, some in enumerate(every)
+    ]
+
+
+def write_jobs(directory: Path, jobs: list[dict[str, Any]]) -> str:
+    """Write jobs with these settings and a `val_psnr`, gather them, and return the page.
+
+    Without the plots, which take many times as long as all the rest.
+    """
+    for place, one in enumerate(jobs):
+        job = directory / f"job-{place}"
+        job.mkdir(parents=True)
+        settings = {name: value for name, value in one.items() if name != "val_psnr"}
+        (job / "config.yaml").write_text(json.dumps(settings))
+        done: dict[str, Any] = {"status": "completed", "error": None} | settings
+        if one.get("val_psnr") is None:
+            done |= {"status": "failed", "error": "the loss is no longer finite: lower `lr`"}
+        figures = {"val_psnr": one.get("val_psnr"), "psnr": {"Set5": 32.5}, "epochs": 3}
+        (job / "result.json").write_text(json.dumps(done | figures))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("espcn.runs.gather.plot_sweep", lambda *_: None)
+        gather(directory)
+    return (directory / "sweep.html").read_text()
 
 
 def check_failed(done: Done, *lines: str) -> None:

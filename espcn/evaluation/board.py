@@ -14,7 +14,7 @@ from espcn.network.model import ESPCN
 def show_run(
     logger: Any,
     settings: dict[str, Any],
-    figures: dict[str, float | None],
+    result: dict[str, Any],
     network: ESPCN,
     sets: Iterable[ImageSet],
 ) -> None:
@@ -23,10 +23,12 @@ def show_run(
     Args:
         logger: Lightning's TensorBoardLogger.
         settings: The run's settings by dotted name.
-        figures: Its final figures by name; those that are None are left out.
+        result: Its `psnr` by set and its `val_psnr`, which is left out if it is None.
         network: The trained network.
         sets: Where the picture is from.
     """
+    figures = {f"psnr {name}": psnr for name, psnr in result["psnr"].items()}
+    figures |= {"val_psnr": result["val_psnr"]}
     known = {name: figure for name, figure in figures.items() if figure is not None}
     logger.log_hyperparams({name: str(value) for name, value in settings.items()}, known)
     for images in sets:

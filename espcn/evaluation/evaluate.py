@@ -21,6 +21,7 @@ from espcn.network.ensemble import SelfEnsemble
 from espcn.network.model import ESPCN
 from espcn.network.strengths import CLEAN, given_strength, load_strength
 from espcn.network.weights import load
+from espcn.report.pages.directory import showing, write_pages
 from espcn.report.progress import bar
 from espcn.report.tables import score_table, table
 from espcn.report.versions import versions
@@ -42,8 +43,8 @@ def evaluate(
 ) -> dict[str, Score]:
     """Score a network on test sets; write and print all figures.
 
-    Writes evaluation.json, evaluation.csv and what else is asked for into `directory`. Each set's
-    figures are safe before the next begins.
+    Writes evaluation.json, evaluation.csv, report.html and what else is asked for into `directory`.
+    Each set's figures are safe before the next begins; the page comes last.
 
     Args:
         ckpt: A checkpoint, weights or a run's directory; None for the shipped weights.
@@ -136,6 +137,9 @@ def evaluate(
     if means:
         print(f"\n{_summary(network, means, degradation == BENCHMARK)}\n")
     print(f"Written to {directory}")
+    if means:
+        with showing(directory):
+            print(f"Report: {write_pages(directory)[0]}")
     return means
 
 

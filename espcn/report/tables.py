@@ -1,5 +1,6 @@
 """Tables of figures, the paper's beside them: knows numbers, not networks."""
 
+import math
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -39,6 +40,40 @@ def table(
     return tabulate(cells, names, tablefmt=style, floatfmt=formats, missingval="")
 
 
+def gain(figures: dict[str, Any], name: str = "psnr") -> float | None:
+    """Return what a network gains over bicubic.
+
+    Args:
+        figures: A picture's or a set's, by the names of evaluation.json.
+        name: psnr or ssim.
+
+    Returns:
+        The difference; None if it is unknown or not finite.
+    """
+    ours, bicubic = figures.get(name), figures.get(f"bicubic_{name}")
+    if ours is None or bicubic is None or not math.isfinite(ours - bicubic):
+        return None
+    return ours - bicubic
+
+
+def beside_paper(
+    r: int, figures: dict[str, dict[str, float]], benchmark: bool = True
+) -> dict[str, dict[str, float]]:
+    """Return columns of PSNR on test sets with the paper's after them.
+
+    Args:
+        r: The factor.
+        figures: dB by test set, by column ("bicubic", "this run").
+        benchmark: Whether the degradation is the benchmark's; the paper's figures appear only then.
+
+    Returns:
+        The same, and those columns of the paper that know one of the sets.
+    """
+    sets = {name for column in figures.values() for name in column}
+    paper = PAPER.get(r, {}) if benchmark else {}
+    return figures | {title: column for title, column in paper.items() if column.keys() & sets}
+
+
 def score_table(r: int, figures: dict[str, dict[str, float]], benchmark: bool = True) -> str:
     """Return a table of PSNR on test sets beside the paper's.
 
@@ -51,8 +86,7 @@ def score_table(r: int, figures: dict[str, dict[str, float]], benchmark: bool = 
         The table.
     """
     sets = list(dict.fromkeys(name for column in figures.values() for name in column))
-    paper = PAPER.get(r, {}) if benchmark else {}
-    columns = figures | {t: column for t, column in paper.items() if column.keys() & set(sets)}
+    columns = beside_paper(r, figures, benchmark)
     return table(
         [
             {f"PSNR (dB), r = {r}": name} | {c: columns[c].get(name) for c in columns}

@@ -14,6 +14,7 @@ from typing import Any
 
 from espcn.io.atomic import write_csv, write_text
 from espcn.report.jobs import REPEATS, is_number, mean_rows, setting_names, swept_settings
+from espcn.report.pages.directory import showing, write_pages
 from espcn.report.plots import plot_sweep
 from espcn.report.tables import table
 from espcn.runs.directory import CONFIG, read_config, read_result
@@ -21,7 +22,7 @@ from espcn.runs.identity import completed, flatten
 
 
 def gather(directory: Path) -> list[dict[str, Any]]:
-    """Write sweep.csv, sweep.md and the plots of a sweep, and print its table.
+    """Write sweep.csv, sweep.md, sweep.html and the plots of a sweep, and print its table.
 
     Args:
         directory: The sweep's directory.
@@ -44,6 +45,8 @@ def gather(directory: Path) -> list[dict[str, Any]]:
     _write_tables(directory, best_first, swept)
     _draw(directory, rows, swept)
     print(f"\nWritten to {directory}: sweep.csv, sweep.md and plots")
+    with showing(directory):
+        print(f"Report: {write_pages(directory)[-1]}")
     return best_first
 
 

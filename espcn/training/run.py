@@ -17,6 +17,7 @@ from espcn import checks
 from espcn.data.datamodule import PatchData
 from espcn.data.datasets import check_sets, load_test
 from espcn.data.image_set import ImageSet
+from espcn.data.patches import Patches, PatchSubset
 from espcn.evaluation.board import show_run
 from espcn.evaluation.protocol import Score, score_mean
 from espcn.imaging.degradation import BENCHMARK, Degradation
@@ -67,6 +68,7 @@ class Run:
         self.settings, self.directory, self.result = settings, directory, result
         self.command, self.history = command, History(directory)
         self.timings: dict[str, float] = {}
+        self.patches: Patches | PatchSubset | None = None  # those that it is judged by, if any
         self.began = False  # whether anything in the directory may differ from before
 
     def check(self, here: bool = True) -> None:
@@ -137,6 +139,7 @@ class Run:
             "val_images": len(data.val_set),
             "val_patches": len(data.val_patches),
         }
+        self.patches = data.val_patches if len(data.val_patches) else data.train_patches
         self.history.fingerprint = data.fingerprint
         if rank() == 0:
             store_config(s, self.directory)
@@ -156,10 +159,8 @@ class Run:
             return
         with self._timed("evaluate_s"):
             self._score(data, test_sets, trainer.strategy.root_device)
-            figures = {f"psnr {name}": psnr for name, psnr in self.result["psnr"].items()}
-            figures |= {"val_psnr": self.result["val_psnr"]}
             network = load(ckpt=self.directory / "best.ckpt").network
-            show_run(trainer.logger, flatten(s), figures, network, [data.val_set, *test_sets])
+            show_run(trainer.logger, flatten(s), self.result, network, [data.val_set, *test_sets])
 
     def record(self) -> None:
         """Write result.json and the plot of the losses, from what is known."""

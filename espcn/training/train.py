@@ -19,7 +19,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from espcn.evaluation.samples import save_samples
 from espcn.interrupts import REQUEUES, ignore_interrupts, interrupts
+from espcn.network.weights import load
+from espcn.report.pages.directory import showing, write_pages
 from espcn.runs.directory import LOCK, read_result, remove_refused
 from espcn.runs.identity import check_names, flatten, plain_settings
 from espcn.runs.launch import rank, requeue
@@ -104,10 +107,20 @@ def _train(
         if rank() == 0 and not refused and (run.began or done is None):  # else the figures hold
             try:
                 run.record()
+                _show(run)
             except OSError as error:
                 result |= {"status": "failed", "error": _say(error)}
     torch.set_num_threads(threads)  # a sweep's next job has its own
     return result
+
+
+def _show(run: Run) -> None:
+    """Write sample patches and the page, once the result is safe."""
+    with showing(run.directory):
+        best = run.directory / "best.ckpt"
+        if run.patches is not None and best.is_file():
+            save_samples(run.directory / "patches", load(ckpt=best).network, run.patches)
+        print(f"Report: {write_pages(run.directory)[0]}")
 
 
 def _say(error: Exception) -> str:

@@ -46,7 +46,7 @@ def test_run_leaves_all_that_it_promises(finished: Path) -> None:
     names = {path.name for path in finished.iterdir()}
     assert names == {
         "best.ckpt", "last.ckpt", "config.yaml", "epochs.csv", "losses.png", "result.json",
-        "command.txt", "snapshots", "tensorboard", ".lock", "threads.txt",
+        "command.txt", "snapshots", "tensorboard", ".lock", "threads.txt", "patches", "run.html",
     }  # fmt: skip
     assert len(list((finished / "snapshots").iterdir())) == 2  # of 8 epochs, every third
     assert OmegaConf.load(finished / "config.yaml").max_epochs == 8
