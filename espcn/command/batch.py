@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from espcn.command.plan import Job, stamp
-from espcn.command.records import write_record
+from espcn.command.records import Standing, standing, write_record
 from espcn.io.atomic import claim
 from espcn.report.progress import bar
 from espcn.upscaling.size import LargeEnough, Size
@@ -35,12 +35,14 @@ class Outcome:
         problems: What went wrong.
         notes: What else the user should know, such as streams left out.
         large_enough: What was left as it is.
+        skipped: What another command does.
     """
 
     done: int = 0
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     large_enough: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
 
     def add(self, other: "Outcome") -> None:
         """Add another outcome.
@@ -52,6 +54,7 @@ class Outcome:
         self.problems += other.problems
         self.notes += other.notes
         self.large_enough += other.large_enough
+        self.skipped += other.skipped
 
 
 @dataclass(frozen=True)
@@ -122,12 +125,10 @@ def _one(job: Job, treatment: Treatment, stop: threading.Event) -> Outcome:
             job.target.parent.mkdir(parents=True, exist_ok=True)
             with claim(job.target) as mine:
                 if not mine:
-                    words = "is being written by another command: run this one again after it"
-                    return Outcome(problems=[f"{job.target} {words}"])
+                    return Outcome(skipped=[f"{job.target} is being written by another command"])
                 now = stamp(job.target)
                 if now is not None and now != job.existing:
-                    words = "was written by another command meanwhile, and is left as it is"
-                    return Outcome(problems=[f"{job.target} {words}"])
+                    return _made_by_another(job, treatment)
                 source = stamp(job.source)
                 made = _made(job, treatment, progress)
                 try:
@@ -143,6 +144,14 @@ def _one(job: Job, treatment: Treatment, stop: threading.Event) -> Outcome:
             words = str(error) or type(error).__name__
             known = str(job.source) in words or str(job.target) in words
             return Outcome(problems=[words if known else f"{job.source}: {words}"])
+
+
+def _made_by_another(job: Job, treatment: Treatment) -> Outcome:
+    """Judge what another command has written since this one was planned."""
+    words = f"{job.target} was written by another command meanwhile"
+    if standing(job, treatment.settings(job)) == Standing.KEPT:
+        return Outcome(skipped=[words])
+    return Outcome(problems=[f"{words}, from something else or otherwise: run this one again"])
 
 
 def _made(job: Job, treatment: Treatment, progress: Callable[[int, int | None], None]) -> Outcome:

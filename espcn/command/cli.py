@@ -24,6 +24,7 @@ from espcn.io.writing import FORMATS, LOSSY, QUALITY
 from espcn.openmp import wait_asleep
 from espcn.upscaling.size import Size, screens
 
+FEW = 5  # that are named each
 FACTORS = (2, 3, 4)  # of the shipped weights, known without loading PyTorch
 _EXAMPLES = """
 examples:
@@ -134,6 +135,11 @@ def _tell(todo: Plan, outcome: Outcome, seconds: float) -> None:
         print(f"Skipped earlier results: {len(todo.earlier_results)} files, judging by their names")
     if todo.existing:
         print(f"Skipped existing results: {_count(todo.existing)} (--overwrite replaces them)")
+    if len(outcome.skipped) > FEW:
+        print(f"Skipped: {len(outcome.skipped)} files, which another command writes or has written")
+    else:
+        for words in outcome.skipped:
+            print(f"Skipped: {words}")
     if outcome.done == 1 == len(todo.jobs):
         print(f"Written to {todo.jobs[0].target} in {seconds:.1f} s")
     elif todo.jobs:

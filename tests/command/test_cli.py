@@ -1,11 +1,14 @@
 """The command people use: from files to files, and one clear line for what goes wrong."""
 
+import contextlib
+import json
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -16,6 +19,7 @@ from PIL import Image
 
 from espcn.command.plan import Job, stamp
 from espcn.command.records import Standing, standing, write_record
+from espcn.io.atomic import claim
 from espcn.io.reading import read_picture
 from espcn.network.weights import load
 from espcn.upscaling.choice import picture_compression
@@ -137,21 +141,72 @@ def test_commands_on_the_same_files_leave_them_whole(photos: Path, tmp_path: Pat
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             )
         )  # fmt: skip
-    done = 0
+    done = skipped = 0
     for command in commands:
         said, problems = command.communicate(timeout=300)
         finished = re.search(r"Done: (\d) of 3 files", said)
         done += int(finished[1]) if finished else 0
-        busy = problems.count("written by another command")  # now, or since it was planned
-        assert command.returncode == (1 if busy else 0), problems
+        skipped += said.count("written by another command")  # now, or since it was planned
+        other = problems.count("from something else or otherwise: run this one again")
+        assert problems.count("Error: ") == other, problems
+        assert command.returncode == (1 if other else 0)
         assert "Traceback" not in problems
     assert done >= 3  # more, if one begins when another has ended
+    assert done + skipped <= 9
     assert files(out) == ["clip_x3.mkv", "sub/b=c & d_x3.jpg", "Élan 'vital' [1]_x3.png"]
     assert not [path for path in out.rglob(".*") if path.name != ".espcn"]
     for name in files(out)[1:]:
         read_picture(out / name)
     with av.open(str(out / "clip_x3.mkv")) as made:
         assert sum(1 for _ in made.decode(video=0)) == 30
+
+
+def test_what_another_command_does_is_skipped_and_no_error(
+    call: Call, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        shutil.copy(pictures / f"color{number}.png", tmp_path / f"{number}.png")
+    target = tmp_path / "0_x3.png"
+    with claim(target):
+        done = call("upscale.py", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert f"Skipped: {target} is being written by another command\n" in done.stdout
+    assert "Done: 1 of 2 files" in done.stdout
+    assert not target.exists()
+    done = call("upscale.py", str(tmp_path / "0.png"))
+    written, job = target.read_bytes(), Job(tmp_path / "0.png", target)
+    settings = json.loads((tmp_path / ".espcn/0_x3.png.json").read_text())["settings"]
+
+    @contextlib.contextmanager
+    def late(path: Path) -> Iterator[bool]:
+        """Let another command write the result when this one is about to."""
+        target.write_bytes(written)
+        write_record(job, settings, stamp(job.source))
+        with claim(path) as mine:
+            yield mine
+
+    monkeypatch.setattr("espcn.command.batch.claim", late)
+    words = f"{target} was written by another command meanwhile"
+    target.unlink()
+    done = call("upscale.py", str(job.source))
+    assert done.returncode == 0, done.stderr
+    assert f"Skipped: {words}\n" in done.stdout
+    target.unlink()
+    done = call("upscale.py", str(job.source), "--compression", "40")
+    check_failed(done, f"{words}, from something else or otherwise: run this one again")
+    assert target.read_bytes() == written
+
+
+def test_many_that_another_command_does_are_counted(
+    call: Call, pictures: Path, tmp_path: Path
+) -> None:
+    with contextlib.ExitStack() as claims:
+        for number in range(6):
+            shutil.copy(pictures / "grey0.png", tmp_path / f"{number}.png")
+            claims.enter_context(claim(tmp_path / f"{number}_x3.png"))
+        done = call("upscale.py", str(tmp_path))
+    assert done.returncode == 0
+    assert "Skipped: 6 files, which another command writes or has written\n" in done.stdout
 
 
 def test_pictures_and_a_video_at_once(call: Call, photos: Path) -> None:
