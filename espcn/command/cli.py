@@ -15,7 +15,7 @@ from typing import Any
 from espcn import __version__, checks
 from espcn.command.batch import Outcome, Treatment, carry_out
 from espcn.command.plan import Job, Plan, is_writable, plan
-from espcn.command.records import record_path, standing, weights_digest
+from espcn.command.records import Standing, record_path, standing, weights_digest
 from espcn.command.streams import piped
 from espcn.interrupts import interrupts
 from espcn.io.atomic import check_folder, remove_leftovers
@@ -115,11 +115,8 @@ def upscale(given: argparse.Namespace) -> list[str]:
         how = f"by {r}" if size is None else str(size)
         what = "Previewing" if given.preview else "Upscaling"
         print(f"{what} {_count(todo.jobs)} {how} with {upscaler.engine}", flush=True)
-        if todo.outdated:
-            print(
-                f"Made anew, for source, weights or settings have changed: {_count(todo.outdated)}",
-                flush=True,
-            )
+        for reason, jobs in todo.outdated.items():
+            print(f"Made anew, for {Standing[reason].value}: {_count(jobs)}", flush=True)
         treatment = Treatment(
             upscaler, compression, size, encoding, given.quality, given.preview, settings
         )

@@ -42,7 +42,7 @@ class Plan:
     Attributes:
         jobs: Files to upscale.
         existing: Files that are skipped because their results exist.
-        outdated: Those of `jobs` whose results exist, but were made from something else.
+        outdated: Those of `jobs` whose results exist but are made anew, by what `judge` returned.
         earlier_results: Inputs that are skipped because they are results of other inputs, judging
             by their names.
         problems: One message for each input that can't be upscaled.
@@ -51,7 +51,7 @@ class Plan:
 
     jobs: list[Job] = field(default_factory=list)
     existing: list[Job] = field(default_factory=list)
-    outdated: list[Job] = field(default_factory=list)
+    outdated: dict[str, list[Job]] = field(default_factory=dict)
     earlier_results: list[Path] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     single: bool = False
@@ -148,8 +148,8 @@ def plan(
                 "with -o, or give --overwrite"
             )
             continue
-        if known == "OUTDATED":
-            made.outdated.append(job)
+        if known not in ("", "KEPT"):
+            made.outdated.setdefault(known, []).append(job)
         (made.existing if known == "KEPT" else made.jobs).append(job)
     return made
 

@@ -47,8 +47,11 @@ class Standing(Enum):
     """What is known of a result that exists."""
 
     KEPT = "it is what would be made, or somebody else's"
-    OUTDATED = "this program made it from this source, but source, weights or settings have changed"
     ANOTHER = "this program made it from another source"
+    # This program made it from this source, but since then
+    SOURCE = "the source has changed"
+    SETTINGS = "the settings have changed"
+    WEIGHTS = "the weights have changed"
 
 
 def standing(job: Job, settings: Mapping[str, Any]) -> Standing:
@@ -69,11 +72,13 @@ def standing(job: Job, settings: Mapping[str, Any]) -> Standing:
         if source["path"] != _place(job) and source["sha256"] != _digest(job.source):
             return Standing.ANOTHER  # one that was only moved or copied is the same
         same = tuple(source["stamp"]) == stamp(job.source)
-        if record["settings"] == dict(settings) and (
-            same or source["sha256"] == _digest(job.source)
-        ):
-            return Standing.KEPT
-        return Standing.OUTDATED
+        if not same and source["sha256"] != _digest(job.source):
+            return Standing.SOURCE
+        before, now = dict(record["settings"]), dict(settings)
+        changed = before.pop("weights", None) != now.pop("weights", None)
+        if before != now:
+            return Standing.SETTINGS  # another factor has other weights, too
+        return Standing.WEIGHTS if changed else Standing.KEPT
     except (OSError, ValueError, KeyError, TypeError):
         return Standing.KEPT
 

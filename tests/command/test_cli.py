@@ -21,10 +21,20 @@ from espcn.command.plan import Job, stamp
 from espcn.command.records import Standing, standing, write_record
 from espcn.io.atomic import claim
 from espcn.io.reading import read_picture
+from espcn.network.model import ESPCN
 from espcn.network.weights import load
 from espcn.upscaling.choice import picture_compression
 from espcn.upscaling.upscaler import Upscaler
-from helpers import ENVIRONMENT, ROOT, Call, check_failed, run, tiny_run, write_clip
+from helpers import (
+    ENVIRONMENT,
+    ROOT,
+    Call,
+    check_failed,
+    run,
+    tiny_run,
+    write_checkpoint,
+    write_clip,
+)
 
 
 @pytest.fixture
@@ -78,15 +88,21 @@ def test_result_of_something_else_is_made_anew(
     small = result.stat().st_size
     Image.open(pictures / "color2.png").resize((40, 30)).save(source)
     said = again()
-    assert "Made anew, for source, weights or settings have changed: 1 picture" in said
+    assert "Made anew, for the source has changed: 1 picture\n" in said
     assert "Skipped existing results: 1 picture" in said
     assert read_picture(result).shape == (60, 80, 3)
-    assert "Made anew, for source, weights or settings have changed: 1 picture\n" in again(
-        "--quality", "40"
-    )  # a PNG has none
+    said = again("--quality", "40")
+    assert "Made anew, for the settings have changed: 1 picture\n" in said  # a PNG has no quality
     assert result.stat().st_size < small
+    for name in ("one", "other"):
+        torch.manual_seed(len(name))
+        write_checkpoint(tmp_path / f"{name}.ckpt", ESPCN(2), r=2)
+    own = ("--compression", "none", "--quality", "40", "--ckpt", str(tmp_path / "one.ckpt"))
+    assert "Made anew, for the settings have changed: 2 pictures\n" in again(*own)
+    own = (*own[:-1], str(tmp_path / "other.ckpt"))
+    assert "Made anew, for the weights have changed: 2 pictures\n" in again(*own)
     result.write_bytes(b"somebody else's")
-    assert "2 pictures (--overwrite replaces them)" in again()
+    assert "2 pictures (--overwrite replaces them)" in again(*own)
     assert result.read_bytes() == b"somebody else's"
 
 
@@ -122,9 +138,10 @@ def test_source_that_changes_meanwhile_gets_no_record(pictures: Path, tmp_path: 
     job, before = Job(source, target), stamp(source)
     write_record(job, {"r": 2}, before)
     assert standing(job, {"r": 2}) == Standing.KEPT
-    assert standing(job, {"r": 3}) == Standing.OUTDATED
+    assert standing(job, {"r": 3}) == Standing.SETTINGS
+    assert standing(job, {"r": 2, "weights": "of another digest"}) == Standing.WEIGHTS
     shutil.copy(pictures / "color2.png", source)
-    assert standing(job, {"r": 2}) == Standing.OUTDATED
+    assert standing(job, {"r": 2}) == Standing.SOURCE
     with pytest.raises(OSError, match="has changed while it was upscaled"):
         write_record(job, {"r": 2}, before)
     assert standing(job, {"r": 2}) == Standing.KEPT  # nobody knows
