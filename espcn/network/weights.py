@@ -12,6 +12,7 @@ import re
 import warnings
 import zipfile
 from dataclasses import asdict
+from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -123,10 +124,19 @@ def shipped(r: int) -> Path:
         A .safetensors file.
 
     Raises:
-        ValueError: There are none for this factor.
+        ValueError: There are none for this factor, or it is none.
     """
+    there = ", ".join(map(str, factors()))
+    if isinstance(r, str | Path):
+        number = str(r).isdecimal()
+        remedy = f"give it without quotes, {r}" if number else "a file is given as `ckpt`"
+        raise ValueError(f"`r` (={r}) must be a factor, a whole number and not text: {remedy}")
+    if not isinstance(r, Integral):
+        raise ValueError(
+            f"`r` (={r}) must be a whole number ({there}): upscale.py makes other sizes, say "
+            "--scale 2.5"
+        )
     if r not in factors():
-        there = ", ".join(map(str, factors()))
         raise ValueError(
             f"`r` (={r}) must be a factor that there are weights for ({there}): take one of them, "
             f"or train your own with `python train.py r={r}` and give `ckpt`"

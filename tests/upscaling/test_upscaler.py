@@ -284,6 +284,26 @@ def test_compression_is_a_quality_and_not_given_with_a_network_of_ones_own() -> 
     assert Upscaler(ckpt=own).suited_to(Compression("jpeg", 20)).is_own
 
 
+@pytest.mark.parametrize(
+    ("r", "words"),
+    [
+        (
+            "nope.ckpt",
+            r"`r` \(=nope.ckpt\) must be a factor, .* not text: a file is given as `ckpt`",
+        ),
+        (Path("run"), r"`r` \(=run\) must be a factor, .* a file is given as `ckpt`"),
+        ("3", r"`r` \(=3\) must be a factor, a whole number and not text: give it without quotes"),
+        (2.5, r"`r` \(=2.5\) must be a whole number \(2, 3, 4\): upscale.py makes other sizes"),
+        (7, r"`r` \(=7\) must be a factor that there are weights for \(2, 3, 4\)"),
+    ],
+)
+def test_what_is_no_factor_is_told_what_it_is(r: object, words: str) -> None:
+    for make in (Upscaler, load):
+        with pytest.raises(ValueError, match=words):
+            make(r)  # type: ignore[arg-type]
+    assert Upscaler(np.int64(2)).r == 2  # type: ignore[arg-type]
+
+
 def test_suited_upscaler_is_made_once_and_takes_turns_with_the_first() -> None:
     first = Upscaler(2, precision="float32")
     other = first.suited_to(Compression("jpeg", 20))
