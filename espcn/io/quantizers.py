@@ -46,9 +46,24 @@ def jpeg_table(source: Path | bytes) -> np.ndarray | None:
     try:
         # Not by Image.open, which warns of many pixels. Only the headers are read.
         with JpegImageFile(io.BytesIO(source) if isinstance(source, bytes) else source) as picture:
-            tables, index = picture.quantization, picture.layer[0][3]  # the first component's
-            return np.array(tables[index]).reshape(8, 8)
+            return luma_table(picture)
     except (OSError, ValueError, SyntaxError, LookupError):
+        return None
+
+
+def luma_table(picture: JpegImageFile) -> np.ndarray | None:
+    """Return the quantisation table of the luma of a JPEG that Pillow has opened.
+
+    Args:
+        picture: The picture.
+
+    Returns:
+        Steps in grey levels, `(8, 8)`, row by row; None if it has none.
+    """
+    try:
+        tables, index = picture.quantization, picture.layer[0][3]  # the first component's
+        return np.array(tables[index]).reshape(8, 8)
+    except (ValueError, LookupError):
         return None
 
 

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import pyvips
+from PIL.JpegImagePlugin import JpegImageFile
 
 from espcn import checks
 from espcn.imaging.jpeg_traces import SIDE, grid_quality, quality_quantizer, table_quality
-from espcn.io.quantizers import HeaderQuantizers, jpeg_table, still_index
+from espcn.io.quantizers import HeaderQuantizers, jpeg_table, luma_table, still_index
 from espcn.io.reading import open_picture
 from espcn.io.vp8 import webp_index
 from espcn.network.strengths import NONE, Compression
@@ -71,8 +72,7 @@ def picture_compression(source: Path) -> Compression:
         head = file.read(12)
     table = jpeg_table(source) if head.startswith(b"\xff\xd8") else None
     if table is not None:
-        quality = table_quality(table)
-        return Compression("jpeg", quality, f"JPEG of quality {quality:.0f}")
+        return _by_table(table)
     index = webp_index(source)
     if index is not None:
         return Compression("webp", index, f"WebP with a quantiser (0 to 127) of {index}")
@@ -89,6 +89,20 @@ def picture_compression(source: Path) -> Compression:
     if grid is None:
         return NONE
     return Compression("jpeg", grid, f"once a JPEG of quality {grid:.0f}, by its pixels")
+
+
+def held_compression(picture: Any) -> Compression | None:
+    """Return how a picture in memory was compressed, if it says so.
+
+    Args:
+        picture: A picture of any kind.
+
+    Returns:
+        The compression of a PIL picture that a JPEG file was opened as, which carries its tables;
+        None for all others.
+    """
+    table = luma_table(picture) if isinstance(picture, JpegImageFile) else None
+    return None if table is None else _by_table(table)
 
 
 class VideoCompression:
@@ -189,6 +203,11 @@ class VideoCompression:
             self._recent.append(number)
             self._least = min(self._least, self._mean())
             self._most = max(self._most, self._mean())
+
+
+def _by_table(table: np.ndarray) -> Compression:
+    quality = table_quality(table)
+    return Compression("jpeg", quality, f"JPEG of quality {quality:.0f}")
 
 
 def _macroblock_mean(frame: Any) -> float | None:

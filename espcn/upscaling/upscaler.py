@@ -19,7 +19,7 @@ from espcn.network.engine import Engine, Engines
 from espcn.network.model import ESPCN
 from espcn.network.strengths import CLEAN, NONE, Compression, Strength, load_strength, strength
 from espcn.network.weights import factors, load
-from espcn.upscaling.choice import given_compression, picture_compression
+from espcn.upscaling.choice import given_compression, held_compression, picture_compression
 from espcn.upscaling.tiles import ReadRows, upscale_chroma, upscale_luma, upscaled_bands
 
 _process = os.getpid()
@@ -35,8 +35,10 @@ class Upscaler:
         precision: float32, bfloat16 (only for 8-bit pictures; others are upscaled in float32) or
             auto, which chooses bfloat16 where it is fast.
         device: cpu, cuda or auto.
-        compression: How strongly the pictures were compressed, as the quality of a JPEG, 1 to 100;
-            by default not at all. See `suited_to` for other sources.
+        compression: How strongly the pictures were compressed, as the quality of a JPEG, 1 to 100,
+            or `none`. By default files say it, and arrays are taken as clean. `auto` also believes
+            a PIL picture, as long as it is the one that a JPEG was opened as: do not make it
+            smaller in place. See `suited_to` for other sources.
 
     Attributes:
         r: The factor.
@@ -45,8 +47,8 @@ class Upscaler:
         engine: What runs the network on 8-bit pictures.
 
     Raises:
-        ValueError: There are no such weights, `compression` is no quality or given with `ckpt`, or
-            this machine does not support the engine, precision or device.
+        ValueError: There are no such weights, `compression` is none of these or a quality given
+            with `ckpt`, or this machine does not support the engine, precision or device.
     """
 
     def __init__(
@@ -56,12 +58,14 @@ class Upscaler:
         engine: str = "auto",
         precision: str = "auto",
         device: str = "auto",
-        compression: int | None = None,
+        compression: int | str | None = None,
     ) -> None:
-        wanted = given_compression("none" if compression is None else compression)
-        if wanted is None or (ckpt is not None and wanted != NONE):
-            rule = "left out with `ckpt`, a network of your own" if ckpt else "a quality, 1 to 100"
-            raise ValueError(f"`compression` (={compression}) must be {rule}")
+        wanted = given_compression("auto" if compression is None else compression) or NONE
+        if ckpt is not None and wanted != NONE:
+            raise ValueError(
+                f"`compression` (={compression}) must be left out with `ckpt`, a network of your "
+                "own, which is used as it is"
+            )
         self._made_from: dict[str, Any] = {
             "r": r, "ckpt": ckpt, "engine": engine, "precision": precision, "device": device,
             "compression": compression,
@@ -157,7 +161,7 @@ class Upscaler:
                 them: grey, grey and alpha, RGB, or RGB and straight alpha; uint8, uint16, or floats
                 from 0 to 1. A tensor likewise, but `(channels, height, width)`. A PIL picture. A
                 path of a picture file, which gives an array; how it was compressed is found out,
-                unless the upscaler was made with `compression` or `ckpt`. Or a list of such.
+                unless the upscaler was made with a quality, `none` or `ckpt`. Or a list of such.
 
         Returns:
             A picture r times as high and wide, of the same kind, type and channels; or a list.
@@ -168,11 +172,15 @@ class Upscaler:
         """
         if isinstance(picture, list | tuple):
             return [self(one) for one in picture]
+        given = "none" if self.is_own else self._made_from["compression"]
         if isinstance(picture, str | Path):
-            found = self._made_from["compression"] is None and not self.is_own
-            suited = self.suited_to(picture_compression(Path(picture))) if found else self
-            return suited(read_picture(Path(picture)))
-        return apply(self._whole, picture)
+            path = Path(picture)
+            found = picture_compression(path) if given in (None, "auto") else None
+            picture = read_picture(path)
+        else:
+            found = held_compression(picture) if given == "auto" else None
+        suited = self if found is None else self.suited_to(found)
+        return apply(suited._whole, picture)
 
     def _whole(self, pixels: np.ndarray) -> np.ndarray:
         """Upscale `(height, width, channels)`."""

@@ -277,11 +277,34 @@ def test_compression_is_a_quality_and_not_given_with_a_network_of_ones_own() -> 
     own = shipped(3)
     with pytest.raises(ValueError, match=r"`compression` \(=40\) must be left out with `ckpt`"):
         Upscaler(ckpt=own, compression=40)
-    with pytest.raises(ValueError, match=r"`compression` \(=auto\) must be a quality, 1 to 100"):
-        Upscaler(compression="auto")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"`compression` \(=strong\) must be auto, none or a q"):
+        Upscaler(compression="strong")
     with pytest.raises(ValueError, match=r"`compression` \(=101\) must be at most 100"):
         Upscaler(compression=101)
-    assert Upscaler(ckpt=own).suited_to(Compression("jpeg", 20)).is_own
+    for none in (None, "auto", "none"):
+        assert Upscaler(ckpt=own, compression=none).suited_to(Compression("jpeg", 20)).is_own
+
+
+def test_auto_believes_files_and_what_jpegs_were_opened_as(
+    photo: np.ndarray, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.jpg"
+    Image.fromarray(photo).save(path, quality=40)
+    options = {"engine": "torch", "precision": "float32", "device": "cpu"}
+    auto, none = (Upscaler(2, compression=one, **options) for one in ("auto", "none"))
+    clean = Upscaler(2, **options)
+    saved = read_picture(path)
+    suited = clean.suited_to(Compression("jpeg", 40))(saved)
+    assert np.array_equal(auto(path), suited)
+    assert np.array_equal(auto(saved), clean(saved))  # an array says nothing
+    assert np.array_equal(none(path), clean(saved))
+    with Image.open(path) as opened:
+        decoded = np.asarray(opened)
+        assert np.array_equal(auto(opened), clean.suited_to(Compression("jpeg", 40))(decoded))
+        assert np.array_equal(auto([opened])[0], auto(opened))
+        assert np.array_equal(auto(opened.crop((0, 0, 83, 71))), clean(decoded))  # another picture
+        for other in (none, clean):
+            assert np.array_equal(other(opened), clean(decoded))
 
 
 @pytest.mark.parametrize(
