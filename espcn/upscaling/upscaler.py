@@ -175,6 +175,11 @@ class Upscaler:
         given = "none" if self.is_own else self._made_from["compression"]
         if isinstance(picture, str | Path):
             path = Path(picture)
+            if path.is_dir():
+                raise ValueError(
+                    f"`picture` (={path}) must be a picture, but is a folder: give a list of its "
+                    "files, or run upscale.py with it"
+                )
             found = picture_compression(path) if given in (None, "auto") else None
             picture = read_picture(path)
         else:

@@ -327,6 +327,13 @@ def test_what_is_no_factor_is_told_what_it_is(r: object, words: str) -> None:
     assert Upscaler(np.int64(2)).r == 2  # type: ignore[arg-type]
 
 
+def test_folder_is_no_picture(exact: Upscaler, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"must be a picture, but is a folder: give a list of its"):
+        exact(tmp_path)
+    with pytest.raises(FileNotFoundError, match="nowhere.png"):
+        exact(str(tmp_path / "nowhere.png"))
+
+
 def test_suited_upscaler_is_made_once_and_takes_turns_with_the_first() -> None:
     first = Upscaler(2, precision="float32")
     other = first.suited_to(Compression("jpeg", 20))
