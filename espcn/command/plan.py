@@ -101,8 +101,9 @@ def plan(
     files = sorted(
         set(places) - set(made.earlier_results), key=lambda path: (not is_writable(path), path)
     )
-    made.single = len(files) == 1 and not any(map(os.path.isdir, inputs))
-    named = output is not None and _is_file_name(output, made.single)
+    folder = next(filter(os.path.isdir, inputs), None)
+    made.single = len(files) == 1 and folder is None
+    named = output is not None and _is_file_name(output, len(files), folder)
     if named and kind is not None:
         raise ValueError(
             f"`--format` (={kind}) must be left out where -o (={output}) names the file itself"
@@ -171,8 +172,8 @@ def stamp(path: Path) -> tuple[int, int] | None:
     return status.st_size, status.st_mtime_ns
 
 
-def _is_file_name(output: str, single: bool) -> bool:
-    """Return whether `output` names a file rather than a folder."""
+def _is_file_name(output: str, count: int, folder: str | None) -> bool:
+    """Return whether `output` names a file rather than a folder, for so many files."""
     path = Path(output)
     if not output or path.is_dir() or output.endswith(("/", os.sep)):
         if not output:
@@ -180,11 +181,11 @@ def _is_file_name(output: str, single: bool) -> bool:
                 "`-o` must name a folder or, for a single file, the result; it is empty"
             )
         return False
-    if is_writable(path) and not single:
-        raise ValueError(
-            f"`-o` (={output}) must be a folder, not a file, when there are several inputs"
-        )
-    if path.suffix and single and not is_writable(path):
+    if is_writable(path) and (count > 1 or folder is not None):
+        why = "for several files" if folder is None else f"where one is read, {folder}"
+        instead = f"-o {path.with_suffix('')}/ --format {path.suffix.removeprefix('.')}"
+        raise ValueError(f"`-o` (={output}) must be a folder and not a file {why}: say {instead}")
+    if path.suffix and count == 1 and folder is None and not is_writable(path):
         raise ValueError(
             f"`-o` (={output}) must end in {' '.join([*FORMATS, *CONTAINERS])}, or in / to name a "
             "folder"

@@ -1,5 +1,6 @@
 """What is upscaled and where it goes: files, folders, what is done already, shards."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -99,9 +100,16 @@ def test_single_file_may_be_named(folder: Path) -> None:
     assert job.target == folder / "new/name.webp"
     (job,) = plan([str(folder / "a.jpg")], "_x3", str(folder / "new")).jobs
     assert job.target == folder / "new/a_x3.jpg"
-    for names in ([str(folder)], [str(folder / "a.jpg"), str(folder / "b.PNG")]):
-        with pytest.raises(ValueError, match=r"`-o` .* must be a folder, not a file"):
+    for names, why in (
+        ([str(folder)], f"where one is read, {folder}"),
+        ([str(folder / "a.jpg"), str(folder / "b.PNG")], "for several files"),
+    ):
+        said = f"must be a folder and not a file {why}: say -o {folder}/name/ --format png"
+        with pytest.raises(ValueError, match=re.escape(said)):
             plan(names, "_x3", str(folder / "name.png"))
+        plan(names, "_x3", f"{folder}/name/", kind="png")  # as it says
+    made = plan([str(folder / "gone.jpg")], "_x3", str(folder / "name.png"))
+    assert "gone.jpg must be an existing file" in made.problems[0]  # and nothing of -o
     made = plan([str(folder / "a.jpg")], "_x3", str(folder / "a.jpg"), overwrite=True)
     assert "would overwrite itself" in made.problems[0]
 
