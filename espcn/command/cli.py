@@ -93,6 +93,7 @@ def upscale(given: argparse.Namespace) -> list[str]:
     outcome = Outcome(problems=list(todo.problems))
     finished = [job.target for job in todo.existing]  # the others use up what was left
     remove_leftovers([*finished, *map(record_path, finished)])
+    _tell_skipped(todo)
     if todo.jobs:
         _check_output(given.output)
         from espcn.network.strengths import NONE
@@ -126,12 +127,16 @@ def upscale(given: argparse.Namespace) -> list[str]:
     return outcome.problems
 
 
-def _tell(todo: Plan, outcome: Outcome, seconds: float) -> None:
-    """Print the outcome: results first, errors last."""
+def _tell_skipped(todo: Plan) -> None:
+    """Print what is not worked at, before the work."""
     if todo.earlier_results:
         print(f"Skipped earlier results: {len(todo.earlier_results)} files, judging by their names")
     if todo.existing:
         print(f"Skipped existing results: {_count(todo.existing)} (--overwrite replaces them)")
+
+
+def _tell(todo: Plan, outcome: Outcome, seconds: float) -> None:
+    """Print the outcome: results first, errors last."""
     if len(outcome.skipped) > FEW:
         print(f"Skipped: {len(outcome.skipped)} files, which another command writes or has written")
     else:

@@ -88,6 +88,7 @@ def test_result_of_something_else_is_made_anew(
     small = result.stat().st_size
     Image.open(pictures / "color2.png").resize((40, 30)).save(source)
     said = again()
+    assert said.index("Skipped existing results") < said.index("Upscaling")
     assert "Made anew, for the source has changed: 1 picture\n" in said
     assert "Skipped existing results: 1 picture" in said
     assert read_picture(result).shape == (60, 80, 3)
