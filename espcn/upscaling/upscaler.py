@@ -39,6 +39,8 @@ class Upscaler:
             or `none`. By default files say it, and arrays are taken as clean. `auto` also believes
             a PIL picture, as long as it is the one that a JPEG was opened as: do not make it
             smaller in place. See `suited_to` for other sources.
+        ensemble: Take the mean over the eight flips and transposes of each picture: a little
+            better, in eight times the time.
 
     Attributes:
         r: The factor.
@@ -59,6 +61,7 @@ class Upscaler:
         precision: str = "auto",
         device: str = "auto",
         compression: int | str | None = None,
+        ensemble: bool = False,
     ) -> None:
         wanted = given_compression("auto" if compression is None else compression) or NONE
         if ckpt is not None and wanted != NONE:
@@ -68,14 +71,14 @@ class Upscaler:
             )
         self._made_from: dict[str, Any] = {
             "r": r, "ckpt": ckpt, "engine": engine, "precision": precision, "device": device,
-            "compression": compression,
+            "compression": compression, "ensemble": ensemble,
         }  # fmt: skip
         factor = 3 if r is None else r
         self.strength = CLEAN if ckpt is not None else strength(factor, wanted)
         self.is_own = ckpt is not None
         network = load(r, ckpt).network if self.is_own else load_strength(factor, self.strength)
         self.r = network.r
-        self._options = (engine, precision, device)
+        self._options = (engine, precision, device, ensemble)
         self._process = _enter_process()
         self._use(network)
         self._siblings = {(self.r, self.strength): self}  # one for each that was asked for
@@ -140,10 +143,10 @@ class Upscaler:
 
     def _use(self, network: ESPCN, lock: "threading.Lock | None" = None) -> None:
         """Make a network ready to run."""
-        engine, precision, device = self._options
-        self.engine = exact = Engine(network, engine, precision, device, lock)
+        engine, precision, device, ensemble = self._options
+        self.engine = exact = Engine(network, engine, precision, device, lock, ensemble)
         if self.engine.precision != "float32":
-            exact = Engine(network, engine, "float32", device, self.engine.lock)
+            exact = Engine(network, engine, "float32", device, self.engine.lock, ensemble)
         self._engines = Engines(self.engine, exact)
 
     def __repr__(self) -> str:

@@ -95,6 +95,12 @@ def test_result_of_something_else_is_made_anew(
     said = again("--quality", "40")
     assert "Made anew, for the settings have changed: 1 picture\n" in said  # a PNG has no quality
     assert result.stat().st_size < small
+    alone = read_picture(result).astype(int)
+    said = again("--quality", "40", "--ensemble")
+    assert "Upscaling 2 pictures by 2 with torch" in said
+    assert ", the mean of eight\n" in said
+    assert "Made anew, for the settings have changed: 2 pictures\n" in said
+    assert 0 < np.abs(read_picture(result) - alone).mean() < 3
     for name in ("one", "other"):
         torch.manual_seed(len(name))
         write_checkpoint(tmp_path / f"{name}.ckpt", ESPCN(2), r=2)

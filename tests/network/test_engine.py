@@ -13,11 +13,13 @@ from espcn.imaging.color import to_channels
 from espcn.imaging.degradation import Degradation
 from espcn.imaging.downsampling import crop_to_multiple
 from espcn.imaging.metrics import crop_border, psnr
+from espcn.imaging.shuffle import SYMMETRIES, flip, shuffle
 from espcn.network import backends
 from espcn.network import engine as engine_module
 from espcn.network.backends import BACKENDS
 from espcn.network.device import multiplies_bfloat16, torch_device
 from espcn.network.engine import Beyond, Engine
+from espcn.network.ensemble import SelfEnsemble
 from espcn.network.model import ESPCN
 from espcn.network.weights import load
 from espcn.upscaling.upscaler import Upscaler
@@ -43,6 +45,34 @@ def test_float32_agrees_with_pytorch(name: str, r: int) -> None:
     got = Engine(network, name, "float32", "cpu")(context()) / 255
     assert got.dtype == torch.float32
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("padding", ["replicate", "zeros"])
+@pytest.mark.parametrize("name", ["torch", "onnx", "openvino"])
+def test_ensemble_is_that_of_the_network(name: str, padding: str) -> None:
+    torch.manual_seed(0)
+    network = ESPCN(2, padding=padding).eval()
+    picture = context()[:1]
+    with torch.no_grad():
+        expected = SelfEnsemble(network)(picture / 255)
+    seen, beyond = (
+        torch.nn.functional.pad(picture.float(), [4] * 4, "replicate"),
+        Beyond(4, 4, 4, 4),
+    )
+    got = Engine(network, name, "float32", "cpu", ensemble=True)(seen, beyond) / 255
+    torch.testing.assert_close(shuffle(got, 2), expected, rtol=0, atol=1e-4)
+
+
+def test_what_lies_beyond_is_flipped_with_the_picture() -> None:
+    tile = torch.zeros(7, 9, dtype=torch.int64)
+    tile[:1], tile[-2:], tile[:, :3], tile[:, -4:] = 1, 1, 1, 1
+    beyond = Beyond(1, 2, 3, 4)
+    for symmetry in SYMMETRIES:
+        flipped, now = flip(tile, symmetry), beyond.flipped(symmetry)
+        height, width = flipped.shape
+        inside = flipped[now.above : height - now.below, now.left : width - now.right]
+        assert inside.sum() == 0
+        assert inside.numel() == 4 * 2
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu"])

@@ -334,6 +334,23 @@ def test_folder_is_no_picture(exact: Upscaler, tmp_path: Path) -> None:
         exact(str(tmp_path / "nowhere.png"))
 
 
+def test_ensemble_is_the_mean_over_flipped_and_turned_pictures(photo: np.ndarray) -> None:
+    one, eight = (Upscaler(3, precision="float32", ensemble=given) for given in (False, True))
+    assert "the mean of eight" in repr(eight)
+    picture = np.ascontiguousarray(photo[:41, :47]).astype(np.float32) / 255
+    made = []
+    for turns in range(4):
+        turned = np.rot90(picture, turns)
+        made.append(np.rot90(one(turned.copy()), -turns))
+        made.append(np.rot90(one(turned[:, ::-1].copy())[:, ::-1], -turns))
+    inner = slice(12, -12)  # clipped at black and white before the mean, or after it
+    difference = np.abs(eight(picture) - np.mean(made, 0))
+    assert difference[inner, inner].mean() < 1e-4
+    assert np.median(difference) < 1e-6
+    sibling = eight.suited_to(Compression("jpeg", 50))
+    assert "the mean of eight" in repr(sibling)
+
+
 def test_suited_upscaler_is_made_once_and_takes_turns_with_the_first() -> None:
     first = Upscaler(2, precision="float32")
     other = first.suited_to(Compression("jpeg", 20))
