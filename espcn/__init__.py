@@ -12,22 +12,49 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["ESPCN", "Degradation", "Upscaler", "load", "psnr", "ssim"]
+__all__ = [
+    "ESPCN",
+    "SOAP",
+    "Degradation",
+    "PatchData",
+    "SuperResolution",
+    "Upscaler",
+    "imresize",
+    "load",
+    "load_set",
+    "preshuffle",
+    "psnr",
+    "shuffle",
+    "ssim",
+]
 
 if TYPE_CHECKING:
+    from espcn.data.datamodule import PatchData
+    from espcn.data.datasets import load_set
     from espcn.imaging.degradation import Degradation
     from espcn.imaging.metrics import psnr, ssim
+    from espcn.imaging.resize import imresize
+    from espcn.imaging.shuffle import preshuffle, shuffle
     from espcn.network.model import ESPCN
     from espcn.network.weights import load
+    from espcn.training.lightning_module import SuperResolution
+    from espcn.training.soap import SOAP
     from espcn.upscaling.upscaler import Upscaler
 
 # Loaded when they are first asked for: `import espcn` and every `--help` stay free of PyTorch.
 _WHERE = {
     "Degradation": "espcn.imaging.degradation",
     "ESPCN": "espcn.network.model",
+    "PatchData": "espcn.data.datamodule",
+    "SOAP": "espcn.training.soap",
+    "SuperResolution": "espcn.training.lightning_module",
     "Upscaler": "espcn.upscaling.upscaler",
+    "imresize": "espcn.imaging.resize",
     "load": "espcn.network.weights",
+    "load_set": "espcn.data.datasets",
+    "preshuffle": "espcn.imaging.shuffle",
     "psnr": "espcn.imaging.metrics",
+    "shuffle": "espcn.imaging.shuffle",
     "ssim": "espcn.imaging.metrics",
 }
 

@@ -6,7 +6,10 @@ from importlib.metadata import version
 import espcn
 from helpers import ROOT, run
 
-NAMES = {"ESPCN", "Degradation", "Upscaler", "load", "psnr", "ssim"}
+NAMES = {
+    "ESPCN", "SOAP", "Degradation", "PatchData", "SuperResolution", "Upscaler", "imresize", "load",
+    "load_set", "preshuffle", "psnr", "shuffle", "ssim",
+}  # fmt: skip
 
 
 def test_import_stays_free_of_torch_and_completion_shows_no_plumbing() -> None:
