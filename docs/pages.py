@@ -1,4 +1,4 @@
-"""What the site takes from the repository's root: README.md, RESULTS.md and the like, results/."""
+"""What the site takes from the root: README.md, RESULTS.md and the like, results/, the notebook."""
 
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,9 @@ def on_files(files: Files, config: Any) -> Files:
     for source, page in PAGES.items():
         text = (ROOT / source).read_text(encoding="utf-8")
         files.append(File.generated(config, page, content=text))
-    for path in sorted((ROOT / "results").iterdir()):
-        files.append(File.generated(config, f"results/{path.name}", abs_src_path=str(path)))
+    for path in (*sorted((ROOT / "results").iterdir()), *(ROOT / "notebooks").glob("*.ipynb")):
+        name = path.relative_to(ROOT).as_posix()
+        files.append(File.generated(config, name, abs_src_path=str(path)))
     return files
 
 
