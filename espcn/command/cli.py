@@ -12,7 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from espcn import __version__, checks
+from espcn import checks
+from espcn.command.arguments import parser
 from espcn.command.batch import Outcome, Treatment, carry_out
 from espcn.command.plan import Job, Plan, is_writable, plan
 from espcn.command.records import Standing, record_path, standing, weights_digest
@@ -20,24 +21,12 @@ from espcn.command.streams import piped
 from espcn.interrupts import interrupts
 from espcn.io.atomic import check_folder, remove_leftovers
 from espcn.io.containers import CONTAINERS
-from espcn.io.writing import FORMATS, LOSSY, QUALITY
+from espcn.io.writing import FORMATS, LOSSY
 from espcn.openmp import wait_asleep
-from espcn.upscaling.size import Size, screens
+from espcn.upscaling.size import Size
 
 FEW = 5  # that are named each
 FACTORS = (2, 3, 4)  # of the shipped weights, known without loading PyTorch
-_EXAMPLES = """
-examples:
-  %(prog)s photo.jpg                   photo_x3.jpg beside it
-  %(prog)s pictures/ -r 2 -o big/      a folder with its subfolders, twice as large
-  %(prog)s photo.jpg --preview         a detail beside bicubic: photo_preview.png
-  %(prog)s *.png clip.mp4              several files; a video with its sound
-  %(prog)s photo.jpg --width 3840      as wide as that: photo_3840w.jpg
-  %(prog)s clip.mp4 --to 4k            as large as fits in 3840 x 2160: clip_4k.mp4
-  %(prog)s photo.jpg -o photo.png      in another format
-  %(prog)s pictures/ --format png      all of a folder in another format
-  %(prog)s - < a.png > b.png           from stdin to stdout
-"""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -48,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # a file's name need not be UTF-8
-    given = _parser().parse_args(arguments)
+    given = parser().parse_args(arguments)
     wait_asleep()
     try:
         with interrupts([]), piped(given) as real:
@@ -213,83 +202,3 @@ def _count(jobs: list[Job]) -> str:
     videos = sum(job.is_video for job in jobs)
     kinds = {"picture": len(jobs) - videos, "video": videos}
     return " and ".join(f"{n} {name}{'s' * (n > 1)}" for name, n in kinds.items() if n)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=Path(sys.argv[0]).name,
-        description="Upscale pictures and videos by ESPCN.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add: Callable[..., Any] = parser.add_argument
-    add(
-        "files", nargs="+", metavar="FILE", help="pictures, videos and folders of them; - for stdin"
-    )
-    one: Callable[..., Any] = parser.add_mutually_exclusive_group().add_argument
-    one("-r", type=int, metavar="R", help="the factor, 2, 3 or 4 (3, or that of --ckpt)")
-    one("--scale", type=float, metavar="F", help="any factor above 1 and up to 16, such as 1.5")
-    one("--width", type=int, metavar="N", help="width of the results in pixels")
-    one("--height", type=int, metavar="N", help="height of the results in pixels")
-    one(
-        "--to",
-        type=str.lower,
-        metavar="NAME",
-        help=f"as large as fits in {screens()}, the shape kept",
-    )
-    add(
-        "-o",
-        "--output",
-        metavar="PATH",
-        help="output folder, or the result's name if there is one file; - for stdout",
-    )
-    add(
-        "--format",
-        metavar="KIND",
-        help="format of the results, such as png for pictures or mkv for videos",
-    )
-    add(
-        "--preview",
-        action="store_true",
-        help="only show the most detailed part beside bicubic: photo_preview.png",
-    )
-    add("--suffix", metavar="TEXT", help="what the names of results end in (_x3 and the like)")
-    add("--ckpt", metavar="FILE", help="your own checkpoint or weights")
-    add(
-        "--compression",
-        default="auto",
-        metavar="HOW",
-        help="how strongly the files were compressed: auto finds out for each (default), none, or "
-        "a quality like JPEG's, 1 to 100",
-    )
-    add(
-        "--ensemble",
-        action="store_true",
-        help="take the mean over eight flips and turns: slightly better, eight times as long",
-    )
-    add("--overwrite", action="store_true", help="replace existing results")
-    add(
-        "--shard",
-        type=_shard,
-        default=(0, 1),
-        metavar="I/N",
-        help="process every N-th file, starting at I",
-    )
-    add(
-        "--quality", type=int, default=QUALITY, help="quality of JPEG, WebP and AVIF, 1 to 100 (95)"
-    )
-    add("--codec", help="video encoder: libx264 (default), libx265, libsvtav1 or libvpx-vp9")
-    add("--crf", type=float, default=18, help="video quality, 0 to 51, lower is better (18)")
-    add("--preset", help="speed preset of the video encoder (veryfast)")
-    add("--engine", default="auto", help="auto, torch, compile, onnx or openvino")
-    add("--precision", default="auto", help="auto, float32 or bfloat16")
-    add("--device", default="auto", help="auto, cpu or cuda")
-    add("--version", action="version", version=f"%(prog)s {__version__}")
-    return parser
-
-
-def _shard(text: str) -> tuple[int, int]:
-    number, _, count = text.partition("/")
-    if number.isdecimal() and count.isdecimal() and int(number) < int(count):
-        return int(number), int(count)
-    raise argparse.ArgumentTypeError(f"{text!r} must be I/N, with I from 0 to N - 1, like 0/4")

@@ -497,8 +497,9 @@ def test_help_says_what_there_is() -> None:
         "-r --scale --width --height --to -o --ckpt --overwrite --shard --engine --precision "
         "--device --codec --crf --preset --preview"
     )
-    for word in (*options.split(), "--quality", "photo_x3.jpg"):
+    for word in (*options.split(), "--quality", "photo_x3.jpg", "(default: 95)", "4k or 2160p"):
         assert word in done.stdout
+    assert "%(" not in done.stdout
 
 
 @pytest.mark.parametrize("name", ["espcn-upscale", "espcn-export"])
