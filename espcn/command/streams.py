@@ -41,7 +41,7 @@ def piped(given: argparse.Namespace) -> Iterator[argparse.Namespace]:
         yield given
         return
     if len(given.files) > 1 or Path(given.files[0]).is_dir():
-        raise ValueError("`-` must stand for one file alone: give the others to another command")
+        raise ValueError("`-` must stand for one file alone: name folders and several files")
     if writes and sys.stdout.isatty():
         raise ValueError(
             "stdout must not be a terminal, which can't show the result: add `> photo.png`, or "

@@ -17,12 +17,13 @@ import pytest
 import torch
 from PIL import Image
 
+from espcn.command.cli import FACTORS
 from espcn.command.plan import Job, stamp
 from espcn.command.records import Standing, standing, write_record
 from espcn.io.atomic import claim
 from espcn.io.reading import read_picture
 from espcn.network.model import ESPCN
-from espcn.network.weights import load
+from espcn.network.weights import factors, load
 from espcn.upscaling.choice import picture_compression
 from espcn.upscaling.upscaler import Upscaler
 from helpers import (
@@ -314,6 +315,7 @@ def test_sizes_are_met_and_made_anew_when_they_change(
 
 
 def test_scale_by_a_factor_is_that_factor(call: Call, photos: Path) -> None:
+    assert list(FACTORS) == factors()
     assert call("upscale.py", str(photos), "--scale", "2").returncode == 0
     done = call("upscale.py", str(photos), "-r", "2")
     assert "Skipped existing results: 2 pictures" in done.stdout
