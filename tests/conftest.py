@@ -6,6 +6,7 @@ import runpy
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
+from espcn.upscaling.encoding import usual_priority
 from helpers import ENVIRONMENT, ROOT, Call, Done
 
 
@@ -42,6 +44,13 @@ def call(capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Call:
         return subprocess.CompletedProcess([name, *arguments], code, printed.out, printed.err)
 
     return script
+
+
+@pytest.fixture(autouse=True)
+def priority() -> Iterator[None]:
+    """Keep to the usual priority where a test encodes AV1 itself: see `usual_priority`."""
+    with usual_priority():
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

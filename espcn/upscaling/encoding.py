@@ -2,8 +2,11 @@
 
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -39,6 +42,29 @@ PRESETS = {
 }
 # The largest constant rate factor, which is the poorest.
 MAX_CRF = {"libx264": 51, "libx265": 51, "libsvtav1": 63, "libvpx-vp9": 63}
+
+
+@contextmanager
+def usual_priority() -> Iterator[None]:
+    """Let an encoder be opened without real-time priority for it, or for the thread that opens it.
+
+    SVT-AV1 takes that for both where root runs it, as in a container: nothing else would get a turn
+    on the processor, from the network's other threads to the processes that are started later.
+
+    Yields:
+        Nothing.
+    """
+    tasks = Path("/proc/self/task")  # Linux alone
+    if not tasks.is_dir() or os.sched_getscheduler(0) != os.SCHED_OTHER:
+        yield
+        return
+    try:
+        yield
+    finally:
+        for task in tasks.iterdir():
+            with suppress(OSError):  # it may have ended meanwhile
+                if os.sched_getscheduler(int(task.name)) == os.SCHED_FIFO:
+                    os.sched_setscheduler(int(task.name), os.SCHED_OTHER, os.sched_param(0))
 
 
 @dataclass(frozen=True)

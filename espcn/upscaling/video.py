@@ -4,7 +4,7 @@ Reading, upscaling and writing run in separate threads.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -27,7 +27,12 @@ from espcn.upscaling.decoding import (
     until_frame,
     url,
 )
-from espcn.upscaling.encoding import Encoding, add_video_stream, copy_other_streams
+from espcn.upscaling.encoding import (
+    Encoding,
+    add_video_stream,
+    copy_other_streams,
+    usual_priority,
+)
 from espcn.upscaling.enlargement import Enlargement, Remarks, enlargement
 from espcn.upscaling.frames import CENTRED, upscale_frame
 from espcn.upscaling.size import Size
@@ -188,7 +193,9 @@ def _write(
         if last is not None and piece.pts <= last:
             piece.pts = last + 1  # encoders require increasing timestamps
         last = piece.pts
-        outgoing.mux(stream.encode(piece))
+        with usual_priority() if done == 0 else nullcontext():  # the first frame opens the encoder
+            packets = stream.encode(piece)
+        outgoing.mux(packets)
         done += 1
         yield done
     outgoing.mux(stream.encode(None))

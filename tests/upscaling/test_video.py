@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from argparse import Namespace
 from fractions import Fraction
 from pathlib import Path
@@ -482,6 +483,19 @@ def test_largest_crf_is_the_encoders_own(codec: str, upscaler: Upscaler, tmp_pat
         sizes.append((tmp_path / "b.mkv").stat().st_size)
     assert sizes[1] < sizes[0]
     assert Encoding(crf=60).within("webm")[1]["crf"] == "60"  # of VP9, which goes further
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="priorities as Linux has them")
+def test_encoder_takes_no_priority_over_all_else(upscaler: Upscaler, tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "a.mkv", count=3)
+    policies = []
+
+    def progress(done: int, total: int | None) -> None:
+        tasks = [int(task.name) for task in Path("/proc/self/task").iterdir()]
+        policies.append({os.sched_getscheduler(task) for task in tasks})
+
+    upscale_video(upscaler, source, tmp_path / "b.mkv", Encoding("libsvtav1", 50, "12"), progress)
+    assert policies == [{os.SCHED_OTHER}] * 3
 
 
 def test_what_cannot_be_written_is_refused(upscaler: Upscaler, tmp_path: Path) -> None:
