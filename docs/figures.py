@@ -7,7 +7,9 @@ opencv.png needs OpenCV's dnn_superres up to 5.0, and its own networks: $ESPCN_P
 """
 
 import csv
+import io
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -17,6 +19,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
+from PIL import Image
 
 from espcn.data.datasets import load_set
 from espcn.data.image_set import ImageSet
@@ -25,6 +28,7 @@ from espcn.evaluation.protocol import Reconstruction, Score, score_set
 from espcn.export.export import export
 from espcn.export.glsl import shader
 from espcn.export.libplacebo import Unavailable, render
+from espcn.export.page import published
 from espcn.export.superres import reader
 from espcn.imaging.color import from_ycbcr, to_channels, to_ycbcr
 from espcn.imaging.degradation import BENCHMARK, Degradation
@@ -54,6 +58,8 @@ def main() -> None:
         draw_shader(images)
     except Unavailable as error:
         print(f"shader.png is left as it is: {error}")
+    if shutil.which("chromium") and shutil.which("chromedriver"):
+        draw_page(images)
     if len(sys.argv) != 2:
         return
     run = Path(sys.argv[1])
@@ -256,6 +262,33 @@ def draw_shader(images: ImageSet) -> None:
     for axis, title in zip(axes[0], titles, strict=True):
         axis.set_title(title, fontsize=9)
     save_figure(figure, HERE / "shader.png")
+
+
+def draw_page(images: ImageSet) -> None:
+    """Show the page in Chromium, with a JPEG at twice its size."""
+    from selenium import webdriver
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    pixels = images.images[images.names.index("astronaut.png")]
+    options = webdriver.ChromeOptions()
+    for option in ("--headless=new", "--no-sandbox", "--hide-scrollbars"):
+        options.add_argument(option)
+    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        webdriver.Chrome(options, service) as browser,
+    ):
+        page, photo = Path(folder, "page.html"), Path(folder, "photo.jpg")
+        page.write_text(published(), encoding="utf-8")
+        Image.fromarray(pixels[10:180, 90:390]).save(photo, quality=75)
+        size = {"width": 900, "height": 920, "deviceScaleFactor": 1, "mobile": False}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        browser.get(f"{page.as_uri()}#plain")
+        browser.find_element("id", "file").send_keys(str(photo))
+        saved = browser.find_element("id", "download")
+        WebDriverWait(browser, 120).until(lambda _: saved.is_displayed())
+        with Image.open(io.BytesIO(browser.get_screenshot_as_png())) as shot:
+            shot.convert("RGB").save(HERE / "page.jpg", quality=88)
 
 
 if __name__ == "__main__":

@@ -59,6 +59,7 @@ FORMATS = {
     ".pb": Format("superres", "OpenCV's dnn_superres up to OpenCV 5.0"),
     ".opencv.onnx": Format("superres", "OpenCV's dnn_superres since OpenCV 5.1"),
     ".glsl": Format("glsl", "mpv, and FFmpeg's libplacebo, as a user shader", True),
+    ".html": Format("page", "browsers: a page that upscales its visitor's pictures and videos"),
 }
 
 

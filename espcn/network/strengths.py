@@ -100,11 +100,11 @@ def strength(r: int, compression: Compression) -> Strength:
     shipped(r)
     if compression.codec == "none":
         return CLEAN
-    knots = sorted(_levels()[compression.codec][str(r)])
+    knots = sorted(levels()[compression.codec][str(r)])
     if compression.codec != "jpeg":
         knots = [[0.0, 0.0], *knots]  # what is not quantised is clean
-    numbers, levels = zip(*knots, strict=True)
-    level = round(float(np.interp(compression.number, numbers, levels)) / STEP) * STEP
+    numbers, asked = zip(*knots, strict=True)
+    level = round(float(np.interp(compression.number, numbers, asked)) / STEP) * STEP
     return Strength(CHAINS[compression.codec], level) if level else CLEAN
 
 
@@ -170,10 +170,15 @@ def links(r: int) -> dict[str, Path]:
     return {"clean": shipped(r)} | {path.stem.removeprefix(f"espcn_x{r}_"): path for path in found}
 
 
+@cache
+def levels() -> dict[str, Any]:
+    """Return which level each codec asks for.
+
+    Returns:
+        Pairs of the codec's number and a level, by codec and then by factor, as text.
+    """
+    return json.loads((SHIPPED / "levels.json").read_text(encoding="utf-8"))
+
+
 def _link(r: int, chain: str, number: int) -> ESPCN:
     return load(r, links(r)["clean" if number == 0 else f"{chain}{number}"]).network
-
-
-@cache
-def _levels() -> dict[str, Any]:
-    return json.loads((SHIPPED / "levels.json").read_text(encoding="utf-8"))
