@@ -74,7 +74,8 @@ class Visitor:
         self.wait("!document.getElementById('download').hidden", patience)
         self["download"].click()
         end = time.monotonic() + PATIENCE
-        while not (found := list(self.folder.glob("*.png"))):
+        # An empty file keeps the name until all is there.
+        while not (found := [one for one in self.folder.glob("*.png") if one.stat().st_size]):
             assert time.monotonic() < end
             time.sleep(0.05)
         return found[0]
