@@ -80,7 +80,9 @@ def save_preview(
         "bicubic": _seen(small).resize(shown, Resampling.BICUBIC, tuple(box)),
         "ESPCN": _seen(large).resize(shown, Resampling.LANCZOS, tuple(wanted.r * box)),
     }
-    profile = picture.get("icc-profile-data") if picture.get_typeof("icc-profile-data") else None
+    profile = picture.get("icc-profile-data") if picture.get_typeof("icc-profile-data") else b""
+    if profile[16:20] != b"RGB ":  # the preview is in RGB
+        profile = None
     with atomic_write(target) as part:
         canvas = _side_by_side({f"{name}, {times:.3g} times": d for name, d in details.items()})
         canvas.save(part, FORMATS[target.suffix.lower()], icc_profile=profile)

@@ -60,8 +60,9 @@ def piped(given: argparse.Namespace) -> Iterator[argparse.Namespace]:
         stack.enter_context(redirect_stderr(messages))
         stack.enter_context(redirect_stdout(messages if writes else _Naming(stdout, names)))
         yield real
-        for result in results.glob("[!.]*"):
-            _write_stdout(stdout, result)
+        for result in results.iterdir() if results.is_dir() else ():
+            if result.is_file():  # and not the folder of records
+                _write_stdout(stdout, result)
 
 
 def _kept_stdin(folder: Path) -> Path:

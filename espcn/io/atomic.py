@@ -100,12 +100,20 @@ def remove_leftovers(paths: Iterable[Path]) -> None:
     for path in paths:
         folders.setdefault(path.parent, set()).add(_beside(path, "").name)
     for folder, names in folders.items():
-        with suppress(OSError):  # a folder that is missing, or not ours to write to
-            for one in list(folder.glob(".*")):
-                match = _LEFTOVER.fullmatch(one.name)
-                if match and match[1] in names and (held := _hold(one)) is not None:
-                    one.unlink(missing_ok=True)
-                    _release(held)
+        for one in list(folder.glob(".*")):
+            match = _LEFTOVER.fullmatch(one.name)
+            if match and match[1] in names:
+                with suppress(OSError):  # one that is not ours to delete
+                    _remove_left(one)
+
+
+def _remove_left(path: Path) -> None:
+    """Delete a file unless it is locked, or locks can't tell whether somebody writes it."""
+    if fcntl is None:
+        return
+    with path.open("rb+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
 
 
 def _beside(path: Path, ending: str) -> Path:

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 import pyvips
-from PIL import Image
+from PIL import Image, ImageCms
 
 from espcn.command.preview import GAP, SIDE, TEXT, most_detailed, save_preview
 from espcn.io.reading import read_picture
@@ -39,6 +39,19 @@ def halves(path: Path) -> tuple[np.ndarray, np.ndarray]:
     pixels = read_picture(path)[TOP:-GAP]
     width = (pixels.shape[1] - 3 * GAP) // 2
     return pixels[:, GAP : GAP + width], pixels[:, 2 * GAP + width : -GAP]
+
+
+@pytest.mark.parametrize(("space", "is_kept"), [(b"RGB ", True), (b"GRAY", False)])
+def test_profile_of_a_grey_picture_is_not_given_to_a_preview_in_rgb(
+    upscaler: Upscaler, tmp_path: Path, space: bytes, is_kept: bool
+) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    profile = profile[:16] + space + profile[20:]
+    kind = "RGB" if is_kept else "L"
+    Image.new(kind, (40, 40)).save(tmp_path / "a.png", icc_profile=profile)
+    save_preview(upscaler, tmp_path / "a.png", tmp_path / "b.png")
+    with Image.open(tmp_path / "b.png") as made:
+        assert ("icc_profile" in made.info) == is_kept
 
 
 def test_busiest_part_is_found(busy: Path) -> None:

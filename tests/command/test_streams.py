@@ -68,6 +68,13 @@ def test_format_can_be_another(piped: Call, photo: Path) -> None:
     assert "Written to stdout in" in done.stderr
 
 
+def test_hidden_file_goes_to_stdout_too(piped: Call, photo: Path) -> None:
+    hidden = photo.rename(photo.with_name(".hidden.jpg"))
+    done = piped(hidden, "-o", "-", "-r", "2")
+    assert done.returncode == 0, done.stderr
+    assert read_picture(done.stdout).shape == (192, 192, 3)
+
+
 def test_stdin_becomes_a_file(piped: Call, photo: Path, tmp_path: Path) -> None:
     done = piped("-", "-o", tmp_path / "large.png", content=photo.read_bytes())
     assert done.returncode == 0, done.stderr
