@@ -134,7 +134,7 @@ def _one(job: Job, treatment: Treatment, stop: threading.Event) -> Outcome:
                 try:
                     write_record(job, treatment.settings(job), source)
                 except OSError as error:
-                    made.notes.append(f"{job.target} has no record of its source: {error}")
+                    made.notes.append(f"{job.target} is kept, but its record is not right: {error}")
                 return made
         except Stopped:
             return Outcome()

@@ -94,14 +94,15 @@ def write_record(job: Job, settings: Mapping[str, Any], source: tuple[int, int] 
     Raises:
         OSError: The record can't be written, or the source has changed since.
     """
-    path = record_path(job.target)
-    made_from = {"path": _place(job), "stamp": source, "sha256": _digest(job.source)}
-    if stamp(job.source) != source:
-        path.unlink(missing_ok=True)
-        raise OSError(f"{job.source} has changed while it was upscaled")
+    path, digest = record_path(job.target), _digest(job.source)
+    has_changed = stamp(job.source) != source
+    # No source has an empty digest: the next command makes the result anew.
+    made_from = {"path": _place(job), "stamp": source, "sha256": "" if has_changed else digest}
     path.parent.mkdir(exist_ok=True)
     record = {"source": made_from, "settings": dict(settings), "made_by": f"espcn {__version__}"}
     write_json(path, record | {"result": stamp(job.target)})
+    if has_changed:
+        raise OSError(f"{job.source} has changed while it was upscaled: run this again")
 
 
 def record_path(target: Path) -> Path:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from espcn.export.formats import format_of
-from espcn.network.strengths import given_strength, load_strength
+from espcn.network.strengths import Strength, given_strength, links, load_strength
 from espcn.network.weights import load
 
 
@@ -55,7 +55,7 @@ def export(
             load_strength(network.r, taken),
             f"{sources} of quality {compression}: {taken}",
         )
-        origin = {"command": f"mixed from the shipped weights: {taken}"}  # of several runs
+        origin = _origin(network.r, taken)
     if not path.parent.is_dir():
         raise ValueError(f"`-o` (={path}) must be in a folder that exists: make {path.parent}")
     about = origin | {
@@ -65,3 +65,10 @@ def export(
         "degradation": suits,
     }
     return Written(path, kind.write(path, network, about))
+
+
+def _origin(r: int, taken: Strength) -> dict[str, str]:
+    """Return what is known of shipped weights: what their file says, unless two were mixed."""
+    if not taken.level.is_integer():
+        return {"command": f"mixed from the shipped weights: {taken}"}
+    return load(r, links(r)[f"{taken.chain}{taken.level:.0f}" if taken.level else "clean"]).metadata

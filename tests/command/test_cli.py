@@ -139,7 +139,7 @@ def test_result_of_another_source_is_kept_and_told(
     assert "Skipped existing results: 1 picture" in done.stdout
 
 
-def test_source_that_changes_meanwhile_gets_no_record(pictures: Path, tmp_path: Path) -> None:
+def test_source_that_changes_meanwhile_is_upscaled_again(pictures: Path, tmp_path: Path) -> None:
     source, target = tmp_path / "a.png", tmp_path / "a_x2.png"
     shutil.copy(pictures / "color0.png", source)
     shutil.copy(pictures / "color1.png", target)
@@ -152,7 +152,7 @@ def test_source_that_changes_meanwhile_gets_no_record(pictures: Path, tmp_path: 
     assert standing(job, {"r": 2}) == Standing.SOURCE
     with pytest.raises(OSError, match="has changed while it was upscaled"):
         write_record(job, {"r": 2}, before)
-    assert standing(job, {"r": 2}) == Standing.KEPT  # nobody knows
+    assert standing(job, {"r": 2}) == Standing.SOURCE  # what it was made from is gone
 
 
 def test_commands_on_the_same_files_leave_them_whole(photos: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import onnx
 import onnxruntime
+import pytest
 
 from espcn.export.formats import FORMATS
 from espcn.network.weights import shipped
@@ -21,7 +22,20 @@ def test_quality_chooses_the_weights_and_is_written_down(call: Call, tmp_path: P
     path = tmp_path / "jpeg.onnx"
     assert call("export.py", "-r", "2", "--compression", "50", "-o", str(path)).returncode == 0
     suits = {one.key: one.value for one in onnx.load(path).metadata_props}["degradation"]
-    assert suits.startswith("JPEGs of quality 50: weights jpeg ")
+    assert suits == "JPEGs of quality 50: weights jpeg 4"
+
+
+@pytest.mark.parametrize(("quality", "words"), [
+    (50, "jpeg=[40,62]"), (100, "experiment=best_x2"), (82, "mixed from the shipped weights: "),
+])  # fmt: skip
+def test_provenance_is_that_of_the_weights_that_were_taken(
+    call: Call, tmp_path: Path, quality: int, words: str
+) -> None:
+    path = tmp_path / "a.onnx"
+    call("export.py", "-r", "2", "--compression", str(quality), "-o", str(path))
+    said = {one.key: one.value for one in onnx.load(path).metadata_props}
+    assert words in said["command"].replace("'", "")
+    assert ("fingerprint" in said) == (quality != 82)
 
 
 def test_help_lists_every_ending_and_loads_no_torch() -> None:
