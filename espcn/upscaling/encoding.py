@@ -44,6 +44,25 @@ PRESETS = {
 MAX_CRF = {"libx264": 51, "libx265": 51, "libsvtav1": 63, "libvpx-vp9": 63}
 
 
+def timed(packets: list[av.Packet], frames: int) -> list[av.Packet]:
+    """Give the last packets of a video the times at which they are decoded.
+
+    Of a video of one or two frames x265 takes them from memory that nobody has written, so that now
+    and then it could not be written at all. So few frames can't be reordered.
+
+    Args:
+        packets: What the encoder held back.
+        frames: Number of frames of the whole video.
+
+    Returns:
+        The packets.
+    """
+    if frames <= 2:
+        for packet in packets:
+            packet.dts = packet.pts
+    return packets
+
+
 @contextmanager
 def usual_priority() -> Iterator[None]:
     """Let an encoder be opened without real-time priority for it, or for the thread that opens it.

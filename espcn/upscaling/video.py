@@ -31,6 +31,7 @@ from espcn.upscaling.encoding import (
     Encoding,
     add_video_stream,
     copy_other_streams,
+    timed,
     usual_priority,
 )
 from espcn.upscaling.enlargement import Enlargement, Remarks, enlargement
@@ -198,7 +199,7 @@ def _write(
         outgoing.mux(packets)
         done += 1
         yield done
-    outgoing.mux(stream.encode(None))
+    outgoing.mux(timed(stream.encode(None), done))
 
 
 def _note_losses(incoming: Any, seen: Seen, done: int, remarks: Remarks) -> None:

@@ -15,7 +15,7 @@ import pytest
 from espcn.network.strengths import NONE, Compression
 from espcn.upscaling.choice import VideoCompression
 from espcn.upscaling.decoding import Seen
-from espcn.upscaling.encoding import MAX_CRF, Encoding
+from espcn.upscaling.encoding import MAX_CRF, Encoding, timed
 from espcn.upscaling.enlargement import Remarks
 from espcn.upscaling.frames import planar, upscale_frame
 from espcn.upscaling.size import LargeEnough, Size
@@ -483,6 +483,27 @@ def test_largest_crf_is_the_encoders_own(codec: str, upscaler: Upscaler, tmp_pat
         sizes.append((tmp_path / "b.mkv").stat().st_size)
     assert sizes[1] < sizes[0]
     assert Encoding(crf=60).within("webm")[1]["crf"] == "60"  # of VP9, which goes further
+
+
+def test_few_frames_are_decoded_when_they_are_shown() -> None:
+    packets = [av.Packet(b"a"), av.Packet(b"b")]
+    for number, packet in enumerate(packets):
+        packet.pts, packet.dts = number, 4053601740247882039  # what x265 once said
+    assert [packet.dts for packet in timed(packets, 3)] == [4053601740247882039] * 2
+    assert [packet.dts for packet in timed(packets, 2)] == [0, 1]
+
+
+@pytest.mark.parametrize("codec", sorted(MAX_CRF))
+@pytest.mark.parametrize("count", [1, 2])
+def test_shortest_videos_are_written(
+    count: int, codec: str, upscaler: Upscaler, tmp_path: Path
+) -> None:
+    source = write_clip(tmp_path / "a.mkv", count=count, size=(64, 64))
+    upscale_video(upscaler, source, tmp_path / "b.mp4", Encoding(codec, 20))
+    with av.open(str(tmp_path / "b.mp4")) as made, av.open(str(source)) as read:
+        times = [frame.time for frame in made.decode(video=0)]
+        assert times == pytest.approx([frame.time for frame in read.decode(video=0)], abs=1e-3)
+        assert len(times) == count
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="priorities as Linux has them")
