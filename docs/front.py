@@ -10,12 +10,13 @@ from mkdocs.structure.files import File, Files
 from PIL import Image
 
 from espcn.data.datasets import load_set
-from espcn.export.page import SOURCES, published
+from espcn.export.page import published
 from espcn.imaging.color import to_channels
 from espcn.imaging.degradation import BENCHMARK
 from espcn.imaging.downsampling import crop_to_multiple
 from espcn.imaging.metrics import quantize
 from espcn.imaging.resize import imresize
+from espcn.report.pages.rendering import asset
 from espcn.upscaling.upscaler import Upscaler
 
 TRY = "try.html"
@@ -73,7 +74,7 @@ def on_page_markdown(markdown: str, page: Any, **kwargs: Any) -> str:
         SLIDER.format(name=name, before=_path(name, "bicubic"), after=_path(name, "espcn"))
         for name in DETAILS
     ]
-    style = (SOURCES / "divider.css").read_text(encoding="utf-8") + STYLE
+    style = asset("divider.css") + STYLE
     block = "\n".join([f"<style>\n{style}</style>", '<div class="sliders">', *sliders, "</div>"])
     markdown = re.sub(r"!\[[^]]*\]\((docs/)?before_after\.png\)", lambda _: block, markdown)
     return re.sub(r"\((docs/)?export\.md#a-page-for-browsers\)", f"({TRY})", markdown, count=1)

@@ -30,6 +30,7 @@ from espcn.network.engine import CENTER
 from espcn.network.model import ESPCN
 from espcn.network.strengths import levels, links
 from espcn.network.weights import factors, load
+from espcn.report.pages.rendering import asset
 
 SOURCES = Path(__file__).parent / "web"
 # In the order of the page: each may use what stands before it.
@@ -123,7 +124,7 @@ def _page(networks: Networks, title: str, lead: str, source: str, data: dict[str
         lead=html.escape(lead),
         source=html.escape(source),
         version=__version__,
-        style=_text("style.css") + _text("divider.css"),
+        style=_text("style.css") + asset("divider.css"),
         data=json.dumps(carried, separators=(",", ":")).replace("<", "\\u003c"),
         work="\n".join(_text(f"work/{name}.js") for name in WORK),
         page="\n".join(_text(f"page/{name}.js") for name in PAGE),

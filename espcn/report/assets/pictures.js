@@ -30,8 +30,8 @@
       });
       const name = card.querySelector("strong").textContent;
       const [left, right] = labels;
-      card.querySelector("img-comparison-slider").setAttribute(
-        "aria-label", `${name}: ${left} on the left, ${right} on the right`,
+      card.querySelector(".divider").setAttribute(
+        "aria-label", `${name}: divider between ${left} on the left and ${right} on the right`,
       );
     }
   };
@@ -53,11 +53,10 @@
     }
   };
 
-  for (const slider of document.querySelectorAll("img-comparison-slider")) {
-    const say = () => slider.setAttribute("aria-valuenow", Math.round(slider.value));
-    slider.setAttribute("role", "slider");
-    slider.addEventListener("slide", say);
-    say();
+  for (const divider of document.querySelectorAll(".divider")) {
+    const divide = () => divider.parentNode.style.setProperty("--at", `${divider.value}%`);
+    divider.addEventListener("input", divide);
+    divide(); // a browser may have kept where it was
   }
   form.hidden = false;
   form.addEventListener("input", show);

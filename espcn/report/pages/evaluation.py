@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from espcn.imaging.degradation import BENCHMARK, Degradation
 from espcn.report.pages.axes import counts, horizontal
 from espcn.report.pages.charts import Bar, Chart
-from espcn.report.pages.rendering import SLIDER, address, duration, number, write_page
+from espcn.report.pages.rendering import address, duration, number, write_page
 from espcn.report.pages.stored import Picture, read_head, read_json, read_rows
 from espcn.report.tables import beside_paper, gain
 
@@ -107,7 +107,7 @@ def write_evaluation(directory: Path) -> Path | None:
     return write_page(
         directory / PAGE,
         "evaluation.html",
-        ["tables", SLIDER, "pictures"] if saved else ["tables"],
+        ["tables", "pictures"] if saved else ["tables"],
         title=f"{record.get('ckpt') or 'A network'} on {', '.join(sets)}",
         r=(record.get("trained") or {}).get("r"),
         degradation=str(degradation),

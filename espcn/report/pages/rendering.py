@@ -23,8 +23,6 @@ from espcn.report.jobs import name_of
 from espcn.report.pages import axes
 from espcn.report.tables import gain
 
-SLIDER = "img-comparison-slider"
-
 
 def write_page(path: Path, template: str, scripts: Sequence[str] = (), **values: Any) -> Path:
     """Render a template and write the page; it appears once it is complete.
@@ -38,7 +36,7 @@ def write_page(path: Path, template: str, scripts: Sequence[str] = (), **values:
     Returns:
         The file.
     """
-    texts = [_script(name) for name in scripts]
+    texts = [asset(f"{name}.js") for name in scripts]
     digests = [base64.b64encode(hashlib.sha256(one.encode()).digest()).decode() for one in texts]
     runs = " ".join(f"'sha256-{digest}'" for digest in digests) or "'none'"
     policy = (
@@ -46,7 +44,8 @@ def write_page(path: Path, template: str, scripts: Sequence[str] = (), **values:
         "img-src 'self' file: data:"
     )
     page = _environment().get_template(template).render(
-        policy=policy, scripts=[Markup(one) for one in texts], style=Markup(_asset("page.css")),
+        policy=policy, scripts=[Markup(one) for one in texts],
+        style=Markup(asset("divider.css") + asset("page.css")),
         version=__version__, axes=axes, **values,
     )  # fmt: skip
     # The bytes of a file name that are not UTF-8 can't be shown.
@@ -100,6 +99,18 @@ def address(path: str | Path) -> str:
     return quote(os.fsencode(text))
 
 
+def asset(name: str) -> str:
+    """Return a style or a script that pages are made of.
+
+    Args:
+        name: A file of espcn/report/assets.
+
+    Returns:
+        Its text.
+    """
+    return resources.files("espcn.report").joinpath("assets", name).read_text(encoding="utf-8")
+
+
 @cache
 def _environment() -> Environment:
     made = Environment(
@@ -114,16 +125,3 @@ def _environment() -> Environment:
         "number": number, "duration": duration, "address": address, "setting": name_of,
     }  # fmt: skip
     return made
-
-
-def _script(name: str) -> str:
-    """Return a script as it is written into a page: another's with its licence."""
-    text = _asset(f"{name}.js")
-    if name != SLIDER:
-        return text
-    code = text.partition("//# sourceMappingURL")[0]  # a file that is not beside the page
-    return f"/*\n{_asset(f'{SLIDER}.txt')}*/\n{code}"
-
-
-def _asset(name: str) -> str:
-    return resources.files("espcn.report").joinpath("assets", name).read_text(encoding="utf-8")

@@ -195,16 +195,19 @@ def test_name_of_a_file_stays_text(browser: Any, written: dict[str, Path]) -> No
 
 def test_slider_moves_by_mouse_and_keys(browser: Any, written: dict[str, Path]) -> None:
     browser.get(written["report"].as_uri())
-    slider = find(browser, "img-comparison-slider")
-    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", slider)
+    pane, divider = find(browser, ".pane"), find(browser, ".divider")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", pane)
     settled(browser)
-    wide = slider.size["width"]
-    ActionChains(browser).move_to_element(slider).click_and_hold().move_by_offset(
+    wide = pane.size["width"]
+    ActionChains(browser).move_to_element(pane).click_and_hold().move_by_offset(
         round(wide / 4), 0).release().perform()  # fmt: skip
-    assert slider.get_property("value") == pytest.approx(75, abs=3)
-    assert float(slider.get_attribute("aria-valuenow")) == pytest.approx(75, abs=3)
-    ActionChains(browser).key_down(Keys.ARROW_LEFT).pause(0.3).key_up(Keys.ARROW_LEFT).perform()
-    assert slider.get_property("value") < 74
+    at = float(divider.get_property("value"))
+    assert at == pytest.approx(75, abs=3)
+    edge = "return getComputedStyle(document.querySelector('.layer.after')).clipPath"
+    assert browser.execute_script(edge) == f"inset(0px 0px 0px {at:g}%)"
+    divider.send_keys(Keys.ARROW_LEFT * 4)
+    assert float(divider.get_property("value")) == at - 4
+    assert browser.execute_script(edge) == f"inset(0px 0px 0px {at - 4:g}%)"
 
 
 def test_either_side_shows_any_version(browser: Any, written: dict[str, Path]) -> None:
@@ -217,21 +220,26 @@ def test_either_side_shows_any_version(browser: Any, written: dict[str, Path]) -
     labels = [one.get_attribute("data-label") for one in first.find_elements(
         By.CSS_SELECTOR, ".view")]  # fmt: skip
     assert labels == ["low resolution", "original"]
-    before = find(browser, "img-comparison-slider").size["width"]
+    before = find(browser, ".pane").size["width"]
     find(browser, "[name=zoom][value='2']").click()
-    assert find(browser, "img-comparison-slider").size["width"] == 2 * before
+    assert find(browser, ".pane").size["width"] == 2 * before
 
 
 def test_error_map_shows_the_error_of_the_luma(browser: Any, written: dict[str, Path]) -> None:
     browser.get(written["report"].as_uri())
     find(browser, "[name=error]").click()
     card = find(browser, ".card")
-    slider = card.find_element(By.TAG_NAME, "img-comparison-slider")
-    browser.execute_script("arguments[0].value = 0; arguments[0].scrollIntoView()", slider)
+    pane = card.find_element(By.CSS_SELECTOR, ".pane")
+    browser.execute_script(
+        """const divider = arguments[0].querySelector(".divider");
+        divider.value = 0;
+        divider.dispatchEvent(new Event("input"));
+        divider.hidden = true;
+        arguments[0].scrollIntoView();""", pane
+    )  # fmt: skip
     browser.execute_script("document.getElementById('view').hidden = true")
     settled(browser)
-    ActionChains(browser).pause(0.5).perform()  # the divider glides
-    seen = np.asarray(Image.open(io.BytesIO(slider.screenshot_as_png)).convert("RGB"))
+    seen = np.asarray(Image.open(io.BytesIO(pane.screenshot_as_png)).convert("RGB"))
     base = card.get_attribute("data-base")
     lumas = []
     for version in ("espcn", "original"):

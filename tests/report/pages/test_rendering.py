@@ -39,19 +39,6 @@ def test_policy_lets_the_pages_own_scripts_run_and_loads_from_nowhere_else(tmp_p
         assert f"sha256-{base64.b64encode(digest).decode()}" in policy
 
 
-def test_slider_is_the_published_file_and_stands_in_a_page_with_its_licence(tmp_path: Path) -> None:
-    # SHA-256 of dist/index.js in the npm package img-comparison-slider 8.0.7.
-    published = "6e01335000bbafdd053f851db4e0025dc3e0fadd677deca51548d6fe95b42162"
-    content = (ASSETS / "img-comparison-slider.js").read_bytes()
-    assert hashlib.sha256(content).hexdigest() == published
-    page = write_page(tmp_path / "a.html", "run.html", ["img-comparison-slider"], **RUN)
-    text = page.read_text()
-    assert "img-comparison-slider 8.0.7" in text
-    assert "Copyright (c) 2019 Dmitry Snisarenko" in text
-    assert content.decode().partition("//#")[0] in text
-    assert "sourceMappingURL" not in text  # a file that is not beside the page
-
-
 def test_nothing_is_half_written(tmp_path: Path) -> None:
     (tmp_path / "run.html").write_text("before")
     with pytest.raises(Exception, match="'title' is undefined"):
