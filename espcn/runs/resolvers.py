@@ -1,4 +1,4 @@
-"""What the configurations call by name to find directories, as OmegaConf's resolvers."""
+"""What the configurations call by name, as OmegaConf's resolvers: directories and a precision."""
 
 from omegaconf import OmegaConf
 
@@ -7,8 +7,27 @@ from espcn.runs.sweep import job_name
 
 
 def register_resolvers() -> None:
-    """Register with OmegaConf what the configurations call to name directories."""
+    """Register with OmegaConf what the configurations call."""
     OmegaConf.register_new_resolver("job_name", job_name, replace=True)
     # Cached: a sweep's jobs ask too, and a second later the name would be another.
     OmegaConf.register_new_resolver("run_directory", run_directory, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("default_precision", default_precision, replace=True)
     OmegaConf.register_new_resolver("first", lambda a, b: b if a is None else a, replace=True)
+
+
+def default_precision(accelerator: str) -> str:
+    """Return the precision of a training whose precision is not set.
+
+    Args:
+        accelerator: Lightning's name of what trains: auto, cpu, gpu.
+
+    Returns:
+        `bf16-mixed` on a processor that multiplies bfloat16 faster, where it loses nothing; else
+        `32-true`, also on a GPU, where it has not been measured.
+    """
+    import torch  # here, since --help and a misspelt override answer without it
+
+    from espcn.network.device import multiplies_bfloat16
+
+    on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.cuda.is_available())
+    return "bf16-mixed" if on_cpu and multiplies_bfloat16(torch.device("cpu")) else "32-true"

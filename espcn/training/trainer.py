@@ -66,7 +66,7 @@ def make_trainer(settings: dict[str, Any], directory: Path, history: History) ->
     # The first weights are taken before they are averaged.
     callbacks: list[Callback] = [OneRun(history), history, TrainingProgress(), OwnSignals()]
     if s["averaging"]:
-        callbacks.append(WeightAveraging(avg_fn=moving_average(s["averaging"])))
+        callbacks.append(WeightAveraging(multi_avg_fn=moving_average(s["averaging"])))
     if is_judged(s):
         stopping = {"min_delta": s["stop_delta"], "patience": s["patience"]}
         callbacks.append(Patience("val_loss", check_on_train_epoch_end=True, **stopping))

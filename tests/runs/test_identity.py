@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from espcn.runs.directory import read_config
 from espcn.runs.identity import completed, flatten, identity, plain_settings, upgraded
-from espcn.runs.resolvers import register_resolvers
+from espcn.runs.resolvers import default_precision, register_resolvers
 from espcn.runs.sweep import job_name
 from helpers import ROOT
 
@@ -116,4 +116,8 @@ def test_job_of_version_0_1_has_the_identity_of_todays() -> None:
     assert identity(stored) == {
         "data": "skimage", "optim": "soap", "trainer": "auto", "r": 2, "blur": 0.5,
         "data.scales": [1], "data.stride": 34, "max_epochs": 1, "sets": [],
-    }  # fmt: skip
+    } | if_not_default("trainer.precision", "32-true")  # fmt: skip
+
+
+def if_not_default(name: str, value: str) -> dict[str, str]:
+    return {} if default_precision("auto") == value else {name: value}

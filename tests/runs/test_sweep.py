@@ -298,6 +298,7 @@ def test_sweep_of_version_0_1_is_taken_up_without_training_again(
     before = {path: path.read_bytes() for path in tmp_path.glob("sweep/*/*")}
     assert len(before) == 6
     same = ["data=skimage", "max_epochs=1", "sets=[]", "data.scales=[1.0]", "data.stride=34", "r=2"]
+    same.append("trainer.precision=32-true")  # version 0.1's default
     command = ["train.py", "-m", *same, f"hydra.sweep.dir={tmp_path / 'sweep'}"]
     done = call(*command, "optim=soap", "blur=0,0.5")
     assert done.returncode == 0, done.stderr

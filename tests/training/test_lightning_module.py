@@ -54,14 +54,11 @@ class Rates(pl.Callback):
         self.seen.append((body["lr"], last["lr"]))
 
 
-def test_loss_is_the_mean_squared_error_of_the_shuffled_picture(
-    pictures: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_loss_is_the_mean_squared_error_of_the_shuffled_picture(pictures: Path) -> None:
     data = PatchData("folder", str(pictures), patch=8, stride=8)
     data.prepare()
     low, target = next(iter(data.train_dataloader()))
     made = task()
-    monkeypatch.setattr(made, "log", lambda *args, **kwargs: None)  # there is no trainer
     output = F.pixel_shuffle(made.network.preshuffled(low / 255), 3)
     expected = ((output - F.pixel_shuffle(target, 3) / 255) ** 2).mean()
     loss = made.training_step((low, target), 0).item()
@@ -69,14 +66,13 @@ def test_loss_is_the_mean_squared_error_of_the_shuffled_picture(
 
 
 def test_root_is_taken_of_each_patch_and_the_mean_squared_error_is_logged(
-    pictures: Path, monkeypatch: pytest.MonkeyPatch
+    pictures: Path,
 ) -> None:
     data = PatchData("folder", str(pictures), patch=8, stride=8, batch_size=3, val_fraction=0)
     data.prepare()
     low, target = next(iter(data.train_dataloader()))
     low[0], target[0] = 115, 115  # flat, and without an error at all once the network is constant
-    made, logged = task(loss="rmse"), {}
-    monkeypatch.setattr(made, "log", lambda name, value, **kwargs: logged.update({name: value}))
+    made = task(loss="rmse")
     for parameter in made.network.parameters():
         torch.nn.init.zeros_(parameter)
     made.network.center = 115 / 255
@@ -84,7 +80,7 @@ def test_root_is_taken_of_each_patch_and_the_mean_squared_error_is_logged(
     loss = made.training_step((low, target), 0)
     assert errors[0] < 1e-9
     assert loss.item() == pytest.approx(errors.sqrt().mean().item(), abs=1e-3)
-    assert logged["train_loss"].compute().item() == pytest.approx(errors.mean().item(), rel=1e-4)
+    assert made.train_loss.compute().item() == pytest.approx(errors.mean().item(), rel=1e-4)
     loss.backward()
     gradient = made.network.conv3.bias.grad
     assert gradient is not None
@@ -131,10 +127,16 @@ def test_cosine_goes_from_lr_to_lr_end_over_the_whole_run(pictures: Path) -> Non
 
 def test_moving_average_warms_up_to_its_decay() -> None:
     average = moving_average(0.9)
-    start, now = torch.zeros(()), torch.ones(())
-    assert float(average(start, now, 0)) == pytest.approx(0.9)  # 1 - 1/10
-    assert float(average(start, now, 10)) == pytest.approx(1 - 11 / 20)
-    assert float(average(start, now, 10_000)) == pytest.approx(0.1)
+
+    def averaged(count: int) -> float:
+        averages = [torch.zeros(()), torch.zeros(2)]
+        average(averages, [torch.ones(()), torch.ones(2)], count)
+        assert torch.equal(averages[1], averages[0].expand(2))
+        return float(averages[0])
+
+    assert averaged(0) == pytest.approx(0.9)  # 1 - 1/10
+    assert averaged(10) == pytest.approx(1 - 11 / 20)
+    assert averaged(10_000) == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,8 @@ def rows(directory: Path) -> list[dict[str, str]]:
 def alone(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the directory of a run by one process."""
     directory = tmp_path_factory.mktemp("alone") / "run"
-    done = run("train.py", *settings(pictures), f"hydra.run.dir={directory}")
+    own = settings(pictures, **{"trainer.precision": "32-true"})  # several processes' default
+    done = run("train.py", *own, f"hydra.run.dir={directory}")
     assert done.returncode == 0, done.stderr
     assert (
         read_run_result(directory)["val_patches"] % 2 == 1
