@@ -15,7 +15,7 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
-from espcn.upscaling.encoding import usual_priority
+from espcn.io.encoder import usual_priority
 from helpers import ENVIRONMENT, ROOT, Call, Done
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from espcn.command.plan import Job, stamp
-from espcn.command.records import Standing, standing, write_record
+from espcn.command.records import Standing, kept_segments, standing, write_record
 from espcn.io.atomic import claim
 from espcn.report.progress import bar
 from espcn.upscaling.size import LargeEnough, Size
@@ -118,6 +118,9 @@ def _one(job: Job, treatment: Treatment, stop: threading.Event) -> Outcome:
         def progress(done: int, total: int | None) -> None:
             if stop.is_set():
                 raise Stopped
+            if job.is_video and done > 1 and not shown.n:
+                of = f" of {total:,}" if total else ""
+                _tell(f"Going on with {job.target} after frame {done:,}{of}")
             shown.total = total
             shown.update(done - shown.n)
 
@@ -170,7 +173,8 @@ def _made(job: Job, treatment: Treatment, progress: Callable[[int, int | None], 
         upscale_animation(*way, treatment.quality, progress, size)
         return Outcome(done=1)
     if job.is_video:
-        made = upscale_video(*way, treatment.encoding, progress, given, size)
+        kept = kept_segments(job, treatment.settings(job))
+        made = upscale_video(*way, treatment.encoding, progress, given, size, kept)
     else:
         made = upscale_picture(*way, treatment.quality, progress, given, size)
     _say(job, made.compression, upscaler)
@@ -185,7 +189,11 @@ def _say(job: Job, found: str, upscaler: "Upscaler") -> None:
     """Print what was found of a file, above the progress bars, if that decided anything."""
     if upscaler.is_own:
         return
-    words = f"{job.source}: {found}"
+    _tell(f"{job.source}: {found}")
+
+
+def _tell(words: str) -> None:
+    """Print a line above the progress bars."""
     if sys.stderr.isatty():
         tqdm.write(words)
     else:  # in a log file the bars need not be drawn anew

@@ -16,7 +16,7 @@ from espcn import checks
 from espcn.command.arguments import parser
 from espcn.command.batch import Outcome, Treatment, carry_out
 from espcn.command.plan import Job, Plan, is_writable, plan
-from espcn.command.records import Standing, record_path, standing, weights_digest
+from espcn.command.records import Standing, kept_segments, record_path, standing, weights_digest
 from espcn.command.streams import piped
 from espcn.interrupts import interrupts
 from espcn.io.atomic import check_folder, remove_leftovers
@@ -44,8 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             problems = upscale(real)
     except KeyboardInterrupt:
         print(
-            "Stopped. Finished files are kept, what was being written is lost: run the command "
-            "again to continue",
+            "Stopped. Finished files are kept, and of a video all but its last seconds: run the "
+            "command again to go on",
             file=sys.stderr,
         )
         sys.exit(130)
@@ -82,6 +82,8 @@ def upscale(given: argparse.Namespace) -> list[str]:
     outcome = Outcome(problems=list(todo.problems))
     finished = [job.target for job in todo.existing]  # the others use up what was left
     remove_leftovers([*finished, *map(record_path, finished)])
+    for job in todo.existing:
+        kept_segments(job, {}).remove()
     _tell_skipped(todo)
     if todo.jobs:
         _check_output(given.output)

@@ -15,6 +15,7 @@ from typing import Any
 from espcn import __version__
 from espcn.command.plan import Job, stamp
 from espcn.io.atomic import MAX_PLAIN_BYTES, write_json
+from espcn.io.segments import Segments
 
 FOLDER = ".espcn"
 _PRETRAINED = Path(__file__).parents[1] / "network" / "pretrained"
@@ -118,6 +119,21 @@ def record_path(target: Path) -> Path:
     if len(os.fsencode(name)) > MAX_PLAIN_BYTES:
         name = hashlib.sha256(os.fsencode(name)).hexdigest()
     return target.parent / FOLDER / f"{name}.json"
+
+
+def kept_segments(job: Job, settings: Mapping[str, Any]) -> Segments:
+    """Return where finished segments of a video are kept until it is whole.
+
+    Args:
+        job: The source and its result.
+        settings: What it is made with, weights included.
+
+    Returns:
+        The segments, in a folder beside the record.
+    """
+    made_from = {"source": [_place(job), stamp(job.source)], "settings": dict(settings)}
+    folder = record_path(job.target).with_suffix(".segments")
+    return Segments(folder, made_from | {"made_by": f"espcn {__version__}"})
 
 
 def _place(job: Job) -> str:

@@ -2,14 +2,12 @@
 
 import os
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import av
+import torch
 from av.codec.context import Flags
 
 from espcn import checks
@@ -42,48 +40,6 @@ PRESETS = {
 }
 # The largest constant rate factor, which is the poorest.
 MAX_CRF = {"libx264": 51, "libx265": 51, "libsvtav1": 63, "libvpx-vp9": 63}
-
-
-def timed(packets: list[av.Packet], frames: int) -> list[av.Packet]:
-    """Give the last packets of a video the times at which they are decoded.
-
-    Of a video of one or two frames x265 takes them from memory that nobody has written, so that now
-    and then it could not be written at all. So few frames can't be reordered.
-
-    Args:
-        packets: What the encoder held back.
-        frames: Number of frames of the whole video.
-
-    Returns:
-        The packets.
-    """
-    if frames <= 2:
-        for packet in packets:
-            packet.dts = packet.pts
-    return packets
-
-
-@contextmanager
-def usual_priority() -> Iterator[None]:
-    """Let an encoder be opened without real-time priority for it, or for the thread that opens it.
-
-    SVT-AV1 takes that for both where root runs it, as in a container: nothing else would get a turn
-    on the processor, from the network's other threads to the processes that are started later.
-
-    Yields:
-        Nothing.
-    """
-    tasks = Path("/proc/self/task")  # Linux alone
-    if not tasks.is_dir() or os.sched_getscheduler(0) != os.SCHED_OTHER:
-        yield
-        return
-    try:
-        yield
-    finally:
-        for task in tasks.iterdir():
-            with suppress(OSError):  # it may have ended meanwhile
-                if os.sched_getscheduler(int(task.name)) == os.SCHED_FIFO:
-                    os.sched_setscheduler(int(task.name), os.SCHED_OTHER, os.sched_param(0))
 
 
 @dataclass(frozen=True)
@@ -134,6 +90,10 @@ class Encoding:
         if codec == "libsvtav1":  # log errors only
             os.environ.setdefault("SVT_LOG", "1")
         options = ENCODERS[codec] | {"crf": f"{self.crf:g}"}
+        if codec == "libx264" and torch.backends.cpu.get_cpu_capability() == "AVX512":
+            # With AVX-512 and several threads x264's macroblock tree is not the same each time.
+            # Without it nothing is slower.
+            options["x264-params"] = "asm=avx2"
         if self.preset is not None:
             options["cpu-used" if codec == "libvpx-vp9" else "preset"] = self.preset
         return codec, options

@@ -1,10 +1,12 @@
 """Upscale a video frame by frame; copy its sound, subtitles and chapters.
 
-Reading, upscaling and writing run in separate threads.
+Reading, upscaling and writing run in separate threads. What goes on after an interruption reads the
+source from its start, which is quick, but neither upscales nor encodes what is finished.
 """
 
+import os
 from collections.abc import Callable, Iterator
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +16,9 @@ import av
 
 from espcn.io.atomic import atomic_write
 from espcn.io.containers import CONTAINERS
+from espcn.io.encoder import SEGMENT, SegmentedEncoder
 from espcn.io.prefetch import prefetch
+from espcn.io.segments import Segments
 from espcn.network.strengths import NONE, Compression, strength
 from espcn.upscaling.choice import VideoCompression
 from espcn.upscaling.decoding import (
@@ -31,8 +35,6 @@ from espcn.upscaling.encoding import (
     Encoding,
     add_video_stream,
     copy_other_streams,
-    timed,
-    usual_priority,
 )
 from espcn.upscaling.enlargement import Enlargement, Remarks, enlargement
 from espcn.upscaling.frames import CENTRED, upscale_frame
@@ -53,20 +55,24 @@ def upscale_video(
     progress: Progress = lambda done, total: None,
     compression: Compression | None = NONE,
     size: Size | None = None,
+    segments: Segments | None = None,
 ) -> Remarks:
     """Upscale a video, with its sound, subtitles and metadata.
 
-    The target appears only once it is complete.
+    The target appears only once it is complete. It is the same file whether all is done at once or
+    goes on from segments that were finished before.
 
     Args:
         upscaler: What upscales its frames.
         source: The video.
         target: The file to write, whose suffix names its container.
         encoding: How frames are encoded.
-        progress: Called after each frame with the number of finished frames and of all frames, if
-            that is known; an exception that it raises aborts the work.
+        progress: Called with the number of finished frames and of all frames, if that is known: at
+            the beginning, then after each frame; an exception that it raises aborts the work.
         compression: How the video is compressed; None finds out, and follows its changes.
         size: The size of the result as it is shown, upright; by default the upscaler's factor.
+        segments: Where finished parts are kept until the target is complete, and what it is made
+            from; by default none are.
 
     Returns:
         What was damaged, cut off or could not be kept, and the compression that was found.
@@ -91,24 +97,34 @@ def upscale_video(
                 raise ValueError(f"{source} has no frame that can be read{reason}")
             first = head[-1].frame
             wanted = _enlargement(upscaler, size, first, source)
-            flow = prefetch(_upscaled(wanted, source, video, head, pieces), 4)
+            layout = (video, first, (wanted.width, wanted.height), codec, options)
+            made_by = [container, *layout[2:], str(upscaler.engine), av.library_versions, SEGMENT]
+            kept = (segments or Segments()).also_from(video=made_by)
+            finished = kept.count()
+            done = finished * SEGMENT
+            progress(done, total)
+            flow = prefetch(_upscaled(wanted, source, video, head, pieces, done), 4)
             with atomic_write(target) as part, closing(flow):
                 try:
                     with av.open(url(part), "w", container) as outgoing:
-                        final = (wanted.width, wanted.height)
-                        stream = add_video_stream(
-                            outgoing, video, first, final, codec, options, remarks
-                        )
+                        stream = add_video_stream(outgoing, *layout, remarks)
                         others = copy_other_streams(outgoing, incoming, video, remarks)
                         counted = incoming.format.name == "avi" or first.pts is None
-                        done = 0
-                        for done in _write(outgoing, stream, others, flow, counted, seen):
-                            progress(done, total)
+
+                        def again() -> Any:
+                            spare = av.open(os.devnull, "w", container)  # lives with its stream
+                            return add_video_stream(spare, *layout, Remarks())
+
+                        encoder = SegmentedEncoder(stream, again, kept, finished)
+                        with closing(encoder):
+                            for done in _write(outgoing, encoder, others, flow, counted, seen):
+                                progress(max(done, finished * SEGMENT), total)
                 except av.FFmpegError as error:
                     words = " ".join([codec, *(f"{k}={v}" for k, v in options.items())])
                     raise OSError(
                         f"{target} could not be written by {words}: {in_words(error)}"
                     ) from error
+        kept.remove()
         _note_losses(incoming, seen, done, remarks)
         remarks.compression = _found(seen.compression, wanted.steps[0])
         return remarks
@@ -137,9 +153,11 @@ def _enlargement(upscaler: Upscaler, size: Size | None, first: Any, source: Path
 
 
 def _upscaled(
-    wanted: Enlargement, source: Path, video: Any, head: list[Any], pieces: Iterator[Any]
-) -> Iterator[Any]:
-    """Upscale the frames, and pass on the packets between them."""
+    wanted: Enlargement, source: Path, video: Any, head: list[Any], pieces: Iterator[Any],
+    finished: int,
+) -> Iterator[Any]:  # fmt: skip
+    """Upscale the frames but for those that are finished, and pass on the packets between them."""
+    seen = 0
     width, height = head[-1].frame.width, head[-1].frame.height
     centred = video.codec_context.name in CENTRED
     for part in (head, pieces):
@@ -153,7 +171,11 @@ def _upscaled(
                     f"{source} changes from {width} x {height} to {frame.width} x {frame.height} "
                     "pixels: split it there"
                 )
-            yield _enlarged(wanted.suited_to(compression), frame, centred)
+            seen += 1
+            if seen <= finished:
+                yield frame
+            else:
+                yield _enlarged(wanted.suited_to(compression), frame, centred)
 
 
 def _enlarged(wanted: Enlargement, frame: Any, centred: bool) -> Any:
@@ -165,15 +187,15 @@ def _enlarged(wanted: Enlargement, frame: Any, centred: bool) -> Any:
 
 
 def _write(
-    outgoing: Any, stream: Any, others: dict[int, Any], flow: Iterator[Any], counted: bool,
-    seen: Seen,
+    outgoing: Any, encoder: SegmentedEncoder, others: dict[int, Any], flow: Iterator[Any],
+    counted: bool, seen: Seen,
 ) -> Iterator[int]:  # fmt: skip
     """Encode the frames and copy the packets; yield the number of finished frames after each.
 
     With `counted`, timestamps are ignored and frames follow one another at the stream's rate, as in
     AVI and raw streams. A frame without a timestamp follows its predecessor in the same way.
     """
-    done, last, base = 0, None, stream.codec_context.time_base
+    stream, last, base = encoder.stream, None, encoder.stream.codec_context.time_base
     time = Fraction(0)
     for piece in flow:
         if isinstance(piece, av.Packet):
@@ -185,7 +207,7 @@ def _write(
                     seen.missing += 1
             continue
         if counted:
-            time = done / stream.average_rate
+            time = encoder.done / stream.average_rate
         else:
             lost = piece.pts is None
             time = time + 1 / stream.average_rate if lost else piece.pts * piece.time_base
@@ -194,12 +216,9 @@ def _write(
         if last is not None and piece.pts <= last:
             piece.pts = last + 1  # encoders require increasing timestamps
         last = piece.pts
-        with usual_priority() if done == 0 else nullcontext():  # the first frame opens the encoder
-            packets = stream.encode(piece)
-        outgoing.mux(packets)
-        done += 1
-        yield done
-    outgoing.mux(timed(stream.encode(None), done))
+        outgoing.mux(encoder.encode(piece))
+        yield encoder.done
+    outgoing.mux(encoder.rest())
 
 
 def _note_losses(incoming: Any, seen: Seen, done: int, remarks: Remarks) -> None:

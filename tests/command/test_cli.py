@@ -478,7 +478,7 @@ def test_ctrl_c_leaves_no_half_file(kind: str, tmp_path: Path) -> None:
     assert process.returncode == 130
     assert "Stopped. Finished files are kept" in said
     assert "Traceback" not in said
-    assert files(tmp_path) == before
+    assert [one for one in files(tmp_path) if ".segments" not in one] == list(before)
 
 
 def test_first_picture_needs_no_lightning_nor_compiler() -> None:

@@ -12,10 +12,12 @@ import av
 import numpy as np
 import pytest
 
+from espcn.io.encoder import SegmentedEncoder, timed
+from espcn.io.segments import Segments
 from espcn.network.strengths import NONE, Compression
 from espcn.upscaling.choice import VideoCompression
 from espcn.upscaling.decoding import Seen
-from espcn.upscaling.encoding import MAX_CRF, Encoding, timed
+from espcn.upscaling.encoding import MAX_CRF, Encoding
 from espcn.upscaling.enlargement import Remarks
 from espcn.upscaling.frames import planar, upscale_frame
 from espcn.upscaling.size import LargeEnough, Size
@@ -370,21 +372,14 @@ def test_frame_that_lost_its_time_comes_after_the_one_before() -> None:
     stream = Namespace(
         codec_context=Namespace(time_base=Fraction(1, 1000)),
         average_rate=Fraction(25),
-        encode=lambda frame: [] if frame is None else made.append(frame.pts),
+        encode=lambda frame: [] if frame is None else made.append(frame.pts) or [],
     )
     flow = [Namespace(pts=pts, time_base=Fraction(1, 90000), duration=3600)
             for pts in (7200, None, 14400)]  # fmt: skip
     outgoing = Namespace(mux=lambda packets: None)
-    assert list(
-        _write(
-            outgoing,
-            stream,
-            {},
-            iter(flow),
-            False,
-            Seen(VideoCompression(Namespace(codec_context=None))),
-        )
-    ) == [1, 2, 3]
+    encoder = SegmentedEncoder(stream, list, Segments(), 0)
+    seen = Seen(VideoCompression(Namespace(codec_context=None)))
+    assert list(_write(outgoing, encoder, {}, iter(flow), False, seen)) == [1, 2, 3]
     assert made == [80, 120, 160]
 
 
@@ -516,7 +511,7 @@ def test_encoder_takes_no_priority_over_all_else(upscaler: Upscaler, tmp_path: P
         policies.append({os.sched_getscheduler(task) for task in tasks})
 
     upscale_video(upscaler, source, tmp_path / "b.mkv", Encoding("libsvtav1", 50, "12"), progress)
-    assert policies == [{os.SCHED_OTHER}] * 3
+    assert policies == [{os.SCHED_OTHER}] * 4  # before the first frame, and after each
 
 
 def test_what_cannot_be_written_is_refused(upscaler: Upscaler, tmp_path: Path) -> None:

@@ -1,0 +1,134 @@
+"""A video that was interrupted goes on, and the file is that of one left alone."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import pytest
+
+from espcn.io.segments import Segments
+from espcn.upscaling.encoding import Encoding
+from espcn.upscaling.upscaler import Upscaler
+from espcn.upscaling.video import upscale_video
+from helpers import ENVIRONMENT, ROOT, run, write_clip
+
+
+class Interrupted(Exception):
+    pass
+
+
+def content(path: Path) -> dict[int, list[tuple[object, ...]]]:
+    """Return the packets of each stream: times, length in time, and what they hold."""
+    with av.open(str(path)) as container:
+        found: dict[int, list[tuple[object, ...]]] = {}
+        for one in container.demux():
+            if one.size:
+                row = (one.pts, one.dts, one.duration, one.is_keyframe, bytes(one))
+                found.setdefault(one.stream.index, []).append(row)
+        return found
+
+
+@pytest.fixture(scope="module")
+def upscaler() -> Upscaler:
+    return Upscaler(2, engine="torch", precision="float32", device="cpu")
+
+
+def upscale(
+    upscaler: Upscaler, source: Path, target: Path, codec: str, segments: Segments | None = None,
+    until: int | None = None,
+) -> list[int]:  # fmt: skip
+    """Upscale up to a frame; return what progress was told."""
+    told: list[int] = []
+
+    def progress(done: int, total: int | None) -> None:
+        told.append(done)
+        if until is not None and done >= until:
+            raise Interrupted
+
+    try:
+        upscale_video(upscaler, source, target, Encoding(codec), progress, None, None, segments)
+    except Interrupted:
+        assert not target.exists()
+    return told
+
+
+def jumping(number: int) -> int:
+    """Return irregular times, with long and short frames where segments meet."""
+    return 40 * number + (17 * number) % 23 + 900 * (number // 249) + 15 * (number // 251)
+
+
+@pytest.mark.parametrize(
+    ("codec", "ending", "sound", "is_irregular"),
+    [
+        ("libx264", ".mp4", "aac", False),
+        ("libx264", ".mkv", "flac", True),
+        ("libx264", ".avi", "mp3", False),
+        ("libx265", ".mp4", None, True),
+        ("libvpx-vp9", ".webm", "libopus", False),
+        ("libsvtav1", ".mkv", None, True),
+    ],
+)
+def test_interrupted_video_goes_on_to_the_same_file(
+    upscaler: Upscaler, tmp_path: Path, codec: str, ending: str, sound: str | None,
+    is_irregular: bool,
+) -> None:  # fmt: skip
+    options = {"pts": jumping} if is_irregular else {}
+    source = write_clip(tmp_path / "clip.mkv", 520, (48, 48), sound=sound, **options)  # type: ignore[arg-type]
+    alone, cut = tmp_path / f"alone{ending}", tmp_path / f"cut{ending}"
+    upscale(upscaler, source, alone, codec)
+    segments = Segments(tmp_path / "segments", {"clip": 1})
+    begun = []
+    for until in (100, 260, 510, None):
+        told = upscale(upscaler, source, cut, codec, segments, until)
+        begun.append(told[0])
+        assert told == sorted(told)
+    assert begun == [0, 0, 250, 500]
+    assert content(cut) == content(alone)
+    assert max(map(len, content(cut).values())) >= 520
+    assert not (tmp_path / "segments").exists()
+
+
+def test_other_settings_begin_anew(upscaler: Upscaler, tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "clip.mkv", 300, (64, 64))
+    segments = Segments(tmp_path / "segments", {"clip": 1})
+    upscale(upscaler, source, tmp_path / "cut.mkv", "libx264", segments, 280)
+    other = Segments(tmp_path / "segments", {"clip": 2})
+    assert upscale(upscaler, source, tmp_path / "cut.mkv", "libx264", other, 10)[0] == 0
+    upscale(upscaler, source, tmp_path / "cut.mkv", "libx264", other, 280)
+    assert upscale(upscaler, source, tmp_path / "cut.mkv", "libx265", other, 10)[0] == 0
+
+
+def test_ten_kills_leave_the_same_file(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "clip.mkv", 2900, (48, 48), sound="aac")
+    alone, cut = tmp_path / "alone.mp4", tmp_path / "cut.mp4"
+    done = run("upscale.py", str(source), "-r", "2", "-o", str(alone))
+    assert done.returncode == 0, done.stderr
+    kept = tmp_path / ".espcn/cut.mp4.segments"
+    for number in range(10):
+        process = subprocess.Popen(
+            [sys.executable, "upscale.py", str(source), "-r", "2", "-o", str(cut)], cwd=ROOT,
+            env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        awaited = kept / f"{number:06}"
+        for _ in range(6000):
+            if awaited.exists():
+                break
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.005)
+        time.sleep(0.01 * number)  # at some moment within the next segment
+        process.send_signal(signal.SIGKILL if number % 2 else signal.SIGINT)
+        out, said = process.communicate(timeout=60)
+        if number:
+            assert f"Going on with {cut} after frame " in out + said
+        if number % 2 == 0:
+            assert process.returncode == 130
+            assert "of a video all but its last seconds" in said
+        assert not cut.exists()
+    done = run("upscale.py", str(source), "-r", "2", "-o", str(cut))
+    assert done.returncode == 0, done.stderr
+    assert content(cut) == content(alone)
+    assert not kept.exists()
+    assert not list(tmp_path.glob(".*.part"))
