@@ -232,6 +232,9 @@ def _cut_some(work: Any) -> tuple[list[int], dict[int, str]]:
             low[start : start + len(patches)] = patches.low.numpy()
             target[start : start + len(patches)] = patches.target.numpy()
             start += len(patches)
+    for array in (low, target):
+        if isinstance(array, np.memmap):
+            array.flush()  # or a loss of power could leave them marked as cut, but empty
     return images, bad
 
 
