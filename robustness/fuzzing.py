@@ -1,11 +1,11 @@
-"""What the readers of pictures, videos and checkpoints make of damaged and hostile files.
+"""What the readers of pictures, videos, checkpoints and stores make of damaged and hostile files.
 
     python -m robustness.fuzzing
     python -m robustness.fuzzing --again FILE      # a saved input once more, in this process
 
 Small files of every format are made, then changed by chance: bytes, ranges, lengths, the numbers in
 their headers. Each must be read or refused by a ValueError or OSError of one line. All else has
-failed: another error, the end of the process, 20 seconds without a sign of life, 2 GB of memory.
+failed: another error, the end of the process, 10 seconds without a sign of life, 1 GB of memory.
 Its input is saved. Pictures are read whole and by rows, which must agree; videos are upscaled by 2.
 The same seed gives the same inputs. Needs Linux. Writes results/fuzz.csv.
 """
@@ -33,10 +33,11 @@ from espcn.io.atomic import write_csv
 from espcn.report.tables import table
 from robustness.materials import VIDEOS, make_files
 from robustness.mutation import mutated
+from robustness.stores import READERS, make_stores, read_store
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
-SECONDS = 20  # without a sign of life: a picture, or a frame of a video
-MEMORY = 2 * 10**9  # bytes, above what the worker had before
+SECONDS = 10  # without a sign of life: a picture, or a frame of a video
+MEMORY = 10**9  # bytes, above what the worker had before
 ROWS = 100_000  # pixels of a picture that are asked for at a time
 CHECKPOINTS = ("ckpt", "safetensors")
 READ, REFUSED, FAILED = "read", "refused", "failed"
@@ -60,6 +61,8 @@ def read(path: Path, alive: Callable[..., None] = lambda *_: None) -> None:
         from espcn.network.weights import load
 
         load(ckpt=path)
+    elif ending in READERS:
+        read_store(path)
     elif ending in VIDEOS:
         _read_video(path, alive)
     else:
@@ -143,8 +146,9 @@ class Worker:
 def main() -> None:
     """Judge all inputs; print a table and write it, save what failed."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--count", type=int, default=20_000, help="inputs (20000)")
+    parser.add_argument("--count", type=int, default=100_000, help="inputs (100000)")
     parser.add_argument("--seed", type=int, default=0, help="which inputs (0)")
+    parser.add_argument("--only", default="", help="kinds with this in their name (all)")
     parser.add_argument("--jobs", type=int, default=1, help="processes (1)")
     parser.add_argument("--minutes", type=float, default=np.inf, help="the end, done or not (none)")
     parser.add_argument("--output", type=Path, default="outputs/fuzz", help="failed inputs go here")
@@ -159,11 +163,14 @@ def main() -> None:
     end = time.monotonic() + 60 * given.minutes
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory() as made:
-        folder, files = Path(made), make_files()
+        folder = Path(made)
+        (folder / "stores").mkdir()
+        files = make_files() | make_stores(folder / "stores")
         for name, content in files.items():
             (folder / name).write_bytes(content)
             if judge(folder / name)[0] != (REFUSED if name.startswith("moving") else READ):
                 sys.exit(f"Error: {name} is whole, but not read: {judge(folder / name)}")
+        files = {k: v for k, v in files.items() if given.only in k}
         names, numbers = list(files), iter(tqdm(range(given.count), mininterval=10))
 
         def drive(_: int) -> None:

@@ -140,7 +140,8 @@ class CacheEntry:
             Values by column.
         """
         meta = self.meta
-        made_for = f"r={meta['r']}, patch={meta['patch']}" if meta else "not complete"
+        named = (f"{name}={meta[name]}" for name in ("r", "patch") if name in meta)
+        made_for = ", ".join(named) if meta else "not complete"
         return {
             "cache": self.folder.name, "MB": self.bytes / 1e6, "days unused": self.days,
             "images": meta.get("images"), "patches": meta.get("patches"), "made for": made_for,
@@ -162,9 +163,9 @@ def entries(folder: Path) -> list[CacheEntry]:
             continue
         files = [path.stat() for path in one.iterdir() if path.is_file()]
         try:
-            meta = json.loads((one / META).read_text(encoding="utf-8"))
+            meta = dict(json.loads((one / META).read_text(encoding="utf-8")))
             used = (one / META).stat().st_mtime
-        except (OSError, ValueError):
+        except (OSError, ValueError, TypeError, RecursionError):
             meta, used = {}, max((file.st_mtime for file in files), default=one.stat().st_mtime)
         days = max(0.0, (time.time() - used) / 86400)
         found.append(CacheEntry(one, sum(file.st_size for file in files), days, meta))

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from espcn.io.atomic import write_text
 from espcn.runs.identity import check_names, completed, identity, plain_settings, upgraded
@@ -33,12 +35,24 @@ def read_config(directory: Path) -> dict[str, Any] | None:
 
     Returns:
         Plain settings as they would be stored now; None if the directory holds no run.
+
+    Raises:
+        ValueError: The file is damaged.
     """
     path = directory / CONFIG
     if not path.is_file():
         return None
-    stored = OmegaConf.to_container(OmegaConf.load(path))
-    return upgraded(stored)  # type: ignore[arg-type]
+    try:
+        stored: Any = OmegaConf.to_container(OmegaConf.load(path))
+        if not isinstance(stored, dict) or not all(isinstance(name, str) for name in stored):
+            raise ValueError("it holds no settings by name")
+    except (ValueError, YAMLError, OmegaConfBaseException, RecursionError) as error:
+        raise ValueError(
+            f"{path} must be as it was written, but is damaged "
+            f"({str(error).splitlines()[0] if str(error) else type(error).__name__}): put back a "
+            "copy of it, or begin anew in another directory"
+        ) from error
+    return upgraded(stored)
 
 
 def read_result(directory: Path) -> dict[str, Any] | None:
@@ -51,9 +65,10 @@ def read_result(directory: Path) -> dict[str, Any] | None:
         The content of its result.json; None if it does not exist yet or is damaged.
     """
     try:
-        return json.loads((directory / RESULT).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        content = json.loads((directory / RESULT).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
+    return content if isinstance(content, dict) else None
 
 
 def read_threads(directory: Path) -> int | None:

@@ -30,7 +30,7 @@ def gather(directory: Path) -> list[dict[str, Any]]:
     Returns:
         A row for each job, the best first: `run`, its folder, and its settings and results under
         the names of result.json, test sets as in `psnr.Set5`. A job without a result has the status
-        interrupted.
+        interrupted, one whose settings can't be read damaged.
     """
     rows = [_row(path.parent) for path in sorted(directory.glob(f"*/{CONFIG}"))]
     if not rows:
@@ -75,7 +75,10 @@ def write_small_table(rows: Sequence[dict[str, Any]], path: Path) -> None:
 
 
 def _row(directory: Path) -> dict[str, Any]:
-    settings = flatten(completed(read_config(directory) or {}))
+    try:
+        settings = flatten(completed(read_config(directory) or {}))
+    except ValueError as error:  # one that is damaged never loses the others
+        return {"run": directory.name, "status": "damaged", "error": str(error)}
     result = read_result(directory)
     # A result of other settings dates from before a run was resumed with another length.
     if result is None or any(result.get(name, value) != value for name, value in settings.items()):

@@ -7,7 +7,6 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
-from yaml import YAMLError
 
 from espcn.runs.directory import CONFIG, read_config
 from espcn.runs.identity import digest, flatten, identity, plain_settings
@@ -85,7 +84,7 @@ def _word(override: str) -> str:
 def _is_job(path: Path, own: dict[str, Any]) -> bool:
     try:
         return path.is_file() and _stored_identity(path.parent, path.stat().st_mtime_ns) == own
-    except (OSError, ValueError, YAMLError):  # damaged: gathering the sweep will say so
+    except (OSError, ValueError):  # damaged: gathering the sweep will say so
         return False
 
 

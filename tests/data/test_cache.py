@@ -20,6 +20,7 @@ from PIL import Image
 
 from espcn.data import cache
 from espcn.data.cache import PreparedPatches, prepare
+from espcn.data.cache_layout import delete, entries
 from espcn.data.datamodule import PatchData
 from espcn.data.image_set import LazyImages, load_folder
 from espcn.data.patches import Recipe, cut, rescale
@@ -441,3 +442,14 @@ def test_cache_that_is_being_prepared_is_not_deleted(pictures: Path, tmp_path: P
         assert "Deleted 0 of 1" in listed(tmp_path, "--unused", "0")
     assert "Deleted 1 of 1" in listed(tmp_path, "--unused", "0")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", ["[1]", "3", '{"r": 3}', "{", '{"bad": 1, "patch": []}'])
+def test_damaged_entry_of_the_cache_is_listed_and_deleted(content: str, tmp_path: Path) -> None:
+    folder = tmp_path / ("0" * 24)
+    folder.mkdir()
+    (folder / "meta.json").write_text(content)
+    (entry,) = entries(tmp_path)
+    assert entry.row()["cache"] == folder.name
+    assert delete(entry)
+    assert not folder.exists()

@@ -56,3 +56,12 @@ def test_resume_refuses_other_settings(tmp_path: Path) -> None:
     settings_of(config(), tmp_path, [])
     with pytest.raises(ValueError, match="`blur` must not be given together with `resume`"):
         settings_of(config(resume="x", blur=0.1), tmp_path, ["resume=x", "blur=0.1"])
+
+
+@pytest.mark.parametrize("content", [b"a: b: c\n", b"\xff\xfe\x00", b"- 1\n- 2\n", b"1: 2\n", b"'"])
+def test_damaged_config_is_named(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_bytes(content)
+    with pytest.raises(ValueError, match=r"config.yaml must be as it was written, but is damaged"):
+        read_config(tmp_path)
+    (tmp_path / "result.json").write_text("[1]")
+    assert read_result(tmp_path) is None

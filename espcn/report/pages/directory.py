@@ -30,12 +30,14 @@ def write_pages(directory: Path) -> list[Path]:
     from espcn.report.pages.sweep import write_sweep
 
     makers = (write_evaluation, write_run, write_sweep)
+    damage = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, UndefinedError)
     try:
         pages = [page for write in makers if (page := write(directory)) is not None]
-    except (LookupError, TypeError, AttributeError, UndefinedError) as error:
+    except damage as error:
+        words = " ".join(str(error).split())[:200] or type(error).__name__
         raise ValueError(
             f"the files in `DIR` (={directory}) must be as they were written, but one is damaged "
-            f"({error}): put back a copy of it, or take it away"
+            f"({words}): put back a copy of it, or take it away"
         ) from error
     if not pages:
         raise ValueError(

@@ -18,6 +18,14 @@ def test_directory_without_results_is_refused(tmp_path: Path) -> None:
         write_pages(tmp_path)
 
 
+def test_damaged_epochs_are_named_as_such(tmp_path: Path) -> None:
+    directory = shutil.copytree(OLD, tmp_path / "run")
+    header = "epoch,step,train_loss,val_loss,lr,seconds\n"
+    (directory / "epochs.csv").write_text(header + "1.5,9,x,0.1,0.01,2\n,,,,,\n")
+    with pytest.raises(ValueError, match="must be as they were written, but one is damaged"):
+        write_pages(directory)
+
+
 def test_damaged_file_is_named_as_such(tmp_path: Path) -> None:
     (tmp_path / "evaluation.json").write_text('{"sets": {"Set5": "?"}}')
     with pytest.raises(ValueError, match="must be as they were written, but one is damaged"):

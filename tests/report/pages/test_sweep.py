@@ -15,6 +15,14 @@ from helpers import ROOT, grid, run, write_jobs
 OLD = ROOT / "tests/runs/from_0.1/sweep"
 
 
+def test_job_whose_settings_are_damaged_does_not_lose_the_others(tmp_path: Path) -> None:
+    write_jobs(tmp_path, grid(blur=[0.1, 0.5]))
+    next(tmp_path.glob("*/config.yaml")).write_text("a: b: c")
+    rows = gather(tmp_path)
+    assert sorted(row["status"] for row in rows) == ["completed", "damaged"]
+    assert "config.yaml must be as it was written" in (tmp_path / "sweep.html").read_text()
+
+
 def rows_of(page: str) -> list[list[str]]:
     table = re.findall(r'<table class="sortable" id="table">.*?</table>', page, re.S)[0]
     found = []
