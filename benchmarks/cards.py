@@ -2,9 +2,9 @@
 
 python benchmarks/cards.py
 
-A set is what serves one factor and kind of source: the clean weights, the chain for JPEGs, the
-chain for videos. Its card is made from what the files say of themselves and from the tables in
-results/.
+A set is what serves one factor and kind of source: the clean weights, the finer ones, the chain
+for JPEGs, the chain for videos. Its card is made from what the files say of themselves and from
+the tables in results/.
 """
 
 import argparse
@@ -20,10 +20,17 @@ from espcn.network.weights import Trained, factors, load
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parent / "results"
-KINDS = ("clean", "jpeg", "video")
-PURPOSES = {"clean": "clean sources", "jpeg": "JPEGs and WebP", "video": "compressed videos"}
+KINDS = ("clean", "finer", "jpeg", "video")
+PURPOSES = {
+    "clean": "clean sources",
+    "finer": "clean photographs",
+    "jpeg": "JPEGs and WebP",
+    "video": "compressed videos",
+}
 TRAINING = {
     "clean": "T91's 91 images made small by MATLAB's bicubic; no test set chose anything.",
+    "finer": "T91's 91 images and the 200 of BSD200, made small by MATLAB's bicubic, from the "
+    "clean\nweights on; no test set chose anything.",
     "jpeg": "T91's 91 images, made small and saved as JPEGs: the links of a chain, each fine-tuned "
     "from the\nclean weights. Between two links the weights may be mixed along a straight line.",
     "video": "T91's 91 images as moving excerpts, made small and encoded by x264: the links of a "
@@ -33,12 +40,16 @@ TRAINING = {
 PROTOCOLS = {
     "clean": "PSNR and SSIM on luma, borders of r pixels cropped, sources made small by MATLAB's "
     "bicubic:\n`benchmarks/shipped.py`.",
+    "finer": "PSNR and SSIM on luma, borders of r pixels cropped, sources made small by MATLAB's "
+    "bicubic:\n`benchmarks/shipped.py`.",
     "jpeg": "Set14, sources saved as colour JPEGs, the strength chosen by the file: "
     "`benchmarks/real.py`.",
     "video": "Three clips encoded by x264, the strength chosen by the file: `benchmarks/real.py`.",
 }
 LIMITS = {
     "clean": "Compressed sources: on JPEGs of quality 60 and less it is no better than bicubic. "
+    "There are weights\n  for them beside it.",
+    "finer": "Compressed sources: on JPEGs of quality 60 and less it is no better than bicubic. "
     "There are weights\n  for them beside it.",
     "jpeg": "Clean sources, on which the clean weights are better.",
     "video": "Clean sources, on which the clean weights are better.",
@@ -58,8 +69,8 @@ def rows_of(table: str, r: int) -> list[dict[str, str]]:
 
 def figures(kind: str, r: int) -> dict[str, Any]:
     """Return the columns, rows and scores of a card."""
-    if kind == "clean":
-        found = rows_of("shipped", r)
+    if kind in ("clean", "finer"):
+        found = [row for row in rows_of("shipped", r) if row["weights"] == kind]
         columns = ["set", "bicubic, dB", "this, dB", "bicubic, SSIM", "this, SSIM"]
         names = ("bicubic_psnr", "psnr", "bicubic_ssim", "ssim")
         where, source, psnr, ssim = "set", "", "psnr", "ssim"
@@ -73,7 +84,9 @@ def figures(kind: str, r: int) -> dict[str, Any]:
         columns = ["clip, CRF", "bicubic, dB", "this, dB", "bicubic, SSIM", "this, SSIM"]
         names = ("bicubic", "auto", "bicubic_ssim", "auto_ssim")
         where, source, psnr, ssim = "clip", "x264, CRF {crf}", "auto", "auto_ssim"
-    first = {"clean": "{set}", "jpeg": "{quality}", "video": "{clip}, {crf}"}[kind]
+    first = {"clean": "{set}", "finer": "{set}", "jpeg": "{quality}", "video": "{clip}, {crf}"}[
+        kind
+    ]
     digits = (2, 2, 4, 4)
     return {
         "columns": columns,

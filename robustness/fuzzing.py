@@ -13,6 +13,7 @@ The same seed gives the same inputs. Needs Linux. Writes results/fuzz.csv.
 import argparse
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -148,7 +149,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--count", type=int, default=100_000, help="inputs (100000)")
     parser.add_argument("--seed", type=int, default=0, help="which inputs (0)")
-    parser.add_argument("--only", default="", help="kinds with this in their name (all)")
+    parser.add_argument("--only", default="", help="kinds whose names match this expression (all)")
     parser.add_argument("--jobs", type=int, default=1, help="processes (1)")
     parser.add_argument("--minutes", type=float, default=np.inf, help="the end, done or not (none)")
     parser.add_argument("--output", type=Path, default="outputs/fuzz", help="failed inputs go here")
@@ -170,7 +171,7 @@ def main() -> None:
             (folder / name).write_bytes(content)
             if judge(folder / name)[0] != (REFUSED if name.startswith("moving") else READ):
                 sys.exit(f"Error: {name} is whole, but not read: {judge(folder / name)}")
-        files = {k: v for k, v in files.items() if given.only in k}
+        files = {k: v for k, v in files.items() if re.search(given.only, k)}
         names, numbers = list(files), iter(tqdm(range(given.count), mininterval=10))
 
         def drive(_: int) -> None:

@@ -31,7 +31,7 @@ from espcn.imaging.shuffle import (
 )
 from espcn.io.reading import Rows, open_picture
 from espcn.network.model import ESPCN
-from espcn.network.weights import load
+from espcn.network.strengths import FINER, load_strength
 from espcn.upscaling import tiles
 from espcn.upscaling.upscaler import Upscaler
 
@@ -325,7 +325,7 @@ def upscaler(r: int) -> Upscaler:
 
 @functools.cache
 def network(r: int) -> ESPCN:
-    return load(r)[0].double()
+    return load_strength(r, FINER).double()
 
 
 def upscaled(picture: np.ndarray, r: int) -> np.ndarray:

@@ -205,5 +205,5 @@ def _whole(path: Path, made_from: str) -> bool:
                 left -= len(piece)
         digest.update(json.dumps(content).encode())
         return content["made_from"] == made_from and digest.hexdigest() == expected
-    except (OSError, ValueError, KeyError, TypeError, IndexError, MemoryError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return False

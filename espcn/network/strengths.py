@@ -1,10 +1,11 @@
-"""The shipped weights for compressed sources, and which of them a compression asks for.
+"""The shipped weights beside those of T91, and which of them a source asks for.
 
-For each factor there are the clean weights and two chains of weights that were fine-tuned from
-them, on JPEGs and on videos, each link for stronger compression than the one before. A level is a
-place on a chain: 0 is the clean weights, 1 the first link, 1.5 halfway between the first and the
-second. Between two links a straight line in weight space is a good network everywhere, so that a
-few files serve all qualities.
+For each factor there are the clean weights; finer ones for clean sources, which T91 and BSD200
+trained on from there; and two chains of weights that were fine-tuned from the clean ones, on JPEGs
+and on videos, each link for stronger compression than the one before. A level is a place on a
+chain: 0 is the clean weights, 1 the first link, 1.5 halfway between the first and the second.
+Between two links a straight line in weight space is a good network everywhere, so that a few files
+serve all qualities.
 `pretrained/levels.json` says which level each codec asks for at which of its numbers;
 `benchmarks/calibrate.py` measured it.
 """
@@ -65,8 +66,8 @@ class Strength:
     """A place on one of the chains of shipped weights.
 
     Attributes:
-        chain: `jpeg` or `video`; for the clean weights `clean`.
-        level: 0 for the clean weights.
+        chain: `jpeg` or `video`; for the clean weights `clean`, for the finer ones `finer`.
+        level: 0 for the clean weights; 1 for the finer ones.
     """
 
     chain: str = "clean"
@@ -76,12 +77,15 @@ class Strength:
         """Name the weights.
 
         Returns:
-            "clean weights", or text like "weights jpeg 1.5".
+            "clean weights", "finer weights", or text like "weights jpeg 1.5".
         """
+        if self.chain == FINER.chain:
+            return "finer weights"
         return f"weights {self.chain} {self.level:g}" if self.level else "clean weights"
 
 
 CLEAN = Strength()
+FINER = Strength("finer", 1)
 
 
 def strength(r: int, compression: Compression) -> Strength:
@@ -92,14 +96,15 @@ def strength(r: int, compression: Compression) -> Strength:
         compression: The compression.
 
     Returns:
-        The place on its chain; CLEAN where the clean weights are best.
+        The place on its chain; without compression FINER, which is better on held-out images, or
+        CLEAN where there are no such weights; CLEAN also where little was lost.
 
     Raises:
         ValueError: There are no weights for this factor.
     """
-    shipped(r)
     if compression.codec == "none":
-        return CLEAN
+        return _finest(r)
+    shipped(r)
     knots = sorted(levels()[compression.codec][str(r)])
     if compression.codec != "jpeg":
         knots = [[0.0, 0.0], *knots]  # what is not quantised is clean
@@ -164,7 +169,7 @@ def links(r: int) -> dict[str, Path]:
         r: The factor.
 
     Returns:
-        Files by name: `clean`, then `jpeg1` and so on.
+        Files by name: `clean`, then `finer1`, `jpeg1` and so on.
     """
     found = sorted(SHIPPED.glob(f"espcn_x{r}_*.safetensors"))
     return {"clean": shipped(r)} | {path.stem.removeprefix(f"espcn_x{r}_"): path for path in found}
@@ -178,6 +183,11 @@ def levels() -> dict[str, Any]:
         Pairs of the codec's number and a level, by codec and then by factor, as text.
     """
     return json.loads((SHIPPED / "levels.json").read_text(encoding="utf-8"))
+
+
+@cache
+def _finest(r: int) -> Strength:
+    return FINER if "finer1" in links(r) else CLEAN
 
 
 def _link(r: int, chain: str, number: int) -> ESPCN:

@@ -5,6 +5,7 @@ its provenance; the shipped ones, one file for each factor, are such files.
 """
 
 import copy
+import hashlib
 import json
 import pickle
 import pickletools
@@ -19,6 +20,7 @@ from typing import Any, NamedTuple
 import torch
 from safetensors import safe_open
 from safetensors.torch import save
+from torch import Tensor
 
 from espcn.imaging.degradation import Degradation
 from espcn.io.atomic import atomic_write
@@ -33,6 +35,7 @@ _KINDS = {
     "gain": float,
 }
 SHIPPED = Path(__file__).parent / "pretrained"
+DIGEST = "sha256"  # the name of a file's digest among its metadata
 MAX_FACTOR = 64  # a file of a few kilobytes can claim more, and a network so large fills the memory
 
 # What a checkpoint's pickle may call: PyTorch allows more, `bytearray` of any length among it.
@@ -149,7 +152,8 @@ def save_weights(
 ) -> None:
     """Write a network, folded, as float32 safetensors.
 
-    The metadata, all text, hold what is needed to build the network again and its provenance.
+    The metadata, all text, hold what is needed to build the network again, its provenance and a
+    digest of all, by which `load` knows a damaged file.
 
     Args:
         network: The network; `center` and `gain` are folded into its weights.
@@ -163,12 +167,31 @@ def save_weights(
     # In float64, so that folding rounds but once.
     folded = copy.deepcopy(network).double().folded().float()
     tensors = {name: value.contiguous() for name, value in folded.state_dict().items()}
+    about |= provenance
     with atomic_write(path) as part:
-        part.write_bytes(save(tensors, about | provenance))
+        part.write_bytes(save(tensors, about | {DIGEST: weights_digest(tensors, about)}))
+
+
+def weights_digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
+    """Return a digest of what a file of weights holds.
+
+    Args:
+        tensors: The weights by name.
+        metadata: What it says of itself; a digest among it is left out.
+
+    Returns:
+        Hexadecimal digits of SHA-256.
+    """
+    said = {name: text for name, text in metadata.items() if name != DIGEST}
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
+        digest.update(value.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def check_archive(path: Path) -> None:
-    """Check that a checkpoint unpacks to no more than its size, and calls no more than it needs.
+    """Check that a checkpoint is whole, unpacks to no more than its size and calls no stranger.
 
     Its pickle may only call what makes tensors and dictionaries.
 
@@ -177,6 +200,7 @@ def check_archive(path: Path) -> None:
 
     Raises:
         ValueError: It is compressed, which PyTorch's are not.
+        BadZipFile: A part of it is damaged, which PyTorch would not notice.
         UnpicklingError: It calls something else.
     """
     with zipfile.ZipFile(path) as archive:
@@ -184,9 +208,10 @@ def check_archive(path: Path) -> None:
         if sum(part.file_size for part in parts) > path.stat().st_size:
             raise ValueError("it is compressed, which PyTorch's are not")
         for part in parts:
+            content = archive.read(part)
             if not part.filename.lower().endswith("data.pkl"):
                 continue
-            for code, named, _ in pickletools.genops(archive.read(part)):
+            for code, named, _ in pickletools.genops(content):
                 name = str(named)
                 storage = name.startswith("torch ") and name.endswith("Storage")
                 if code.name == "GLOBAL" and not storage and name not in _CALLED:
@@ -224,6 +249,8 @@ def _read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str,
     with safe_open(path, framework="pt") as file:
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, no dict
         metadata = file.metadata() or {}
+    if metadata.get(DIGEST, digest := weights_digest(weights, metadata)) != digest:
+        raise ValueError("it is damaged: its content is not what its digest says; get it anew")
     return metadata | {"center": 0, "gain": 1}, weights, metadata
 
 

@@ -119,7 +119,7 @@ class Upscaler:
         if r not in self.factors:
             there = ", ".join(map(str, self.factors))
             raise ValueError(f"`r` (={r}) must be a factor of this upscaler: take {there}")
-        return self if self.is_own else self._at(r, CLEAN)
+        return self if self.is_own else self._at(r, strength(r, NONE))
 
     def _at(self, r: int, wanted: Strength) -> "Upscaler":
         """Return the sibling with these weights."""

@@ -413,7 +413,7 @@ def test_each_file_gets_the_weights_that_suit_it(call: Call, photos: Path, tmp_p
     assert files(out) == ["clip_x2.mkv", "sub/b=c & d_x2.png", "Élan 'vital' [1]_x2.png"]
     said = {line.partition(": ")[0]: line.partition(": ")[2] for line in done.stdout.splitlines()}
     assert said[str(jpeg)].startswith("JPEG of quality 75, weights jpeg ")
-    assert said[str(photos / "Élan 'vital' [1].png")] == "no compression, clean weights"
+    assert said[str(photos / "Élan 'vital' [1].png")] == "no compression, finer weights"
     assert said[str(photos / "clip.mkv")].startswith("H.264 with a quantiser (0 to 51) of ")
     plain, large = Upscaler(2), read_picture(out / "sub/b=c & d_x2.png")
     suited = plain.suited_to(picture_compression(jpeg))
@@ -432,7 +432,7 @@ def test_compression_can_be_given(
     done = call("upscale.py", str(jpeg), "-r", "2", "--compression", given, "-o", str(png))
     assert done.returncode == 0, done.stderr
     assert "JPEG" not in done.stdout
-    found = "as given, clean" if quality is None else "quality 30, as given, weights jpeg"
+    found = "as given, finer" if quality is None else "quality 30, as given, weights jpeg"
     assert f"{jpeg}: {found}" in done.stdout
     expected = Upscaler(2, compression=quality)(read_picture(jpeg))
     assert np.array_equal(read_picture(png), expected)

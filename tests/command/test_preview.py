@@ -69,7 +69,7 @@ def test_it_shows_what_would_be_made_beside_bicubic(
     busy: Path, upscaler: Upscaler, tmp_path: Path
 ) -> None:
     target = tmp_path / "preview.png"
-    assert save_preview(upscaler, busy, target) == "no compression, clean weights"
+    assert save_preview(upscaler, busy, target) == "no compression, finer weights"
     bicubic, ours = halves(target)
     assert bicubic.shape == ours.shape == (SIDE, SIDE, 3)
     small = read_picture(busy)

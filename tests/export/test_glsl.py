@@ -19,7 +19,7 @@ from espcn.export.glsl import shader, write
 from espcn.export.libplacebo import Unavailable, render, version
 from espcn.imaging.metrics import psnr
 from espcn.network.model import ESPCN
-from espcn.network.weights import load
+from espcn.network.weights import SHIPPED, load
 from espcn.upscaling.upscaler import Upscaler
 from helpers import ROOT, Call, moving_photograph, write_clip
 
@@ -59,9 +59,10 @@ def photograph(bits: int = 8, full_range: bool = False) -> np.ndarray:
 
 
 def upscaled(r: int, luma: np.ndarray, bits: int = 8) -> np.ndarray:
-    """Return what upscale.py makes of a video's luma, in float32: whole levels."""
+    """Return what PyTorch makes of a video's luma by the same weights: whole levels."""
     large = np.empty((r * luma.shape[0], r * luma.shape[1]), luma.dtype)
-    Upscaler(r, engine="torch", precision="float32", device="cpu").luma(luma, bits, large)
+    path = SHIPPED / f"espcn_x{r}.safetensors"
+    Upscaler(ckpt=path, engine="torch", precision="float32", device="cpu").luma(luma, bits, large)
     return large
 
 

@@ -22,6 +22,7 @@ from espcn.export.page import published
 from espcn.imaging.levels import luma_levels
 from espcn.network.model import ESPCN
 from espcn.network.strengths import Compression, strength
+from espcn.network.weights import shipped
 from espcn.upscaling.upscaler import Upscaler
 from helpers import Call, check_failed, write_checkpoint, write_clip
 
@@ -150,7 +151,10 @@ def photo() -> np.ndarray:
 
 
 def exact(r: int, compression: int | None = None) -> Upscaler:
-    return Upscaler(r, engine="torch", precision="float32", device="cpu", compression=compression)
+    options: dict[str, Any] = {"engine": "torch", "precision": "float32", "device": "cpu"}
+    if compression is None:
+        return Upscaler(ckpt=shipped(r), **options)
+    return Upscaler(r, compression=compression, **options)
 
 
 def save(pixels: np.ndarray, path: Path, **options: Any) -> Path:

@@ -61,6 +61,12 @@ def test_cut_segment_is_not_used(segments: Segments, length: int) -> None:
     assert segments.count() == 2
 
 
+@pytest.mark.parametrize("listing", [b"1", b"[]", b"{}", b'{"sha256": 1, "packets": 2}'])
+def test_file_that_lists_something_else_is_not_used(listing: bytes, tmp_path: Path) -> None:
+    (tmp_path / "000000").write_bytes(listing + len(listing).to_bytes(8, "little"))
+    assert Segments(tmp_path).count() == 0
+
+
 def test_segments_of_other_settings_are_deleted(segments: Segments) -> None:
     assert segments.folder is not None
     assert Segments(segments.folder, {"crf": 20}).count() == 0

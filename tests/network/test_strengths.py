@@ -10,6 +10,7 @@ import torch
 from espcn.network.strengths import (
     CHAINS,
     CLEAN,
+    FINER,
     NONE,
     STEP,
     Compression,
@@ -28,7 +29,7 @@ ENDS = {"jpeg": (100, 10), "webp": (0, 127), "avif": (0, 255), "heic": (0, 51),
 
 def begun(r: int, name: str) -> str:
     """Return what a link began with: the clean weights, or the link before it."""
-    if name.startswith("jpeg") or name == "video1":
+    if name.startswith(("jpeg", "finer")) or name == "video1":
         return "shipped, "
     return f"espcn_x{r}_video{int(name[-1]) - 1}.safetensors, "
 
@@ -37,13 +38,15 @@ def begun(r: int, name: str) -> str:
 def test_every_factor_has_both_chains_with_their_provenance(r: int) -> None:
     found = links(r)
     assert list(found) == [
-        "clean", *(f"jpeg{k}" for k in range(1, 6)), *(f"video{k}" for k in range(1, 4))
+        "clean", "finer1", *(f"jpeg{k}" for k in range(1, 6)), *(f"video{k}" for k in range(1, 4))
     ]  # fmt: skip
     for name, path in found.items():
         trained = load(r, path)
         assert (trained.network.r, trained.network.channels) == (r, 1)
-        setting = {"clean": None, "jpeg": "jpeg", "vide": "h264"}.get(name[:4], "jpeg")
-        assert set(trained.degradation.settings()) == ({setting} if name != "clean" else set())
+        setting = {"jpeg": {"jpeg"}, "vide": {"h264"}}.get(name[:4], set())
+        assert set(trained.degradation.settings()) == setting
+        images = "T91+BSD200, 291 images" if name == "finer1" else "T91, 91 images"
+        assert trained.metadata["dataset"] == images
         assert {"command", "commit", "fingerprint", "seed", "licence"} <= trained.metadata.keys()
         assert name == "clean" or trained.metadata["init"].startswith(begun(r, name))
         assert "/" not in trained.metadata["command"]  # no folder of the machine it was made on
@@ -81,8 +84,11 @@ def test_stronger_compression_takes_a_higher_level(codec: str, r: int) -> None:
         load_strength(r, one)
 
 
-def test_no_compression_is_the_clean_weights() -> None:
-    assert strength(3, NONE) == CLEAN
+def test_no_compression_is_the_finer_weights() -> None:
+    assert strength(3, NONE) == FINER
+    finer = load(3, links(3)["finer1"]).network.state_dict()
+    assert same_tensors(load_strength(3, FINER).state_dict(), finer)
+    assert str(FINER) == "finer weights"
     assert same_tensors(load_strength(3, CLEAN).state_dict(), load(3).network.state_dict())
     assert str(NONE) == "no compression"
 

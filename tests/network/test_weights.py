@@ -6,13 +6,16 @@ import struct
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save
 
 from espcn.network.model import ESPCN
-from espcn.network.weights import load
+from espcn.network.weights import DIGEST, load, shipped
 from espcn.training.checkpoint_io import AtomicCheckpointIO
-from helpers import CHECKPOINT_SETTINGS, write_checkpoint
+from helpers import CHECKPOINT_SETTINGS, same_tensors, write_checkpoint
 
 
 def test_network_comes_back_as_it_was_saved(tmp_path: Path) -> None:
@@ -127,3 +130,41 @@ def test_failed_saving_leaves_the_old_checkpoint(tmp_path: Path) -> None:
         AtomicCheckpointIO().save_checkpoint({"bad": lambda: None}, path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("kind", ["weights", "checkpoint"])
+def test_file_with_a_flipped_bit_is_refused_or_loads_as_it_was(kind: str, tmp_path: Path) -> None:
+    if kind == "weights":
+        whole = shipped(3)
+        path = tmp_path / "flipped.safetensors"
+    else:
+        whole = write_checkpoint(tmp_path / "whole.ckpt", load(3).network)
+        path = tmp_path / "flipped.ckpt"
+    expected, content = load(ckpt=whole).network.state_dict(), whole.read_bytes()
+    draw = np.random.default_rng(0)
+    places = [*range(0, 3000, 37), *draw.integers(0, len(content), 250), *range(-600, 0, 17)]
+    refused: list[str] = []
+    for place in places:
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << int(draw.integers(8))
+        path.write_bytes(damaged)
+        try:
+            network = load(ckpt=path).network
+        except ValueError as error:
+            refused.append(str(error))
+        else:  # in a name, a time or what the file says of itself: the weights are whole
+            assert same_tensors(network.state_dict(), expected)
+    assert len(refused) >= 250
+    assert all(str(path) in words and "\n" not in words for words in refused)
+
+
+def test_file_of_weights_from_before_digests_loads(tmp_path: Path) -> None:
+    with safe_open(shipped(2), "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        said = {name: text for name, text in file.metadata().items() if name != DIGEST}
+    path = tmp_path / "old.safetensors"
+    path.write_bytes(save(tensors, said))
+    assert same_tensors(load(ckpt=path).network.state_dict(), load(2).network.state_dict())
+    path.write_bytes(save(tensors, said | {DIGEST: "0" * 64}))
+    with pytest.raises(ValueError, match="it is damaged: its content is not what its digest says"):
+        load(ckpt=path)

@@ -51,7 +51,7 @@ def test_without_a_size_it_is_the_upscaler_itself(upscaler: Upscaler) -> None:
 
 def test_only_the_source_was_compressed(upscaler: Upscaler) -> None:
     wanted = enlargement(upscaler, Size(width=100), 20, 10).suited_to(Compression("jpeg", 20))
-    assert [str(step.strength) for step in wanted.steps] == ["weights jpeg 5", "clean weights"]
+    assert [str(step.strength) for step in wanted.steps] == ["weights jpeg 5", "finer weights"]
     assert [step.r for step in wanted.steps] == [3, 2]
     assert wanted.steps[0].engine.lock is upscaler.engine.lock
 

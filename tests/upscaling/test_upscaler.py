@@ -13,7 +13,7 @@ from espcn.imaging.color import from_ycbcr, to_ycbcr
 from espcn.imaging.resize import imresize
 from espcn.io.reading import read_picture
 from espcn.network.model import ESPCN
-from espcn.network.strengths import NONE, Compression
+from espcn.network.strengths import FINER, NONE, Compression, load_strength
 from espcn.network.weights import load, shipped
 from espcn.upscaling import tiles
 from espcn.upscaling.upscaler import Upscaler
@@ -37,7 +37,7 @@ def expected(photo: np.ndarray, r: int) -> np.ndarray:
     planes = to_ycbcr(torch.from_numpy(photo).permute(2, 0, 1))
     height, width = photo.shape[:2]
     with torch.no_grad():
-        luma = load(r)[0].double()(planes[None, :1] / 255)[0] * 255
+        luma = load_strength(r, FINER).double()(planes[None, :1] / 255)[0] * 255
     chroma = imresize(planes[1:], r * height, r * width)
     return from_ycbcr(torch.cat([luma, chroma])).permute(1, 2, 0).numpy()
 
@@ -64,7 +64,9 @@ def test_every_depth_gives_the_same_picture(photo: np.ndarray, exact: Upscaler) 
 def test_grey_is_its_own_luma_and_alpha_is_bicubic(photo: np.ndarray, exact: Upscaler) -> None:
     grey, alpha = photo[..., 1], photo[..., 2].clip(1)  # nothing is quite hidden
     with torch.no_grad():
-        wanted = load(3)[0](torch.from_numpy(grey)[None, None] / 255)[0, 0].numpy() * 255
+        wanted = (
+            load_strength(3, FINER)(torch.from_numpy(grey)[None, None] / 255)[0, 0].numpy() * 255
+        )
     large = exact(grey)
     assert large.shape == (213, 249)
     assert np.abs(large - wanted.clip(0, 255)).max() < 0.51
@@ -261,7 +263,7 @@ def test_other_factors_have_the_same_options() -> None:
     first = Upscaler(2, precision="float32", compression=20)
     assert first.factors == [2, 3, 4]
     other = first.by(4)
-    assert (other.r, str(other.strength), other.engine.precision) == (4, "clean weights", "float32")
+    assert (other.r, str(other.strength), other.engine.precision) == (4, "finer weights", "float32")
     assert first.by(4) is other
     assert other.engine.lock is first.engine.lock
     assert repr(pickle.loads(pickle.dumps(other))) == repr(other)
