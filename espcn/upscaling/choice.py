@@ -129,6 +129,8 @@ class VideoCompression:
         elif self.codec == "h264":
             # Per macroblock. The frame's own number is not the quantiser.
             context.options = context.options | {"export_side_data": "venc_params"}
+            # Threads of whole frames would hand out quantisers of what another still decodes.
+            stream.thread_type = "SLICE"
         elif self.codec != "mjpeg":
             self._headers = HeaderQuantizers(stream)
             if not self._headers.works:
