@@ -6,7 +6,7 @@ The clip is Big Buck Bunny at 640x360, made from the shared 1280x720 one; at r =
 1920x1080. Reading, the network and writing are timed each alone, then all together as upscale.py
 does it, in turns, and the figure is the median: what the three sum up to is what two cores share.
 Beside it stands what a user would do instead: the same file, enlarged by swscale's bicubic and
-written by the same encoder, its three stages in threads of their own, too. Writes results/video.csv.
+written by the same encoder, its stages in threads of their own, too. Writes results/video.csv.
 """
 
 import argparse

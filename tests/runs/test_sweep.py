@@ -265,6 +265,12 @@ def test_sweep_that_cannot_be_gathered_is_an_error(
     with pytest.raises(SystemExit) as left:
         GatherSweep().on_multirun_end(config)
     assert left.value.code == 1
+    assert "damaged" in capsys.readouterr().out  # and the others would have been listed
+    (tmp_path / "sweep.csv").unlink()
+    (tmp_path / "sweep.csv").mkdir()
+    with pytest.raises(SystemExit) as left:
+        GatherSweep().on_multirun_end(config)
+    assert left.value.code == 1
     assert "could not be gathered" in capsys.readouterr().err
 
 

@@ -15,6 +15,7 @@ import pytest
 from espcn.io.encoder import SegmentedEncoder, timed
 from espcn.io.segments import Segments
 from espcn.network.strengths import NONE, Compression
+from espcn.network.weights import shipped
 from espcn.upscaling.choice import VideoCompression
 from espcn.upscaling.decoding import Seen
 from espcn.upscaling.encoding import MAX_CRF, Encoding
@@ -185,7 +186,9 @@ def test_size_is_that_of_what_is_shown(upscaler: Upscaler, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("centred", [False, True])
-def test_chroma_keeps_its_place_at_any_size(centred: bool, upscaler: Upscaler) -> None:
+def test_chroma_keeps_its_place_at_any_size(centred: bool) -> None:
+    # By T91's weights: what others make of a slope is off by a quarter of a grey level.
+    upscaler = Upscaler(ckpt=shipped(3), engine="torch", precision="float32", device="cpu")
     # Slopes, whose value is the place of a sample in luma columns, eight levels to each.
     slope = av.VideoFrame(96, 32, "yuv420p10le")
     slope.time_base = Fraction(1, 25)
