@@ -36,6 +36,7 @@ _KINDS = {
 }
 SHIPPED = Path(__file__).parent / "pretrained"
 DIGEST = "sha256"  # the name of a file's digest among its metadata
+FOLDER = 0x10  # the bit of a zip archive's attributes that says so
 MAX_FACTOR = 64  # a file of a few kilobytes can claim more, and a network so large fills the memory
 
 # What a checkpoint's pickle may call: PyTorch allows more, `bytearray` of any length among it.
@@ -169,10 +170,10 @@ def save_weights(
     tensors = {name: value.contiguous() for name, value in folded.state_dict().items()}
     about |= provenance
     with atomic_write(path) as part:
-        part.write_bytes(save(tensors, about | {DIGEST: weights_digest(tensors, about)}))
+        part.write_bytes(save(tensors, about | {DIGEST: content_digest(tensors, about)}))
 
 
-def weights_digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
+def content_digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
     """Return a digest of what a file of weights holds.
 
     Args:
@@ -208,6 +209,9 @@ def check_archive(path: Path) -> None:
         if sum(part.file_size for part in parts) > path.stat().st_size:
             raise ValueError("it is compressed, which PyTorch's are not")
         for part in parts:
+            # PyTorch takes no bytes from a folder, and a tensor from memory that nobody has written.
+            if part.is_dir() or part.external_attr & FOLDER:
+                raise zipfile.BadZipFile(f"its part {part.filename} is a folder")
             content = archive.read(part)
             if not part.filename.lower().endswith("data.pkl"):
                 continue
@@ -249,7 +253,7 @@ def _read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str,
     with safe_open(path, framework="pt") as file:
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, no dict
         metadata = file.metadata() or {}
-    if metadata.get(DIGEST, digest := weights_digest(weights, metadata)) != digest:
+    if metadata.get(DIGEST, digest := content_digest(weights, metadata)) != digest:
         raise ValueError("it is damaged: its content is not what its digest says; get it anew")
     return metadata | {"center": 0, "gain": 1}, weights, metadata
 
