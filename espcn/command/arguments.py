@@ -172,7 +172,8 @@ def _add_machinery(add: Callable[..., Any]) -> None:
         "--precision",
         default="auto",
         metavar="NAME",
-        help="float32, or bfloat16, which is faster on some processors (default: what is faster)",
+        help="float32, or bfloat16, which is faster on some processors (default: what is faster), "
+        "or int8, by OpenVINO: faster still on most, and up to 0.07 dB worse",
     )
     add(
         "--device",

@@ -91,7 +91,7 @@ class SegmentedEncoder:
 
 
 def timed(packets: list[av.Packet], frames: int) -> list[av.Packet]:
-    """Give the last packets of a video the times at which they are decoded.
+    """Set the times at which the last packets of a video are decoded.
 
     Of one or two frames x265 takes them from memory that nobody has written, so that now
     and then it could not be written at all. So few frames can't be reordered.

@@ -149,7 +149,7 @@ class SegmentWriter:
             self.discard()
 
     def finish(self) -> None:
-        """Give the file its name, with all that it holds on the disk."""
+        """Sync the segment to the disk, then rename it to its final name."""
         if self._file is None:
             return
         content = {"packets": self._packets, "made_from": self._made_from}

@@ -8,10 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from espcn.network.model import ACTIVATIONS, ESPCN
-from espcn.network.onnx_graph import needs, onnx_model
+from espcn.network.onnx_graph import int8_model, needs, onnx_model
 
 MAX_SHAPES = 256  # that torch.compile compiles for before it gives up and runs plainly
 
+# What it returns may be memory that the next call writes over.
 Backend = Callable[[Tensor], Tensor]
 
 
@@ -30,6 +31,7 @@ def fuses_activations() -> bool:
 
 def _torch(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backend:
     """Run PyTorch's convolutions, with the activation fused in where oneDNN does the work."""
+    _not_int8("torch", dtype)
     network = network.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     layers = [network.conv1, network.conv2, network.conv3]
     convolve = _fused if device.type == "cpu" and fuses_activations() else _plain
@@ -62,6 +64,7 @@ def _compile(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backen
     from torch._dynamo import config as dynamo
     from torch._inductor import config as inductor
 
+    _not_int8("compile", dtype)
     network = network.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     class Layers(nn.Module):
@@ -100,15 +103,17 @@ def _compile(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backen
 
 def _onnx(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backend:
     _only_cpu("onnx", device)
-    if dtype != torch.float32:
-        raise ValueError("`precision` must be float32 with `engine` (=onnx): it has no bfloat16")
+    if dtype == torch.bfloat16:
+        raise ValueError(
+            "`precision` must be float32 or int8 with `engine` (=onnx): it has no bfloat16"
+        )
     needs("onnx", "onnxruntime", reason="`engine` (=onnx)")
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(
-        onnx_model(network.float(), whole=False).SerializeToString(),
+        _graph(network, dtype),
         options,
         providers=["CPUExecutionProvider"],
     )
@@ -133,7 +138,7 @@ def _openvino(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backe
             "`precision` must be float32 with `engine` (=openvino) on this processor: it has no "
             "bfloat16"
         )
-    model = core.read_model(onnx_model(network.float(), whole=False).SerializeToString())
+    model = core.read_model(_graph(network, dtype))
     compiled = core.compile_model(
         model,
         "CPU",
@@ -145,10 +150,24 @@ def _openvino(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backe
     )
 
     def run(centred: Tensor) -> Tensor:
-        # Copied: the array is the compiled model's own, and the next call writes over it.
-        return torch.from_numpy(compiled(centred.contiguous().numpy())[0]).clone()
+        picture = centred.contiguous().numpy()
+        return torch.from_numpy(compiled(picture, share_inputs=True, share_outputs=True)[0])
 
     return run
+
+
+def _graph(network: ESPCN, dtype: torch.dtype) -> bytes:
+    """Return the three convolutions as ONNX."""
+    in_8_bits = dtype == torch.int8
+    model = int8_model(network) if in_8_bits else onnx_model(network.float(), whole=False)
+    return model.SerializeToString()
+
+
+def _not_int8(engine: str, dtype: torch.dtype) -> None:
+    if dtype == torch.int8:
+        raise ValueError(
+            f"`engine` (={engine}) must be openvino or onnx with `precision` (=int8): leave it out"
+        )
 
 
 def _only_cpu(engine: str, device: torch.device) -> None:

@@ -3,7 +3,7 @@
 All engines map grey levels less 115 to grey levels less 115, and agree to the chosen precision.
 bfloat16 has 8 significant bits: 0..1 rounded to them is off by up to half a grey level, while whole
 grey levels are exact, and outputs near the middle of the range nearly so. `round_weights` rounds
-the weights.
+the weights. In int8 grey levels are exact, too; see `espcn.network.quantization`.
 """
 
 import copy
@@ -22,11 +22,11 @@ from espcn.network.device import multiplies_bfloat16, torch_device
 from espcn.network.model import ESPCN, FIRST_REACH, HALO
 from espcn.network.rounding import round_weights
 
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.int8}
 CENTER = 115.0  # grey levels: about the middle of a picture's luma
 # Low-resolution pixels per tile: keeps the 64-channel activations in cache, and below the 32 MiB
 # above which memory is requested from the system each time.
-TILE = {"float32": 100_000, "bfloat16": 240_000}
+TILE = {"float32": 100_000, "bfloat16": 240_000, "int8": 240_000}
 
 
 class Beyond(NamedTuple):
@@ -72,8 +72,8 @@ class Engine:
     Args:
         network: The network, of luma or RGB.
         engine: torch, compile, onnx or openvino; auto takes the fastest.
-        precision: float32 or bfloat16; auto takes bfloat16 where the processor multiplies matrices
-            in it.
+        precision: float32, bfloat16, or int8, which OpenVINO runs; auto takes bfloat16 where the
+            processor multiplies matrices in it.
         device: cpu or cuda; auto takes the GPU where there is one.
         lock: That of other engines with which this one takes turns.
         ensemble: Return the mean over the eight flips and transposes of the picture, which is
@@ -95,6 +95,8 @@ class Engine:
         checks.choice("engine", engine, ("auto", *BACKENDS))
         checks.choice("precision", precision, ("auto", *PRECISIONS))
         self.r, self.channels, self._pads_zeros = network.r, network.channels, not network.halo
+        if engine == "auto" and precision == "int8":
+            engine = "openvino"
         if device == "auto" and engine in ("onnx", "openvino"):
             device = "cpu"
         self.device = torch_device(device)
@@ -107,7 +109,7 @@ class Engine:
         # In float64, so that folding rounds but once.
         levels = copy.deepcopy(network).cpu().double().folded(CENTER / 255, 255.0)
         levels.requires_grad_(False).eval()
-        if self.precision != "float32":
+        if self.precision == "bfloat16":
             levels = round_weights(levels, PRECISIONS[self.precision])
         self._run = BACKENDS[self.name](levels, PRECISIONS[self.precision], self.device)
         self._symmetries = SYMMETRIES if ensemble else SYMMETRIES[:1]
@@ -148,7 +150,11 @@ class Engine:
     def _one(self, context: Tensor, beyond: Beyond) -> Tensor:
         if self._pads_zeros:
             return self._zero_padded(context, beyond)
-        return self._run(context - CENTER).float().add_(CENTER)
+        return self._levels(context)
+
+    def _levels(self, picture: Tensor) -> Tensor:
+        made = self._run(picture - CENTER)
+        return made + CENTER if made.dtype == torch.float32 else made.float().add_(CENTER)
 
     def _zero_padded(self, context: Tensor, beyond: Beyond) -> Tensor:
         """Pad with zeros at the picture's border alone: elsewhere they spoil but the halo."""
@@ -157,7 +163,7 @@ class Engine:
             ..., beyond.above : height - beyond.below, beyond.left : width - beyond.right
         ]
         # Of the picture itself: black.
-        large = self._run(F.pad(inside, [FIRST_REACH] * 4) - CENTER).float().add_(CENTER)
+        large = self._levels(F.pad(inside, [FIRST_REACH] * 4))
         bottom, right = large.shape[-2] - HALO + beyond.below, large.shape[-1] - HALO + beyond.right
         return large[..., HALO - beyond.above : bottom, HALO - beyond.left : right]
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from espcn import __version__
 from espcn.network.model import ESPCN, FIRST_REACH, HALO
+from espcn.network.quantization import COPIES, STEPS, quantize
 
 if TYPE_CHECKING:
     import onnx
@@ -35,58 +36,132 @@ def onnx_model(
     Returns:
         The model.
     """
-    from onnx import TensorProto, helper, numpy_helper
-
     if whole:
         network = copy.deepcopy(network).double().folded().float()
-    weights: list[Any] = []
-    nodes: list[Any] = []
-    flow = source = "luma" if network.channels == 1 else "rgb"
-
-    def add(kind: str, *constants: tuple[str, np.ndarray], **attributes: Any) -> None:
-        nonlocal flow
-        weights.extend(numpy_helper.from_array(value, name) for name, value in constants)
-        names = [flow, *(name for name, _ in constants)]
-        flow = f"{kind.lower()}{len(nodes)}"
-        nodes.append(helper.make_node(kind, names, [flow], **attributes))
-
+    graph = _Graph("luma" if network.channels == 1 else "rgb")
     if channels_last:
-        add("Transpose", perm=[0, 3, 1, 2])
+        graph.add("Transpose", perm=[0, 3, 1, 2])
     if whole and network.halo:
         margins = np.array([0, 0, HALO, HALO] * 2, dtype=np.int64)
-        add("Pad", ("border", margins), mode="edge")
+        graph.add("Pad", graph.constant("border", margins), mode="edge")
     activation = {"tanh": "Tanh", "relu": "Relu"}[network.activation]
     for number, layer in enumerate((network.conv1, network.conv2, network.conv3), 1):
         inner = network.inner if number > 1 else FIRST_REACH * network.inner * whole
         assert layer.bias is not None
-        values = [(f"weight{number}", _array(layer.weight)), (f"bias{number}", _array(layer.bias))]
-        add("Conv", *values, kernel_shape=layer.kernel_size, pads=[inner] * 4)
+        weight = graph.constant(f"weight{number}", _array(layer.weight))
+        bias = graph.constant(f"bias{number}", _array(layer.bias))
+        graph.add("Conv", weight, bias, kernel_shape=layer.kernel_size, pads=[inner] * 4)
         if number < 3:
-            add(activation)
+            graph.add(activation)
     if whole:
-        add("DepthToSpace", blocksize=network.r, mode="CRD")
-    nodes[-1].output[0] = "upscaled"
-    filters = network.channels if whole else network.channels * network.r**2
-
-    def port(name: str, *axes: int | str) -> Any:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *axes])
-
+        graph.add("DepthToSpace", blocksize=network.r, mode="CRD")
     colors = network.channels
     axes = ("height", "width", colors) if channels_last else (colors, "height", "width")
-    graph = helper.make_graph(
-        nodes,
-        "ESPCN",
-        [port(source, *axes)],
-        [port("upscaled", filters, "upscaled_height", "upscaled_width")],
-        weights,
-    )
-    # An old version of the format, which all runtimes in use read.
-    opset = [helper.make_opsetid("", OPSET)]
-    model = helper.make_model(
-        graph, opset_imports=opset, ir_version=8, producer_name="espcn",
-        producer_version=__version__,
-    )  # fmt: skip
-    return model
+    return graph.model(axes, colors if whole else colors * network.r**2)
+
+
+def int8_model(network: ESPCN) -> "onnx.ModelProto":
+    """Return the three convolutions of a network in 8 bits.
+
+    QuantizeLinear and DequantizeLinear stand around them, which runtimes fuse into int8 kernels.
+
+    Args:
+        network: A network of `gain` 255 whose `center` is a whole grey level. It is quantised here.
+
+    Returns:
+        The model: float32 grey levels less the center to such.
+    """
+    made, act = quantize(network), {"tanh": "Tanh", "relu": "Relu"}[network.activation]
+    graph = _Graph("luma" if network.channels == 1 else "rgb")
+
+    center = graph.constant("center", np.array(round(255 * network.center), np.uint8))
+    level = graph.constant("level", np.array(1, np.float32))
+    graph.add("QuantizeLinear", level, center)
+    graph.add("DequantizeLinear", level, center)
+    graph.add("Concat", *[graph.flow] * (COPIES - 1), axis=1)
+    for number, layer in enumerate((network.conv1, network.conv2, network.conv3)):
+        whole = made.weights[number].numpy().astype(int)
+        if number == 0:  # parts that sum up to the whole
+            whole = np.concatenate([(whole + part) // COPIES for part in range(COPIES)], axis=1)
+        name = f"weight{number + 1}"
+        weight = graph.weight8(name, whole.astype(np.int8), _array(made.steps[number]))
+        bias = graph.constant(f"bias{number + 1}", _array(made.biases[number]))
+        pads = [network.inner * (number > 0)] * 4
+        graph.add("Conv", weight, bias, kernel_shape=layer.kernel_size, pads=pads)
+        if number < 2:
+            graph.add(act)
+            # Each channel by steps of its own, which the next weights take for the same.
+            own = graph.constant(f"steps{number + 1}", _array(made.ranges[number]) / STEPS)
+            zeros = np.zeros(len(made.ranges[number]), np.int8)
+            graph.add("QuantizeLinear", own, graph.constant(f"zeros{number + 1}", zeros), axis=1)
+            same = graph.constant(f"step{number + 1}", np.array(1 / STEPS, np.float32))
+            graph.add(
+                "DequantizeLinear", same, graph.constant(f"zero{number + 1}", np.array(0, np.int8))
+            )
+    return graph.model((network.channels, "height", "width"), network.channels * network.r**2)
+
+
+class _Graph:
+    """An ONNX graph in the making: a chain of nodes, each of which takes what the last one gives.
+
+    Args:
+        source: The name of its input.
+
+    Attributes:
+        flow: The name of what the last node gives.
+    """
+
+    def __init__(self, source: str) -> None:
+        self.source = self.flow = source
+        self._weights: list[Any] = []
+        self._nodes: list[Any] = []
+
+    def constant(self, name: str, value: np.ndarray) -> str:
+        # Keeps an array; returns its name.
+        from onnx import numpy_helper
+
+        self._weights.append(numpy_helper.from_array(value, name))
+        return name
+
+    def weight8(self, name: str, whole: np.ndarray, steps: np.ndarray) -> str:
+        # Keeps weights as int8, with a step for each filter; returns their name.
+        from onnx import helper
+
+        zeros = np.zeros(len(steps), np.int8)
+        kept = [(name, whole), (f"{name}_steps", steps), (f"{name}_zeros", zeros)]
+        names = [self.constant(*one) for one in kept]
+        self._nodes.append(
+            helper.make_node("DequantizeLinear", names, [f"{name}_dequantized"], axis=0)
+        )
+        return f"{name}_dequantized"
+
+    def add(self, kind: str, *constants: str, **attributes: Any) -> None:
+        from onnx import helper
+
+        before, self.flow = self.flow, f"{kind.lower()}{len(self._nodes)}"
+        self._nodes.append(helper.make_node(kind, [before, *constants], [self.flow], **attributes))
+
+    def model(self, axes: tuple[int | str, ...], filters: int) -> "onnx.ModelProto":
+        # Of an input with these axes after the batch.
+        from onnx import TensorProto, helper
+
+        def port(name: str, *axes: int | str) -> Any:
+            return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *axes])
+
+        self._nodes[-1].output[0] = "upscaled"
+        graph = helper.make_graph(
+            self._nodes,
+            "ESPCN",
+            [port(self.source, *axes)],
+            [port("upscaled", filters, "upscaled_height", "upscaled_width")],
+            self._weights,
+        )
+        # An old version of the format, which all runtimes in use read.
+        opset = [helper.make_opsetid("", OPSET)]
+        return helper.make_model(
+            graph, opset_imports=opset, ir_version=8, producer_name="espcn",
+            producer_version=__version__,
+        )  # fmt: skip
 
 
 def needs(*packages: str, reason: str) -> None:

@@ -7,6 +7,8 @@ In natural pictures they go together very much. Noise with their spectrum shows 
 picture is needed.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -40,7 +42,7 @@ def round_weights(network: ESPCN, dtype: torch.dtype) -> ESPCN:
         count, *_ = layer.weight.shape
         seen = F.unfold(flow, layer.kernel_size, stride=STRIDE).transpose(1, 2).flatten(0, 1)
         exact = layer.weight.reshape(count, -1).clone()
-        kept = _round_in_turn(exact, seen, dtype)
+        kept = round_in_turn(exact, seen.T @ seen / len(seen), lambda _, w: _to(w, dtype))
         layer.weight.copy_(kept.view_as(layer.weight))
         layer.bias.add_((exact - kept) @ seen.mean(0))
         flow = F.conv2d(flow, layer.weight, layer.bias)
@@ -49,10 +51,20 @@ def round_weights(network: ESPCN, dtype: torch.dtype) -> ESPCN:
     return rounded
 
 
-def _round_in_turn(weights: Tensor, seen: Tensor, dtype: torch.dtype) -> Tensor:
-    """Round `(filters, inputs)`, given examples `(any number, inputs)` of the inputs."""
-    together = seen.T @ seen / len(seen)
-    together += DAMPING * together.diagonal().mean() * torch.eye(len(together))
+def round_in_turn(
+    weights: Tensor, together: Tensor, rounded: Callable[[int, np.ndarray], np.ndarray]
+) -> Tensor:
+    """Round a layer's weights one after another, each making up for the errors of those before.
+
+    Args:
+        weights: float64 `(filters, inputs)`.
+        together: The mean of the products of every two inputs, `(inputs, inputs)`.
+        rounded: Rounds the weights of one input, given its number, `(filters,)`.
+
+    Returns:
+        The rounded weights.
+    """
+    together = together + DAMPING * together.diagonal().mean() * torch.eye(len(together))
     # Row k says how the weights after k make up for an error in k: the upper Cholesky factor of the
     # inverse, which is the inverse of that of the matrix itself, taken from its end.
     upper = torch.linalg.cholesky(together.flip(0, 1)).flip(0, 1)
@@ -63,10 +75,14 @@ def _round_in_turn(weights: Tensor, seen: Tensor, dtype: torch.dtype) -> Tensor:
     rest, rows = weights.numpy().copy(), amends.numpy()
     kept = np.empty_like(rest)
     for k in range(rest.shape[1]):
-        kept[:, k] = torch.from_numpy(rest[:, k].copy()).to(dtype).double().numpy()
+        kept[:, k] = rounded(k, rest[:, k])
         error = (rest[:, k] - kept[:, k]) / scale[k]
         rest[:, k:] -= np.outer(error, rows[k, k:])
     return torch.from_numpy(kept)
+
+
+def _to(weights: np.ndarray, dtype: torch.dtype) -> np.ndarray:
+    return torch.from_numpy(weights.copy()).to(dtype).double().numpy()
 
 
 def _noise(channels: int) -> Tensor:

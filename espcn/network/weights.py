@@ -209,7 +209,7 @@ def check_archive(path: Path) -> None:
         if sum(part.file_size for part in parts) > path.stat().st_size:
             raise ValueError("it is compressed, which PyTorch's are not")
         for part in parts:
-            # PyTorch takes no bytes from a folder, and a tensor from memory that nobody has written.
+            # PyTorch reads nothing from a folder: its tensor would be memory that nobody wrote.
             if part.is_dir() or part.external_attr & FOLDER:
                 raise zipfile.BadZipFile(f"its part {part.filename} is a folder")
             content = archive.read(part)
