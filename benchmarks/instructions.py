@@ -4,21 +4,20 @@
 
 oneDNN, on which PyTorch's and OpenVINO's convolutions run, is held to AVX2, to AVX-512 with VNNI
 and to AVX-512 with bfloat16, each in a process of its own; the last rows are all that there is.
-ONNX Runtime and OpenCV can't be held and are left out. Beside float32 and bfloat16 stands what int8
-would give: our ONNX file quantised after training, per channel, on pictures of T91 (its PSNR is not
-what training with the quantisation would give; its speed is). All ways take turns; the figures are
-medians. The kernels' names are the proof. Writes results/instructions.csv.
+ONNX Runtime and OpenCV can't be held and are left out. All ways take turns and give whole grey
+levels; the figures are medians. The kernels' names are the proof. Writes results/instructions.csv.
 """
 
 import argparse
+import copy
 import json
 import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +25,14 @@ import numpy as np
 import torch
 
 from espcn.data.datasets import load_set
-from espcn.export.export import export
 from espcn.imaging.color import to_channels
+from espcn.imaging.degradation import BENCHMARK
+from espcn.imaging.downsampling import crop_to_multiple
+from espcn.imaging.metrics import crop_border, psnr
 from espcn.io.atomic import write_csv
+from espcn.network.engine import CENTER
+from espcn.network.model import ESPCN
+from espcn.network.onnx_graph import int8_model, onnx_model
 from espcn.network.weights import load
 from espcn.report.tables import table
 from espcn.upscaling.upscaler import Upscaler
@@ -42,14 +46,17 @@ HELD = {  # what oneDNN and PyTorch's own kernels are held to
     "all": {},
 }
 PRECISIONS = ("float32", "bfloat16")
+PORT = "PyTorch port, eager, float32"
+WAYS = [
+    *(("torch", precision) for precision in PRECISIONS),
+    *(("openvino", precision) for precision in (*PRECISIONS, "int8")),
+]
 Way = Callable[[np.ndarray], Any]
 
 
-def ours(engine: str, precision: str) -> Way:
-    """Return one of our engines, from a plane of luma to the larger one."""
-    upscaler = Upscaler(R, engine=engine, precision=precision, device="cpu")
-    large = np.empty((HEIGHT * R, WIDTH * R), np.uint8)
-    return lambda plane: upscaler.luma(plane, 8, large)
+def levels(network: ESPCN) -> ESPCN:
+    """Return a network as the engines take it: grey levels about the center to such."""
+    return copy.deepcopy(network).double().folded(CENTER / 255, 255.0).requires_grad_(False)
 
 
 def port() -> Way:
@@ -66,87 +73,64 @@ def port() -> Way:
     return run
 
 
-def compiled(path: str, precision: str) -> tuple[Way, list[str]]:
-    """Return OpenVINO on an ONNX file, and the names of its kernels."""
+def kernels(in_8_bits: bool) -> str:
+    """Return the names of the kernels that OpenVINO runs the convolutions on."""
     import openvino
 
-    hints = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY",
-             "INFERENCE_NUM_THREADS": torch.get_num_threads()}  # fmt: skip
-    model = openvino.Core().read_model(path)
-    model.reshape([1, 1, HEIGHT, WIDTH])
-    network = openvino.compile_model(model, "CPU", hints)
-    kernels = [
-        f"{node.get_rt_info()['primitiveType'].astype(str)}"
-        for node in network.get_runtime_model().get_ordered_ops()
-        if node.get_rt_info()["layerType"].astype(str) == "Convolution"
-    ]
-    return (lambda plane: network((plane[None, None] / np.float32(255),))), kernels
-
-
-def quantized(path: str, folder: str, layers: list[str] | None = None) -> str:
-    """Quantise an ONNX file after training; return the new one's path."""
-    from onnxruntime.quantization import (
-        CalibrationDataReader,
-        QuantFormat,
-        QuantType,
-        quantize_static,
+    network = levels(load(R).network)
+    model = int8_model(network) if in_8_bits else onnx_model(network.float(), whole=False)
+    read = openvino.Core().read_model(model.SerializeToString())
+    made = openvino.compile_model(read, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    nodes = [node.get_rt_info() for node in made.get_runtime_model().get_ordered_ops()]
+    return ", ".join(
+        node["primitiveType"].astype(str)
+        for node in nodes
+        if node["layerType"].astype(str) == "Convolution"
     )
 
-    planes = [to_channels(pixels, 1) for pixels in load_set("T91").images[:8]]
 
-    class Pictures(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self.rest = iter([{"luma": (plane[None] / 255).numpy().astype(np.float32)}
-                              for plane in map(torch.as_tensor, planes)])  # fmt: skip
-
-        def get_next(self) -> Any:
-            return next(self.rest, None)
-
-    target = f"{folder}/int8_{len(layers or [])}.onnx"
-    quantize_static(
-        path, target, Pictures(), quant_format=QuantFormat.QDQ, per_channel=True,
-        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-        op_types_to_quantize=["Conv"], nodes_to_quantize=layers,
-    )  # fmt: skip
-    return target
+def score(upscaler: Upscaler) -> float:
+    """Return the mean PSNR of an upscaler over Set5, in dB."""
+    figures = []
+    for pixels in load_set("Set5").images:
+        original = crop_to_multiple(to_channels(pixels, 1), R)
+        large = np.empty(original.shape[1:], np.uint8)
+        upscaler.luma(BENCHMARK(original, R)[0].numpy(), 8, large)
+        pair = (crop_border(p.double(), R) for p in (torch.from_numpy(large), original[0]))
+        figures.append(psnr(*pair))
+    return statistics.mean(figures)
 
 
 def measure(turns: int, isa: str) -> list[dict[str, Any]]:
     """Time all ways of this process."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = str(export(R, output=f"{folder}/espcn.onnx").path)
-        kernels: dict[str, str] = {}
-        ways: dict[str, Way] = {"PyTorch port, eager, float32": port()}
-        ways["ours, torch, float32"] = ours("torch", "float32")
-        if isa != "AVX2":
-            ways["ours, torch, bfloat16"] = ours("torch", "bfloat16")
-        files = {"float32": path, "int8": quantized(path, folder)}
-        for name, file in files.items():
-            ways[f"OpenVINO, {name}"], names = compiled(file, "f32")
-            kernels[f"OpenVINO, {name}"] = ", ".join(names)
-        if isa != "AVX2":  # it does not compile there
-            ways["OpenVINO, bfloat16"], names = compiled(path, "bf16")
-            kernels["OpenVINO, bfloat16"] = ", ".join(names)
-            ways["OpenVINO, int8 and bfloat16"], names = compiled(files["int8"], "bf16")
-            kernels["OpenVINO, int8 and bfloat16"] = ", ".join(names)
-        plane = np.resize(to_channels(load_set("Set5").images[0], 1)[0], (HEIGHT, WIDTH))
-        spent: dict[str, list[float]] = {name: [] for name in ways}
-        for _ in range(turns):
-            for name, way in ways.items():
-                for run in range(6):
-                    started = time.perf_counter()
-                    way(plane)
-                    if run >= 2:
-                        spent[name].append(time.perf_counter() - started)
-        medians = {name: statistics.median(times) for name, times in spent.items()}
-        slow = medians["PyTorch port, eager, float32"]
-        best = min(value for name, value in medians.items() if "float32" in name)
-        return [
-            {"instructions": isa, "way": name, "ms a frame": 1000 * value,
-             "times the port": slow / value, "times the best float32": best / value,
-             "kernels": kernels.get(name)}
-            for name, value in medians.items()
-        ]  # fmt: skip
+    upscalers = {}
+    for engine, precision in WAYS:
+        if precision == "bfloat16" and isa == "AVX2":
+            continue  # it does not run there
+        name = f"{engine}, {precision}"
+        upscalers[name] = Upscaler(R, engine=engine, precision=precision, device="cpu")
+    plane = np.resize(to_channels(load_set("Set5").images[0], 1)[0], (HEIGHT, WIDTH))
+    large = np.empty((HEIGHT * R, WIDTH * R), np.uint8)
+    ways: dict[str, Callable[[], Any]] = {PORT: partial(port(), plane)}
+    ways |= {name: partial(one.luma, plane, 8, large) for name, one in upscalers.items()}
+    spent: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(turns):
+        for name, way in ways.items():
+            for run in range(6):
+                started = time.perf_counter()
+                way()
+                if run >= 2:
+                    spent[name].append(time.perf_counter() - started)
+    medians = {name: statistics.median(times) for name, times in spent.items()}
+    best = min(value for name, value in medians.items() if "float32" in name)
+    named = {"openvino, float32": kernels(False), "openvino, int8": kernels(True)}
+    return [
+        {"instructions": isa, "way": name, "ms a frame": 1000 * value,
+         "times the port": medians[PORT] / value, "times the best float32": best / value,
+         "Set5 (dB)": score(upscalers[name]) if name in upscalers else None,
+         "kernels": named.get(name)}
+        for name, value in medians.items()
+    ]  # fmt: skip
 
 
 def torch_kernels(environment: dict[str, str], precisions: tuple[str, ...]) -> str:
@@ -184,7 +168,7 @@ def main() -> None:
         own = json.loads(done.stdout.splitlines()[-1])
         names = torch_kernels(environment, ("float32",) if isa == "AVX2" else PRECISIONS)
         for row in own:
-            row["kernels"] = row["kernels"] or (names if "ours" in row["way"] else None)
+            row["kernels"] = row["kernels"] or (names if "torch" in row["way"] else None)
         rows += own
         shown = [{k: v for k, v in row.items() if k != "kernels"} for row in own]
         print(f"\n{table(shown, digits=2)}\n{names}", flush=True)

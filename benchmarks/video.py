@@ -5,9 +5,12 @@
 The clip is Big Buck Bunny at 640x360, made from the shared 1280x720 one; at r = 3 it becomes
 1920x1080. Reading, the network and writing are timed each alone, then all together as upscale.py
 does it, in turns, and the figure is the median: what the three sum up to is what two cores share.
-Beside it stands what a user would do instead: the same file, enlarged by swscale's bicubic and
-written by the same encoder, its stages in threads of their own, too. Writes results/video.csv.
+The network runs in its default precision and in int8. Beside it stands what a user would do
+instead: the same file, enlarged by swscale's bicubic and written by the same encoder, its stages in
+threads of their own, too. Writes results/video.csv.
 """
+
+# ruff: noqa: E402
 
 import argparse
 import statistics
@@ -17,6 +20,10 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+
+from espcn.openmp import wait_asleep
+
+wait_asleep()  # as upscale.py does, before PyTorch is imported
 
 import av
 from av.video.reformatter import Interpolation
@@ -93,13 +100,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--clip", type=Path, default=CLIP, help=f"the source ({CLIP})")
     parser.add_argument("--turns", type=int, default=5, help="times that each way is run (5)")
-    parser.add_argument("--engine", default="auto", help="engine (auto)")
-    parser.add_argument("--precision", default="auto", help="precision (auto)")
+    parser.add_argument("--precision", nargs="+", default=["auto", "int8"], help="(auto int8)")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder (results)")
     given = parser.parse_args()
     if not given.clip.is_file():
         parser.error(f"--clip (={given.clip}) must be a video file: name one")
-    upscaler = Upscaler(3, engine=given.engine, precision=given.precision)
+    upscalers = [Upscaler(3, precision=precision) for precision in given.precision]
     seconds: dict[tuple[str, str], list[float]] = {}
 
     def note(stage: str, preset: str, work: Callable[..., Any], *arguments: Any) -> Any:
@@ -111,16 +117,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         clip, target = Path(folder) / "clip.mp4", Path(folder) / "clip_x3.mp4"
         make_clip(given.clip, clip)
-        upscale_video(upscaler, clip, target)  # once to warm up
+        for upscaler in upscalers:
+            upscale_video(upscaler, clip, target)  # once to warm up
         for _ in range(given.turns):
             frames = note("reading", "", read, clip)
-            large = note("network and chroma", "", upscale, upscaler, frames)
+            for upscaler in upscalers:
+                stage = f"network and chroma, {upscaler.engine.precision}"
+                large = note(stage, "", upscale, upscaler, frames)
             for preset in PRESETS:
                 note("writing", preset, write, large, target, preset)
             large.clear()
             for preset in PRESETS:
                 encoding = Encoding(preset=preset)
-                note("the whole way", preset, upscale_video, upscaler, clip, target, encoding)
+                for upscaler in upscalers:
+                    stage = f"the whole way, {upscaler.engine.precision}"
+                    note(stage, preset, upscale_video, upscaler, clip, target, encoding)
                 note("swscale's bicubic instead", preset, enlarge, clip, target, encoding)
     rows = []
     for (stage, preset), times in seconds.items():
@@ -131,7 +142,7 @@ def main() -> None:
                 "frames/s": 1 / middle, "slowest turn": 1 / slowest,
             }
         )  # fmt: skip
-    print(f"{len(frames)} frames, {upscaler.engine}\n")
+    print(f"{len(frames)} frames; {'; '.join(str(one.engine) for one in upscalers)}\n")
     print(table(rows, digits=1))
     given.output.mkdir(parents=True, exist_ok=True)
     write_csv(given.output / "video.csv", rows, digits=4)
