@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from espcn.command.plan import Job, stamp
 from espcn.command.records import Standing, kept_segments, standing, write_record
-from espcn.io.atomic import claim
+from espcn.io.atomic import claim, make_folder
 from espcn.report.progress import bar
 from espcn.upscaling.size import LargeEnough, Size
 
@@ -125,7 +125,7 @@ def _one(job: Job, treatment: Treatment, stop: threading.Event) -> Outcome:
             shown.update(done - shown.n)
 
         try:
-            job.target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(job.target.parent)
             with claim(job.target) as mine:
                 if not mine:
                     return Outcome(skipped=[f"{job.target} is being written by another command"])

@@ -14,7 +14,7 @@ from typing import Any
 
 from espcn import __version__
 from espcn.command.plan import Job, stamp
-from espcn.io.atomic import MAX_PLAIN_BYTES, write_json
+from espcn.io.atomic import MAX_PLAIN_BYTES, make_folder, write_json
 from espcn.io.segments import Segments
 
 FOLDER = ".espcn"
@@ -99,7 +99,7 @@ def write_record(job: Job, settings: Mapping[str, Any], source: tuple[int, int] 
     has_changed = stamp(job.source) != source
     # No source has an empty digest: the next command makes the result anew.
     made_from = {"path": _place(job), "stamp": source, "sha256": "" if has_changed else digest}
-    path.parent.mkdir(exist_ok=True)
+    make_folder(path.parent)
     record = {"source": made_from, "settings": dict(settings), "made_by": f"espcn {__version__}"}
     write_json(path, record | {"result": stamp(job.target)})
     if has_changed:

@@ -34,7 +34,7 @@ from espcn.data.cache_layout import DONE, META, CacheLayout, delete, entries
 from espcn.data.image_set import LazyImages, read_unchanged
 from espcn.data.patches import Patches, Recipe, cut, rescale
 from espcn.imaging.color import to_channels
-from espcn.io.atomic import write_json
+from espcn.io.atomic import make_folder, write_json
 from espcn.io.reading import read_picture
 
 VERSION = 2  # of what is written: another one is another cache
@@ -125,7 +125,7 @@ def prepare(images: LazyImages, recipe: Recipe, folder: Path) -> PreparedPatches
     first = np.concatenate([ends[:, :1] - counts[:, :1], ends], 1)
     layout = CacheLayout(folder / name, int(counts.sum()), recipe)
     try:
-        layout.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(layout.folder)
         with FileLock(folder / f"{name}.lock"):
             meta = settings | {"images": len(paths), "patches": layout.count}
             bad = layout.bad(meta)

@@ -14,6 +14,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from espcn.data.patches import Recipe
+from espcn.io.atomic import sync_folder
 
 META, DONE = "meta.json", "done.u1"
 _NAME = re.compile("[0-9a-f]{24}")
@@ -91,9 +92,11 @@ class CacheLayout:
         sizes = self.sizes | {DONE: images}
         if (self.folder / META).exists() or not self._has(sizes):
             (self.folder / DONE).unlink(missing_ok=True)
+            sync_folder(self.folder)  # or the flags could come back, without what they stand for
             (self.folder / META).unlink(missing_ok=True)
         for name, size in sizes.items():
             _reserve(self.folder / name, size)
+        sync_folder(self.folder)
 
     def _has(self, sizes: dict[str, int]) -> bool:
         """Say whether the files are there, each of its size."""

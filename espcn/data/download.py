@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from espcn.io.atomic import make_folder, sync_file, sync_folder
+
 Timeout = tuple[float, float]
 
 TIMEOUT = (3.0, 10.0)  # seconds, to connect to one address of the host and between two packets
@@ -46,13 +48,14 @@ def download(
     host = urlsplit(base_url).netloc
     if host in _unreachable:
         raise ConnectionError(f"{host} can't be reached")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with FileLock(folder.parent / f".{name}.lock"):
         for stray in folder.glob("tmp????????"):  # of a download that was killed
             stray.unlink()
         wanted = missing()
         if wanted:
             _fetch_all(name, folder, base_url, wanted, timeout)
+            sync_folder(folder)
 
 
 def _fetch_all(
@@ -70,6 +73,7 @@ def _fetch_all(
     def save(url: str, file: str, _: object) -> None:
         http(url, file, None)
         os.chmod(file, 0o644)  # only their owner can read pooch's temporary files
+        sync_file(Path(file))
 
     def fetch(path: str) -> None:
         digest, file = f"sha256:{registry[path]}", os.path.basename(path)

@@ -10,7 +10,7 @@ from espcn.evaluation.protocol import Reconstruction, Score
 from espcn.imaging.color import from_ycbcr, to_ycbcr
 from espcn.imaging.metrics import psnr, quantize
 from espcn.imaging.resize import imresize
-from espcn.io.atomic import atomic_write
+from espcn.io.atomic import atomic_write, make_folder, together
 
 
 def save_pictures(path: Path, made: Reconstruction, scored: Score) -> None:
@@ -24,10 +24,11 @@ def save_pictures(path: Path, made: Reconstruction, scored: Score) -> None:
         made: The picture in all its versions, in colour if it has any.
         scored: Its name and figures.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for kind, picture in in_color(made).items():
-        save_image(path.with_name(f"{path.name}_{kind}.png"), to_image(picture))
-    save_image(path.with_name(f"{path.name}_compare.png"), side_by_side(made, scored))
+    make_folder(path.parent)
+    with together():
+        for kind, picture in in_color(made).items():
+            save_image(path.with_name(f"{path.name}_{kind}.png"), to_image(picture))
+        save_image(path.with_name(f"{path.name}_compare.png"), side_by_side(made, scored))
 
 
 def side_by_side(made: Reconstruction, scored: Score) -> Image.Image:

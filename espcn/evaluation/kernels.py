@@ -7,6 +7,7 @@ from PIL import Image
 from torch import Tensor
 
 from espcn.evaluation.gallery import save_image, to_image
+from espcn.io.atomic import make_folder
 from espcn.network.model import ESPCN
 
 
@@ -21,7 +22,7 @@ def save_kernels(folder: Path, network: ESPCN) -> None:
         folder: Where to write; created if missing.
         network: The network.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     first = network.conv1.weight.detach().cpu()
     low, high = first.amin((1, 2, 3), keepdim=True), first.amax((1, 2, 3), keepdim=True)
     save_image(

@@ -7,6 +7,7 @@ import torch
 from espcn.data.patches import Patches, PatchSubset
 from espcn.evaluation.gallery import save_image, to_image
 from espcn.imaging.shuffle import shuffle
+from espcn.io.atomic import make_folder, together
 from espcn.network.model import ESPCN
 
 COUNT = 8
@@ -26,12 +27,13 @@ def save_samples(folder: Path, network: ESPCN, patches: Patches | PatchSubset) -
     chosen = torch.linspace(0, len(patches) - 1, min(COUNT, len(patches))).round().long()
     some, weight = patches.select(chosen), network.conv1.weight
     output = network.preshuffled(some.low.to(weight) / 255).double().cpu() * 255
-    folder.mkdir(parents=True, exist_ok=True)
-    for number in range(len(some)):
-        versions = {
-            "low": some.low[number],
-            "target": shuffle(some.target[number], network.r),
-            "output": shuffle(output[number], network.r),
-        }
-        for kind, picture in versions.items():
-            save_image(folder / f"{number}_{kind}.png", to_image(picture))
+    make_folder(folder)
+    with together():
+        for number in range(len(some)):
+            versions = {
+                "low": some.low[number],
+                "target": shuffle(some.target[number], network.r),
+                "output": shuffle(output[number], network.r),
+            }
+            for kind, picture in versions.items():
+                save_image(folder / f"{number}_{kind}.png", to_image(picture))

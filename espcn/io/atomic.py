@@ -1,6 +1,11 @@
-"""Atomic writes: a file is written beside its final name, then renamed."""
+"""Atomic writes: a file is written beside its final name, then renamed.
+
+A loss of power takes back neither its content, which is synced before, nor its name, for the folder
+is synced after. So what is written later may speak for what was written before.
+"""
 
 import csv
+import errno
 import hashlib
 import json
 import math
@@ -10,6 +15,7 @@ import secrets
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +27,17 @@ except ImportError:  # Windows, where commands that write the same file must not
 MAX_PLAIN_BYTES = 230  # file systems take names of 255 bytes; a name to write under needs some
 _LEFTOVER = re.compile(r"(.+?\.)(?:(?:[0-9a-f]{8}\.)?part|claim)", re.DOTALL)
 UNLOCKED = -1  # in place of the number of a locked file
+# What file systems say that can't sync a folder, over a network say.
+_CANNOT = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF)
+
+_waiting: ContextVar[set[Path] | None] = ContextVar("_waiting", default=None)  # to be synced
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
     """Provide a temporary path that is renamed to `path` only if the block succeeds.
 
+    Its content and its name outlive a loss of power when the block has ended, but see `together`.
     No two writers share one: it is `.NAME.part`, which a killed one may have left behind, or has
     another ending as well while a living one holds that.
 
@@ -49,9 +60,9 @@ def atomic_write(path: Path) -> Iterator[Path]:
         if part.stat().st_size:  # left behind
             os.truncate(part, 0)
         yield part
-        with part.open("rb") as file:
-            os.fsync(file.fileno())  # or a loss of power could leave the name without the content
+        sync_file(part)  # or a loss of power could leave the name without the content
         os.replace(part, path)
+        sync_folder(path.parent)
     except BaseException as error:
         part.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno and not error.filename:
@@ -59,6 +70,79 @@ def atomic_write(path: Path) -> Iterator[Path]:
         raise
     finally:
         _release(held)
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Sync folders once for many files that speak for none of the others, at the end of the block.
+
+    Yields:
+        None; what this thread writes in the block may get its name, or not, if power is lost in it.
+    """
+    folders: set[Path] = set()
+    outer = _waiting.set(folders)
+    try:
+        yield
+    finally:
+        _waiting.reset(outer)
+    for folder in folders:
+        sync_folder(folder)
+
+
+def sync_file(path: Path) -> None:
+    """Make the content of a file outlive a loss of power.
+
+    Args:
+        path: The file.
+
+    Raises:
+        OSError: The disk is full or has failed.
+    """
+    with path.open("rb+") as file:  # Windows syncs only what may be written to
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder outlive a loss of power, where the platform can.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        OSError: The disk has failed.
+    """
+    waiting = _waiting.get()
+    if waiting is not None:
+        waiting.add(folder)
+        return
+    try:
+        opened = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # on Windows, or of a folder that can't be listed
+        return
+    try:
+        os.fsync(opened)
+    except OSError as error:
+        if error.errno not in _CANNOT:
+            raise
+    finally:
+        os.close(opened)
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder and those above it, where they are missing, to outlive a loss of power.
+
+    Args:
+        folder: The folder. One that exists is synced into the one above it, too: another program
+            may just have made it.
+
+    Raises:
+        OSError: It can't be created.
+    """
+    folder = folder.absolute()
+    missing = [one for one in folder.parents if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in (folder, *missing):
+        sync_folder(one.parent)
 
 
 @contextmanager
@@ -165,7 +249,7 @@ def check_folder(folder: Path, setting: str, given: object) -> None:
         ValueError: Nothing can be written there.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:

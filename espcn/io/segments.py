@@ -15,6 +15,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from espcn.io.atomic import make_folder, sync_folder
+
 if TYPE_CHECKING:  # PyAV: only when there is a video to go on with
     import av
 
@@ -128,7 +130,7 @@ class SegmentWriter:
         self._file: BinaryIO | None = None
         if path is not None:
             with suppress(OSError):
-                path.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(path.parent)
                 self._file = self._part.open("wb")
 
     def add(self, packet: "av.Packet") -> None:
@@ -162,6 +164,7 @@ class SegmentWriter:
             self._file.close()
             assert self._path is not None
             os.replace(self._part, self._path)
+            sync_folder(self._path.parent)
         except OSError:
             self.discard()
 

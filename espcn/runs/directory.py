@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from espcn.io.atomic import write_text
+from espcn.io.atomic import make_folder, write_text
 from espcn.runs.identity import check_names, completed, identity, plain_settings, upgraded
 from espcn.runs.launch import rank
 
@@ -93,7 +93,7 @@ def store_config(settings: dict[str, Any], directory: Path) -> None:
         settings: Plain settings.
         directory: The run's directory; created if missing.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    make_folder(directory)
     write_text(directory / CONFIG, OmegaConf.to_yaml(OmegaConf.create(settings)))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 
-from espcn.io.atomic import atomic_write
+from espcn.io.atomic import atomic_write, make_folder
 from espcn.network.weights import check_archive, reason
 
 
@@ -29,7 +29,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             path: The file.
             storage_options: Unused.
         """
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        make_folder(Path(path).parent)
         content = io.BytesIO()
         torch.save(checkpoint, content)  # which, of a file, would not say that the disk is full
         with atomic_write(Path(path)) as part:

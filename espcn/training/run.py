@@ -21,7 +21,7 @@ from espcn.data.patches import Patches, PatchSubset
 from espcn.evaluation.board import show_run
 from espcn.evaluation.protocol import Score, score_mean
 from espcn.imaging.degradation import BENCHMARK, Degradation
-from espcn.io.atomic import write_json, write_text
+from espcn.io.atomic import make_folder, write_json, write_text
 from espcn.network.device import device_name
 from espcn.network.model import ESPCN, SETTINGS
 from espcn.network.weights import load
@@ -178,7 +178,7 @@ class Run:
             self.timings["train_s"] = self.history.rows[-1]["seconds"]
         self.result["threads"] = torch.get_num_threads()  # Lightning gives each process its share
         self.result |= self.timings | {"duration_s": round(sum(self.timings.values()), 3)}
-        self.directory.mkdir(parents=True, exist_ok=True)
+        make_folder(self.directory)
         write_json(self.directory / RESULT, self.result)
         if best is not None:
             plot_losses(
