@@ -1,51 +1,57 @@
-"""A loss of power, which drops what was not synced, leaves no broken file under a final name.
+"""A loss of power leaves nothing broken under its final name, nor what speaks for something lost.
 
-A journaling file system may keep a renaming and lose what the file held, unless that was synced
-before. So each file must have been synced, whole, before it got its name, and what a file speaks
-for (the arrays of a cache, the segments of a video) before that file did.
+What it may leave at each moment is replayed from a log of all names and syncs (lost_power.py); the
+same command then finishes what was begun.
 """
 
+import csv
+import hashlib
+import io
 import json
-import shutil
-import subprocess
+import random
 import sys
-from dataclasses import dataclass
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 import skimage.data
+import torch
+import yaml
+from lost_power import COMPILER, State, Watched, build_library, lay_out, watch
 from PIL import Image
 
-from espcn.network.weights import load
-from helpers import ENVIRONMENT, ROOT, write_clip
+from espcn.data import cache
+from espcn.data.image_set import LazyImages, load_folder
+from espcn.data.patches import Recipe
+from helpers import read_run_result, run, same_tensors, saved_state, sweep_rows, write_clip
 
-SOURCE = Path(__file__).with_name("sync_log.c")
-COMPILER = shutil.which("cc")
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or COMPILER is None, reason="needs Linux and a C compiler"
 )
-# Logs that are read as far as they go, locks, and what Hydra writes anew each time.
-PLAIN = ("events.out.tfevents", "hparams.yaml", ".lock", ".claim", "multirun.yaml")
-
-
-@dataclass
-class Event:
-    """A sync or a renaming, and what the file held then."""
-
-    what: str
-    inode: int
-    path: Path
-    target: Path
-    content: bytes
+# Logs that are read as far as they go, and what Hydra writes anew each time.
+PLAIN = ("events.out.tfevents", "hparams.yaml", ".lock", "multirun.yaml")
+ARRAYS = ("low.u1", "target.u1", "done.u1")  # for which meta.json speaks
+READERS: dict[str, Callable[[bytes], object]] = {
+    ".json": json.loads,
+    ".yaml": yaml.safe_load,
+    ".csv": lambda content: next(csv.DictReader(io.StringIO(content.decode()))),
+    ".png": lambda content: Image.open(io.BytesIO(content)).load(),
+    ".ckpt": lambda content: torch.load(io.BytesIO(content), weights_only=True),
+    ".mkv": lambda content: list(av.open(io.BytesIO(content)).decode(video=0)),
+    ".html": lambda content: content.decode().rstrip().endswith("</html>") or 1 / 0,
+}
 
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("library") / "sync_log.so"
-    assert COMPILER is not None
-    subprocess.run([COMPILER, "-shared", "-fPIC", "-O1", "-o", path, SOURCE, "-ldl"], check=True)
-    return path
+    return build_library(tmp_path_factory.mktemp("library"))
 
 
 @pytest.fixture
@@ -58,108 +64,206 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def watched(library: Path, tmp_path: Path, *command: str) -> list[Event]:
-    """Run a command; return its syncs and renamings in order."""
-    log = tmp_path / "log"
-    log.mkdir()
+@pytest.fixture
+def url(photos: Path) -> Iterator[str]:
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Silence."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=photos)) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def is_final(path: Path) -> bool:
+    is_part = path.name.startswith((".", "tmp")) or path.suffix == ".part"
+    return not is_part and not any(word in path.name for word in PLAIN)
+
+
+def results(state: State) -> State:
+    """Return those of the files that have final names."""
+    return {path: content for path, content in state.items() if is_final(path)}
+
+
+def on_disk(root: Path) -> State:
+    return {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def check(watched: Watched, root: Path, speaks: Callable[[State], None]) -> State:
+    """Check all that may be left at any moment; return what is left when the command has ended."""
+    given: dict[Path, set[bytes]] = {}
+    for event in watched.events:
+        if event.what == "rename" and is_final(event.target):
+            given.setdefault(event.target, set()).add(event.content)
+    for path, contents in given.items():
+        for content in contents:
+            assert content, f"{path} is empty"
+            READERS.get(path.suffix, len)(content)
+    for number, state in watched.states():
+        for path, content in results(state).items():
+            if path.name not in ARRAYS:
+                last = watched.events[number - 1]
+                assert content in given[path], f"{path} is broken after {last.what} {last.path}"
+        speaks(state)
+    left = results(on_disk(root))
+    assert results(watched.sure()) == left
+    return left
+
+
+def shown(state: State) -> dict[str, Any]:
+    """Return the pictures, and the packets of the videos, whose files have a random number."""
+    videos = {path.name: content for path, content in state.items() if path.suffix == ".mkv"}
+    return {path.name: content for path, content in state.items() if path.suffix == ".png"} | {
+        name: [bytes(packet) for packet in av.open(io.BytesIO(content)).demux()]
+        for name, content in videos.items()
+    }
+
+
+def check_caches(state: State) -> None:
+    """Check that each meta.json speaks for arrays that are there, as they should be."""
+    for path, content in state.items():
+        if path.name == "meta.json":
+            for name, digest in json.loads(content)["checksums"].items():
+                assert hashlib.sha256(state[path.with_name(name)]).hexdigest() == digest
+
+
+def check_runs(state: State) -> None:
+    """Check that nothing of a run is there without its config, nor a result without its weights."""
+    for folder in {path.parent for path in state if path.suffix == ".ckpt"}:
+        assert (folder if folder.name != "snapshots" else folder.parent) / "config.yaml" in state
+    for path in state:
+        if path.name in ("result.json", "epochs.csv"):
+            assert path.with_name("config.yaml") in state
+        if path.name == "result.json":
+            assert path.with_name("best.ckpt") in state
+
+
+def test_sweep_with_its_runs_and_caches(library: Path, photos: Path, tmp_path: Path) -> None:
     root = tmp_path / "out"
-    root.mkdir(exist_ok=True)
-    watching = {"LD_PRELOAD": str(library), "SYNC_ROOT": str(root), "SYNC_LOG": str(log)}
-    done = subprocess.run(
-        [sys.executable, *command], cwd=ROOT, env=ENVIRONMENT | watching, capture_output=True,
-        text=True, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    events = []
-    for line in (log / "log").read_text().splitlines():
-        what, number, inode, path, target = line.split("\t")
-        held = log / number
-        content = held.read_bytes() if held.is_file() else b""
-        events.append(Event(what, int(inode), Path(path), Path(target), content))
-    return events
+    sweep = root / "sweep"
+    command = [
+        "train.py", "-m", "data=folder", f"data.path={photos}", "data.patch=8", "data.stride=16",
+        "data.scales=[1.0]", "sets=[]", "max_epochs=2", "snapshot_every=1", "blur=0,0.5",
+        f"data.cache={root / 'cache'}", f"hydra.sweep.dir={sweep}",
+    ]  # fmt: skip
+
+    def speaks(state: State) -> None:
+        check_runs(state)
+        check_caches(state)
+        configs = [path for path in state if path.name == "config.yaml"]
+        assert len([path for path in state if path.name == "meta.json"]) <= len(configs)
+        for row in csv.DictReader(io.StringIO(state.get(sweep / "sweep.csv", b"").decode())):
+            assert sweep / row["run"] / "result.json" in state
+
+    watched = watch(library, root, *command)
+    names = {path.name for path in check(watched, root, speaks)}
+    assert {"best.ckpt", "last.ckpt", "result.json", "epochs.csv", "run.html"} <= names
+    assert {"sweep.csv", "sweep.md", "sweep.html", "meta.json"} <= names
+    runs = [sweep / row["run"] for row in sweep_rows(sweep)]
+    weights = [saved_state(one) for one in runs]
+    # Power goes when the first run is done, and the second has its first epoch.
+    wanted = {"last.ckpt": 2, "result.json": 1}
+    for _, state in watched.states():
+        count = Counter(path.name for path in state)
+        if all(count[name] == number for name, number in wanted.items()):
+            lay_out(root, state)
+            break
+    assert len(list(sweep.glob("*/result.json"))) == 1
+    assert run(*command).returncode == 0
+    assert {sweep / row["run"] for row in sweep_rows(sweep)} == set(runs)
+    assert all(read_run_result(one)["status"] == "completed" for one in runs)
+    for one, before in zip(runs, weights, strict=True):
+        assert same_tensors(saved_state(one), before)
 
 
-def renamed(events: list[Event]) -> dict[Path, int]:
-    """Return where each final name was given last, checking that what got it had been synced."""
-    synced: dict[int, bytes] = {}
-    names: dict[Path, int] = {}
-    for number, event in enumerate(events):
-        if event.what == "sync":
-            synced[event.inode] = event.content
-        elif event.target.name[0] != "." or event.target.suffix == ".json":
-            assert synced.get(event.inode) == event.content, f"{event.target} was not synced"
-            names[event.target] = number
-    return names
-
-
-def check_all_named(root: Path, events: list[Event]) -> dict[Path, int]:
-    """Check that every file that is there got its name by a renaming after its sync."""
-    names = renamed(events)
-    files = {path for path in root.rglob("*") if path.is_file()}
-    plain = {path for path in files if any(part in path.name for part in PLAIN)}
-    assert files - plain == names.keys() & files
-    for path in files - plain:
-        assert events[names[path]].content == path.read_bytes()
-    return names
-
-
-def test_run_and_its_checkpoints(library: Path, photos: Path, tmp_path: Path) -> None:
-    settings = ["data=folder", f"data.path={photos}", "data.patch=8", "data.stride=16", "sets=[]"]
-    events = watched(
-        library, tmp_path, "train.py", *settings, "data.scales=[1.0]", "max_epochs=2",
-        "snapshot_every=1", f"hydra.run.dir={tmp_path / 'out/run'}",
-    )  # fmt: skip
-    names = check_all_named(tmp_path / "out", events)
-    wanted = {"best.ckpt", "last.ckpt", "result.json", "config.yaml", "epochs.csv", "run.html"}
-    assert wanted <= {path.name for path in names}
-    # What power leaves of last.ckpt at any moment loads.
-    for event in events:
-        if event.what == "rename" and event.target.name == "last.ckpt":
-            (tmp_path / "left.ckpt").write_bytes(event.content)
-            assert load(ckpt=tmp_path / "left.ckpt").network.r == 3
-
-
-def test_sweep_and_its_table(library: Path, photos: Path, tmp_path: Path) -> None:
-    settings = ["data=folder", f"data.path={photos}", "data.patch=8", "data.stride=16", "sets=[]"]
-    events = watched(
-        library, tmp_path, "train.py", "-m", *settings, "data.scales=[1.0]", "max_epochs=1",
-        "blur=0,0.5", f"hydra.sweep.dir={tmp_path / 'out/sweep'}",
-    )  # fmt: skip
-    names = check_all_named(tmp_path / "out", events)
-    assert {"sweep.csv", "sweep.md", "sweep.html"} <= {path.name for path in names}
-
-
-def test_cache_speaks_for_arrays_that_are_synced(
-    library: Path, photos: Path, tmp_path: Path
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_cache_that_is_prepared_anew(
+    library: Path, photos: Path, tmp_path: Path, is_damaged: bool
 ) -> None:
-    settings = ["data=folder", f"data.path={photos}", "data.patch=8", "data.stride=16", "sets=[]"]
-    events = watched(
-        library, tmp_path, "train.py", *settings, "data.scales=[1.0]",
-        "max_epochs=1", f"data.cache={tmp_path / 'out/cache'}",
-        f"hydra.run.dir={tmp_path / 'run'}",
-    )  # fmt: skip
-    (meta,) = (tmp_path / "out/cache").glob("*/meta.json")
-    before = renamed(events)[meta]
-    synced = {one.path: one.content for one in events[:before] if one.what == "sync"}
-    for name in json.loads(meta.read_text())["checksums"]:
-        assert synced[meta.with_name(name)] == meta.with_name(name).read_bytes()
+    root, recipe = tmp_path / "out", Recipe(3, patch=8, stride=5)
+    images = load_folder(photos, lazily=True).images
+    assert isinstance(images, LazyImages)
+    right = cache.prepare(images, recipe, tmp_path / "right").patches
+    if is_damaged:
+        cache.prepare(images, recipe, root)
+        (low,) = root.glob("*/low.u1")
+        with low.open("r+b") as file:
+            file.write(bytes(1000))
+    code = f"""if True:
+        from pathlib import Path
+        from espcn.data import cache
+        from espcn.data.image_set import load_folder
+        from espcn.data.patches import Recipe
+        cache.CHUNK = 2
+        images = load_folder(Path({str(photos)!r}), lazily=True).images
+        cache.prepare(images, Recipe(3, patch=8, stride=5), Path({str(root)!r}))
+    """
+    watched = watch(library, root, "-c", code)
+    check(watched, root, lambda state: None if is_damaged else check_caches(state))
+    states = [state for _, state in watched.states()]
+    for state in random.Random(0).sample(states, min(len(states), 100)):
+        lay_out(root, state)
+        patches = cache.prepare(images, recipe, root).patches
+        assert torch.equal(patches.low, right.low)
+        assert torch.equal(patches.target, right.target)
 
 
-def test_pictures_videos_and_what_speaks_for_them(
-    library: Path, photos: Path, tmp_path: Path
-) -> None:
+def test_pictures_and_videos(library: Path, photos: Path, tmp_path: Path) -> None:
     write_clip(photos / "clip.mkv", 260, (32, 32))
-    out = tmp_path / "out"
-    events = watched(library, tmp_path, "upscale.py", str(photos), "-r", "2", "-o", str(out))
-    names = check_all_named(out, events)
-    assert len([path for path in names if path.suffix == ".png"]) == 5
-    for result in [*out.glob("*.png"), out / "clip_x2.mkv"]:
-        assert names[result] < names[out / ".espcn" / f"{result.name}.json"]
-    (segment,) = [path for path in names if path.name == "000000"]
-    assert names[segment] < names[out / "clip_x2.mkv"]
+    root = tmp_path / "out"
+    clip, segment = root / "clip_x2.mkv", root / ".espcn/clip_x2.mkv.segments/000000"
+    command = ["upscale.py", str(photos), "-r", "2", "-o", str(root)]
+
+    def speaks(state: State) -> None:
+        for path, content in state.items():
+            if path.parent.name == ".espcn" and is_final(path):
+                result = state[path.parents[1] / path.stem]
+                assert json.loads(content)["result"][0] == len(result)
+
+    watched = watch(library, root, *command)
+    left = check(watched, root, speaks)
+    assert len([path for path in left if path.suffix == ".png"]) == 5
+    assert {root / ".espcn" / f"{path.name}.json" for path in left if path.parent == root} <= set(
+        left
+    )
+    named = {event.target: number for number, event in enumerate(watched.events)}
+    assert segment in watched.sure(named[clip])
+    states = [state for _, state in watched.states()]
+    interrupted = next(state for state in reversed(states) if segment in state)
+    for state in (random.Random(0).choice(states), interrupted):
+        lay_out(root, state)
+        assert run(*command).returncode == 0
+        again = results(on_disk(root))
+        assert shown(again) == shown(left)
 
 
-@pytest.mark.parametrize("name", ["x3.html", "x3.glsl", "x3.pb"])
-def test_exports(library: Path, tmp_path: Path, name: str) -> None:
-    events = watched(library, tmp_path, "export.py", "-r", "3", "-o", str(tmp_path / "out" / name))
-    assert list(check_all_named(tmp_path / "out", events)) == [tmp_path / "out" / name]
+def test_exports(library: Path, tmp_path: Path) -> None:
+    root = tmp_path / "out"
+    code = f"""if True:
+        from espcn.export.cli import main
+        for name in ("x3.html", "x3.glsl", "x3.pb", "x3.onnx"):
+            main(["-r", "3", "-o", {str(root)!r} + "/" + name])
+    """
+    watched = watch(library, root, "-c", code)
+    assert len(check(watched, root, lambda state: None)) == 4
+
+
+def test_downloads(library: Path, photos: Path, url: str, tmp_path: Path) -> None:
+    root = tmp_path / "out"
+    files = {path.name: path.read_bytes() for path in photos.iterdir()}
+    registry = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    code = f"""if True:
+        from pathlib import Path
+        from espcn.data.datasets import _download
+        _download("Some", Path({str(root / "Some")!r}), {url!r}, {registry!r})
+    """
+    watched = watch(library, root, "-c", code)
+
+    def speaks(state: State) -> None:
+        for path, content in results(state).items():
+            assert content == files.get(path.name)
+
+    assert check(watched, root, speaks).keys() == {root / "Some" / name for name in files}
