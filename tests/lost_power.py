@@ -160,6 +160,17 @@ class Watched:
                     known.add(key)
                     yield number, state
 
+    def unreached(self) -> Iterator[Path]:
+        """Yield the files of folders that are synced, but not yet into the folders above them."""
+        disk = deepcopy(self.before)
+        for event in self.events:
+            disk.follow(event)
+            if event.what == "sync":
+                for path in disk.seen:
+                    above = _above(path, disk.root)
+                    if path.parent == event.path and not disk.names.keys() >= {*above}:
+                        yield path
+
     def sure(self, number: int | None = None) -> State:
         """Return what is left for sure after so many events, by default after all."""
         disk = deepcopy(self.before)

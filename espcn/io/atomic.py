@@ -141,7 +141,7 @@ def make_folder(folder: Path) -> None:
     folder = folder.absolute()
     missing = [one for one in folder.parents if not one.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    for one in (folder, *missing):
+    for one in (*reversed(missing), folder):
         sync_folder(one.parent)
 
 

@@ -15,7 +15,10 @@ from espcn.io.atomic import (
     atomic_write,
     check_folder,
     claim,
+    make_folder,
     remove_leftovers,
+    sync_folder,
+    together,
     write_csv,
     write_json,
     write_text,
@@ -151,6 +154,60 @@ def test_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     words = r"`-o` \(=folder\) must be a folder that can be written to: Not a directory"
     with pytest.raises(ValueError, match=words):
         check_folder(tmp_path / "file" / "folder", "-o", "folder")
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The folders that are synced, in order, while the real syncs go on."""
+    folders: list[Path] = []
+    real = os.fsync
+
+    def fsync(opened: int) -> None:
+        real(opened)
+        for folder in {Path.cwd(), *Path.cwd().rglob("*")}:
+            if folder.is_dir() and os.path.samestat(os.fstat(opened), folder.stat()):
+                folders.append(folder.relative_to(Path.cwd()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return folders
+
+
+def test_folders_are_synced_from_the_outermost(
+    synced: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_folder(Path("a/b/c"))
+    assert Path("a/b/c").is_dir()
+    assert synced == [Path(), Path("a"), Path("a/b")]
+    make_folder(Path("a/b"))
+    assert synced[3:] == [Path("a")]
+
+
+def test_folder_is_synced_after_each_file_or_once_for_all(
+    synced: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a").mkdir()
+    for name in "12":
+        write_text(Path("a", name), name)
+    assert synced == [Path("a")] * 2
+    with together():
+        with together():
+            for name in "345":
+                write_text(Path("a", name), name)
+        write_text(Path("6"), "6")
+        assert len(synced) == 2
+    assert sorted(synced[2:]) == [Path(), Path("a")]
+
+
+def test_disk_that_fails_is_told_and_one_that_cannot_sync_folders_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync_folder(Path("/proc"))  # refuses
+    failure = OSError(errno.EIO, os.strerror(errno.EIO))
+    monkeypatch.setattr(os, "fsync", lambda opened: (_ for _ in ()).throw(failure))
+    with pytest.raises(OSError, match="Input/output error"):
+        sync_folder(tmp_path)
 
 
 def test_old_file_is_replaced(tmp_path: Path) -> None:
