@@ -200,10 +200,14 @@ def test_folder_is_synced_after_each_file_or_once_for_all(
     assert sorted(synced[2:]) == [Path(), Path("a")]
 
 
-def test_disk_that_fails_is_told_and_one_that_cannot_sync_folders_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sync_folder(Path("/proc"))  # refuses
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux has /proc, which refuses")
+def test_file_system_that_cannot_sync_folders_is_left_alone() -> None:
+    with pytest.raises(OSError, match="Invalid argument"):
+        os.fsync(os.open("/proc", os.O_RDONLY))  # closed with the process
+    sync_folder(Path("/proc"))
+
+
+def test_disk_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failure = OSError(errno.EIO, os.strerror(errno.EIO))
     monkeypatch.setattr(os, "fsync", lambda opened: (_ for _ in ()).throw(failure))
     with pytest.raises(OSError, match="Input/output error"):
