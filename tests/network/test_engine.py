@@ -222,7 +222,7 @@ def test_bad_settings_are_refused() -> None:
         Engine(network, "fast")
     with pytest.raises(ValueError, match=r"`precision` \(=int4\) must be one of auto, float32"):
         Engine(network, precision="int4")
-    with pytest.raises(ValueError, match=r"`precision` must be float32 with `engine` \(=onnx\)"):
+    with pytest.raises(ValueError, match=r"`precision` must be float32 or int8 with `engine`"):
         Engine(network, "onnx", "bfloat16", "cpu")
     with pytest.raises(ValueError, match=r"`device` \(=tpu\) must be auto, cpu, or cuda"):
         Engine(network, device="tpu")
