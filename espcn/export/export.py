@@ -39,9 +39,9 @@ def export(
         The file, and how it was checked.
 
     Raises:
-        ValueError: The ending is that of no format, or its folder is missing; the network can't be
-            written so, or what was written differs from PyTorch; or `compression` is no quality,
-            or given with `ckpt`.
+        ValueError: The ending is that of no format, the file is a folder, or its folder is missing;
+            the network can't be written so, or what was written differs from PyTorch; or
+            `compression` is no quality, or given with `ckpt`.
     """
     trained = load(r, ckpt)
     path = Path(output or f"espcn_x{trained.network.r}.onnx")
@@ -56,6 +56,8 @@ def export(
             f"{sources} of quality {compression}: {taken}",
         )
         origin = _origin(network.r, taken)
+    if path.is_dir():
+        raise ValueError(f"`-o` (={path}) must be a file, but is a folder: name a file in it")
     if not path.parent.is_dir():
         raise ValueError(f"`-o` (={path}) must be in a folder that exists: make {path.parent}")
     about = origin | {

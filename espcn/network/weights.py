@@ -141,9 +141,10 @@ def shipped(r: int) -> Path:
             "--scale 2.5"
         )
     if r not in factors():
+        own = f", or train your own with `python train.py r={r}` and give `ckpt`"
         raise ValueError(
-            f"`r` (={r}) must be a factor that there are weights for ({there}): take one of them, "
-            f"or train your own with `python train.py r={r}` and give `ckpt`"
+            f"`r` (={r}) must be a factor that there are weights for ({there}): take one of them"
+            + own * (r > 1)
         )
     return SHIPPED / f"espcn_x{r}.safetensors"
 

@@ -51,6 +51,7 @@ def test_help_lists_every_ending_and_loads_no_torch() -> None:
 
 def test_what_is_wrong_is_named(call: Call, tmp_path: Path) -> None:
     endings = " or ".join(FORMATS)
+    (folder := tmp_path / "x.onnx").mkdir()
     for arguments, words in (
         (["--compression", "0"], "`compression` (=0) must be a whole number of at least 1"),
         (["--compression", "50", "--ckpt", str(shipped(3))], "it must be left out with `ckpt`"),
@@ -59,10 +60,12 @@ def test_what_is_wrong_is_named(call: Call, tmp_path: Path) -> None:
         (["-o", str(tmp_path / "a.pth")], f"a.pth) must end in {endings}: the ending chooses"),
         (["-o", str(tmp_path / "a")], f"a) must end in {endings}"),
         (["-o", str(tmp_path / "no/a.onnx")], "must be in a folder that exists"),
+        (["-o", str(folder)], f"`-o` (={folder}) must be a file, but is a folder"),
+        (["-r", "0"], "weights for (2, 3, 4): take one of them\n"),
         (["--ckpt", str(tmp_path / "no.ckpt")], "must be an existing file"),
     ):
         done = call("export.py", *arguments)
         assert done.returncode == 1
         assert words in done.stderr
         assert "Traceback" not in done.stderr
-    assert not list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == [folder]
