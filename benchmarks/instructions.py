@@ -9,7 +9,6 @@ levels; the figures are medians. The kernels' names are the proof. Writes result
 """
 
 import argparse
-import copy
 import json
 import os
 import statistics
@@ -30,8 +29,7 @@ from espcn.imaging.degradation import BENCHMARK
 from espcn.imaging.downsampling import crop_to_multiple
 from espcn.imaging.metrics import crop_border, psnr
 from espcn.io.atomic import write_csv
-from espcn.network.engine import CENTER
-from espcn.network.model import ESPCN
+from espcn.network.engine import in_grey_levels
 from espcn.network.onnx_graph import int8_model, onnx_model
 from espcn.network.weights import load
 from espcn.report.tables import table
@@ -54,11 +52,6 @@ WAYS = [
 Way = Callable[[np.ndarray], Any]
 
 
-def levels(network: ESPCN) -> ESPCN:
-    """Return a network as the engines take it: grey levels about the center to such."""
-    return copy.deepcopy(network).double().folded(CENTER / 255, 255.0).requires_grad_(False)
-
-
 def port() -> Way:
     """Return a plain PyTorch port, eager."""
     network = load(R).network.folded()
@@ -73,14 +66,16 @@ def port() -> Way:
     return run
 
 
-def kernels(in_8_bits: bool) -> str:
+def kernels(precision: str) -> str:
     """Return the names of the kernels that OpenVINO runs the convolutions on."""
     import openvino
 
-    network = levels(load(R).network)
+    network = in_grey_levels(load(R).network)
+    in_8_bits = precision == "int8"
     model = int8_model(network) if in_8_bits else onnx_model(network.float(), whole=False)
+    hint = "bf16" if precision == "bfloat16" else "f32"
     read = openvino.Core().read_model(model.SerializeToString())
-    made = openvino.compile_model(read, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    made = openvino.compile_model(read, "CPU", {"INFERENCE_PRECISION_HINT": hint})
     nodes = [node.get_rt_info() for node in made.get_runtime_model().get_ordered_ops()]
     return ", ".join(
         node["primitiveType"].astype(str)
@@ -123,7 +118,7 @@ def measure(turns: int, isa: str) -> list[dict[str, Any]]:
                     spent[name].append(time.perf_counter() - started)
     medians = {name: statistics.median(times) for name, times in spent.items()}
     best = min(value for name, value in medians.items() if "float32" in name)
-    named = {"openvino, float32": kernels(False), "openvino, int8": kernels(True)}
+    named = {name: kernels(name.split(", ")[1]) for name in ways if name.startswith("openvino")}
     return [
         {"instructions": isa, "way": name, "ms a frame": 1000 * value,
          "times the port": medians[PORT] / value, "times the best float32": best / value,

@@ -174,6 +174,8 @@ def _settings(
     common = how | {"weights": weights_digest(r, given.ckpt), "compression": given.compression}
     if given.ensemble:  # results of before, without this word, stay what they are
         common["ensemble"] = True
+    if given.precision == "int8":
+        common["precision"] = "int8"
 
     def of(job: Job) -> dict[str, Any]:
         suffix = job.target.suffix.lower()

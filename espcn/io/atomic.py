@@ -138,7 +138,6 @@ def make_folder(folder: Path) -> None:
     Raises:
         OSError: It can't be created.
     """
-    folder = folder.absolute()
     missing = [one for one in folder.parents if not one.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for one in (*reversed(missing), folder):

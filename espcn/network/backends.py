@@ -107,7 +107,7 @@ def _onnx(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backend:
         raise ValueError(
             "`precision` must be float32 or int8 with `engine` (=onnx): it has no bfloat16"
         )
-    needs("onnx", "onnxruntime", reason="`engine` (=onnx)")
+    needs("onnx", "onnxruntime", reason=_reason("onnx", dtype))
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -127,7 +127,7 @@ def _onnx(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backend:
 
 def _openvino(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backend:
     _only_cpu("openvino", device)
-    needs("onnx", "openvino", reason="`engine` (=openvino)")
+    needs("onnx", "openvino", reason=_reason("openvino", dtype))
     import openvino
 
     core = openvino.Core()
@@ -135,8 +135,8 @@ def _openvino(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backe
         "CPU", "OPTIMIZATION_CAPABILITIES"
     ):
         raise ValueError(
-            "`precision` must be float32 with `engine` (=openvino) on this processor: it has no "
-            "bfloat16"
+            "`precision` must be float32 or int8 with `engine` (=openvino) on this processor: it "
+            "has no bfloat16"
         )
     model = core.read_model(_graph(network, dtype))
     compiled = core.compile_model(
@@ -161,6 +161,10 @@ def _graph(network: ESPCN, dtype: torch.dtype) -> bytes:
     in_8_bits = dtype == torch.int8
     model = int8_model(network) if in_8_bits else onnx_model(network.float(), whole=False)
     return model.SerializeToString()
+
+
+def _reason(engine: str, dtype: torch.dtype) -> str:
+    return "`precision` (=int8)" if dtype == torch.int8 else f"`engine` (={engine})"
 
 
 def _not_int8(engine: str, dtype: torch.dtype) -> None:

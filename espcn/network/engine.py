@@ -72,8 +72,8 @@ class Engine:
     Args:
         network: The network, of luma or RGB.
         engine: torch, compile, onnx or openvino; auto takes the fastest.
-        precision: float32, bfloat16, or int8, which OpenVINO runs; auto takes bfloat16 where the
-            processor multiplies matrices in it.
+        precision: float32, bfloat16, or int8, which OpenVINO and ONNX Runtime have, on the
+            processor; auto takes bfloat16 where the processor multiplies matrices in it.
         device: cpu or cuda; auto takes the GPU where there is one.
         lock: That of other engines with which this one takes turns.
         ensemble: Return the mean over the eight flips and transposes of the picture, which is
@@ -95,8 +95,12 @@ class Engine:
         checks.choice("engine", engine, ("auto", *BACKENDS))
         checks.choice("precision", precision, ("auto", *PRECISIONS))
         self.r, self.channels, self._pads_zeros = network.r, network.channels, not network.halo
+        if precision == "int8" and device == "cuda":
+            raise ValueError(
+                "`precision` (=int8) must be left out with `device` (=cuda): it is the processor's"
+            )
         if engine == "auto" and precision == "int8":
-            engine = "openvino"
+            engine = "openvino" if find_spec("openvino") or not find_spec("onnxruntime") else "onnx"
         if device == "auto" and engine in ("onnx", "openvino"):
             device = "cpu"
         self.device = torch_device(device)
@@ -106,9 +110,7 @@ class Engine:
             quick = self.name != "onnx" and multiplies_bfloat16(self.device)
             self.precision = "bfloat16" if quick else "float32"
         self.tile = TILE[self.precision]
-        # In float64, so that folding rounds but once.
-        levels = copy.deepcopy(network).cpu().double().folded(CENTER / 255, 255.0)
-        levels.requires_grad_(False).eval()
+        levels = in_grey_levels(network)
         if self.precision == "bfloat16":
             levels = round_weights(levels, PRECISIONS[self.precision])
         self._run = BACKENDS[self.name](levels, PRECISIONS[self.precision], self.device)
@@ -131,7 +133,7 @@ class Engine:
 
         Args:
             context: Luma or RGB with HALO more pixels on each side, `(batch, channels, height + 8,
-                width + 8)`, grey levels in 0..255; in bfloat16 they should be whole.
+                width + 8)`, grey levels in 0..255; in bfloat16 and int8 they should be whole.
             beyond: How many of its rows and columns lie beyond the picture's border, where those at
                 the border are repeated. A network that pads with zeros does so there instead.
 
@@ -153,7 +155,7 @@ class Engine:
         return self._levels(context)
 
     def _levels(self, picture: Tensor) -> Tensor:
-        made = self._run(picture - CENTER)
+        made = self._run(picture - CENTER)  # copied by the sum: the backend may keep its memory
         return made + CENTER if made.dtype == torch.float32 else made.float().add_(CENTER)
 
     def _zero_padded(self, context: Tensor, beyond: Beyond) -> Tensor:
@@ -166,6 +168,19 @@ class Engine:
         large = self._levels(F.pad(inside, [FIRST_REACH] * 4))
         bottom, right = large.shape[-2] - HALO + beyond.below, large.shape[-1] - HALO + beyond.right
         return large[..., HALO - beyond.above : bottom, HALO - beyond.left : right]
+
+
+def in_grey_levels(network: ESPCN) -> ESPCN:
+    """Return a network as engines run it: it maps grey levels minus 115 to the same.
+
+    Args:
+        network: The network.
+
+    Returns:
+        A new one on the CPU, in float64, so that folding rounds but once.
+    """
+    levels = copy.deepcopy(network).cpu().double().folded(CENTER / 255, 255.0)
+    return levels.requires_grad_(False).eval()
 
 
 class Engines(NamedTuple):

@@ -69,7 +69,7 @@ def int8_model(network: ESPCN) -> "onnx.ModelProto":
         network: A network of `gain` 255 whose `center` is a whole grey level. It is quantised here.
 
     Returns:
-        The model: float32 grey levels less the center to such.
+        The model, which maps float32 grey levels minus the center to the same.
     """
     made, act = quantize(network), {"tanh": "Tanh", "relu": "Relu"}[network.activation]
     graph = _Graph("luma" if network.channels == 1 else "rgb")

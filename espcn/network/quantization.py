@@ -1,11 +1,11 @@
 """A network in 8 bits, for int8 kernels.
 
 Weights that are each rounded to the nearest of 255 values cost more than 1 dB, because a natural
-picture is smooth and the errors of a filter add up. Three measures bring that to some 0.03 dB
-without any training. The weights are rounded in turn (`round_in_turn`), after they were fitted
-anew to what the rounded layers before them return. Each hidden channel has a range of its own,
-which the next layer's weights absorb. And the first layer sees the picture four times, since int8
-kernels take four inputs at a time: the sum of four weights has two more bits.
+picture is smooth and the errors of a filter add up. Four measures bring that to some 0.03 dB
+without any training. Each layer's weights are refitted to what the rounded layers before it return.
+They are then rounded in turn (`round_in_turn`). Each hidden channel has a range of its own, which
+the next layer's weights absorb. And the first layer sees the picture four times, since int8 kernels
+take four inputs at a time: the sum of four weights has two more bits.
 """
 
 import copy
@@ -28,7 +28,8 @@ PAIR = 128  # steps of two weights of the same sign, which AVX2 sums up in 16 bi
 # The steps that are tried, as fractions of the just sufficient one: finer ones cut off weights.
 PARTS = (1.1, 1.0, 0.9, 0.8, 0.7)
 BEYOND = 1e-4  # of the hidden values lie beyond a channel's range
-RARELY = 4  # times less than the mean is the least range of a channel
+RARELY = 4  # a channel's range is at least a quarter of the mean one
+TINY = 1e-6  # the least range, and the least trust, where nothing at all is seen
 TRUST = 1e-3  # of the mean square of the inputs: how far weights may move to fit what is seen
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee")  # of scikit-image's package
 SIZE, EACH = 64, 8  # of the excerpts of each
@@ -66,7 +67,7 @@ def quantize(network: ESPCN) -> Quantized:
     """
     made = Quantized([], [], [], [])
     act = ACTIVATIONS[network.activation]
-    network = copy.deepcopy(network).float()  # enough for all but what is solved
+    network = copy.deepcopy(network).float()  # enough for all but what is summed up and solved
     exact = rounded = _photographs(network.channels) - 255 * network.center
     layers = (network.conv1, network.conv2, network.conv3)
     for number, layer in enumerate(layers):
@@ -79,9 +80,12 @@ def quantize(network: ESPCN) -> Quantized:
             break
         rounded = F.conv2d(rounded, (whole * steps[:, None, None, None]).float(), bias.float())
         exact, rounded = act(exact), act(rounded)
+        if not exact.isfinite().all():
+            raise ValueError("`precision` (=int8) must be float32 with weights that are not finite")
         values = exact.abs().transpose(0, 1).flatten(1)
         limit = values.topk(int(BEYOND * values.shape[1])).values[:, -1]
-        limit = torch.maximum(limit, limit.mean() / RARELY)  # a relu may seldom say anything
+        # A relu may seldom, or never, let anything through.
+        limit = torch.maximum(limit, limit.mean() / RARELY).clamp_min(TINY)
         made.ranges.append(limit)
         exact, rounded = (flow / limit[:, None, None] for flow in (exact, rounded))
         rounded = (rounded * STEPS).round().clamp(-STEPS, STEPS - 1) / STEPS
@@ -109,16 +113,16 @@ def _fitted(
     layer: nn.Conv2d, wanted: Tensor, rounded: Tensor, is_first: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the whole weights, the steps and the bias that make of `rounded` what is wanted."""
-    seen = F.unfold(rounded, layer.kernel_size, stride=STRIDE).transpose(1, 2).flatten(0, 1)
-    target = wanted[..., ::STRIDE, ::STRIDE].transpose(0, 1).flatten(1)
+    patches = F.unfold(rounded, layer.kernel_size, stride=STRIDE)
+    # In float64, or the number of threads would decide on which side of a step a weight falls.
+    seen = patches.transpose(1, 2).flatten(0, 1).double()
+    target = wanted[..., ::STRIDE, ::STRIDE].transpose(0, 1).flatten(1).double()
     weights, mean, middle = layer.weight.flatten(1).double(), seen.mean(0), target.mean(1)
-    together, products, mean, middle = (
-        part.double()
-        for part in (seen.T @ seen / len(seen), target @ seen / len(seen), mean, middle)
-    )
+    one = torch.eye(len(mean), dtype=torch.float64)
+    together = seen.T @ seen / len(seen) + TINY * one
     trust = TRUST * together.diagonal().mean()
-    across = products - middle.outer(mean) + trust * weights
-    spread = together - mean.outer(mean) + trust * torch.eye(len(mean))
+    across = target @ seen / len(seen) - middle.outer(mean) + trust * weights
+    spread = together - mean.outer(mean) + trust * one
     fitted = torch.linalg.solve(spread, across.T).T.contiguous()
     # Each filter is tried with several steps, as if it were several filters.
     many = fitted.repeat(len(PARTS), 1)

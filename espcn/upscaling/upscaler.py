@@ -23,6 +23,7 @@ from espcn.upscaling.choice import given_compression, held_compression, picture_
 from espcn.upscaling.tiles import ReadRows, upscale_chroma, upscale_luma, upscaled_bands
 
 _process = os.getpid()
+_left_behind: list[dict[str, Any]] = []  # of the process that this one was forked from
 
 
 class Upscaler:
@@ -32,8 +33,8 @@ class Upscaler:
         r: Factor 2, 3 or 4 (default 3); selects the shipped weights unless `ckpt` is given.
         ckpt: A checkpoint or weights file of your own.
         engine: torch, compile, onnx or openvino; auto chooses the fastest.
-        precision: float32, bfloat16 (only for 8-bit pictures; others are upscaled in float32) or
-            auto, which chooses bfloat16 where it is fast.
+        precision: float32, bfloat16, int8 (both only for 8-bit pictures; others are upscaled in
+            float32) or auto, which chooses bfloat16 where it is fast.
         device: cpu, cuda or auto.
         compression: How strongly the pictures were compressed, as the quality of a JPEG, 1 to 100,
             or `none`. By default files say it, and arrays are taken as clean. `auto` also believes
@@ -139,6 +140,8 @@ class Upscaler:
             return
         again = Upscaler(**self._made_from)
         sibling = again if self.is_own else again._at(self.r, self.strength)
+        # OpenVINO would wait for threads that are not here, if its models were deleted.
+        _left_behind.append(dict(self.__dict__))
         self.__dict__.update(sibling.__dict__)
 
     def _use(self, network: ESPCN, lock: "threading.Lock | None" = None) -> None:

@@ -72,6 +72,19 @@ def test_folder_is_upscaled_and_then_left_alone(call: Call, photos: Path, tmp_pa
     assert "Upscaling 2 pictures" in done.stdout
 
 
+def test_result_of_another_precision_is_made_anew(
+    call: Call, pictures: Path, tmp_path: Path
+) -> None:
+    command = ("upscale.py", str(pictures / "color2.png"), "-r", "2", "-o", f"{tmp_path}/a.png")
+    made = []
+    for precision in ("float32", "int8", "int8", "float32"):
+        done = call(*command, "--precision", precision)
+        assert done.returncode == 0, done.stderr
+        assert ("Skipped existing results" in done.stdout) == (len(made) == 2)
+        made.append((tmp_path / "a.png").read_bytes())
+    assert made[0] == made[3] != made[1] == made[2]
+
+
 def test_result_of_something_else_is_made_anew(
     call: Call, pictures: Path, photos: Path, tmp_path: Path
 ) -> None:

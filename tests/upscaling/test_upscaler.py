@@ -238,8 +238,9 @@ def test_upscalers_work_in_other_processes(photo: np.ndarray, method: str) -> No
     assert "weights jpeg" in repr(suited)
 
 
-def test_forked_process_needs_nothing_sent(photo: np.ndarray) -> None:
-    upscaler = Upscaler(2, precision="float32")
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_forked_process_needs_nothing_sent(photo: np.ndarray, precision: str) -> None:
+    upscaler = Upscaler(2, precision=precision)
     upscaler(photo)
     upscaler.engine.lock.acquire()  # by a thread that does not live on there
     context = multiprocessing.get_context("fork")
