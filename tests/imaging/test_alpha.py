@@ -49,3 +49,31 @@ def test_visible_pixels_keep_their_colour() -> None:
 def test_pictures_that_are_transparent_nowhere_or_everywhere_stay(alpha: int) -> None:
     pixels = np.full((8, 8, 4), alpha, np.uint8)
     assert bleed(pixels) is pixels
+
+
+def line(*visible: tuple[int, float, float]) -> np.ndarray:
+    """Return a line of transparent floats, in which there are a place, a level and its alpha."""
+    pixels = np.zeros((1, 20, 2), np.float32)
+    for place, level, alpha in visible:
+        pixels[0, place] = level, alpha
+    return pixels
+
+
+def test_colours_count_by_a_gaussian_of_their_distance_and_by_their_alpha() -> None:
+    # Sigma is 1.5 pixels: 1 and 2 pixels away the weights are exp(-1 / 4.5) and exp(-4 / 4.5).
+    near, far = 0.8007374 * 0.25, 0.4111123 * 1.0
+    filled = bleed(line((9, 100, 0.25), (12, 40, 1.0)))
+    expected = (100 * near + 40 * far) / (near + far)
+    assert filled[0, 10, 0] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1, 20, 2), (20, 1, 2)])
+def test_colours_bleed_eight_pixels_far(shape: tuple[int, int, int]) -> None:
+    filled = bleed(line((10, 100, 1.0)).reshape(shape))[..., 0].ravel()
+    assert np.flatnonzero(filled).tolist() == list(range(2, 19))
+    assert filled[2:19] == pytest.approx(100, rel=1e-5)
+
+
+def test_negative_alpha_counts_as_none() -> None:
+    filled = bleed(line((9, 100, 1.0), (11, 900, -0.5)))
+    assert filled[0, 10:12, 0] == pytest.approx(100, rel=1e-5)
