@@ -4,12 +4,12 @@
     python -m robustness.mutants
     python -m robustness.mutants --only resize      # the modules whose paths hold this word
 
-Cosmic Ray changes one thing at a time in a copy of the package, and the tests of that module are run
-in one process that imports the package and the tests anew each time, and torch once: its import takes
-longer than most tests, and its forks hang. `mutants.toml` lists modules, tests and changes, and the
-mutants that do the same as the original, with the reason. Survivors are printed as differences. A run
-goes on where it was left, and tries again what survived: after a change of a module remove its file
-in --sessions. Writes results/mutants.csv.
+Cosmic Ray changes one thing at a time in a copy of the package, and the tests of that module are
+run in one process that imports the package and the tests anew each time, and torch once, whose
+import takes longer than most tests. `mutants.toml` lists modules, tests and changes, and the
+mutants that do the same as the original, with the reason. Survivors are printed as differences. A
+run goes on where it was left, and tries again what survived; after a change of a module, remove its
+file in --sessions. Writes results/mutants.csv.
 """
 
 import argparse
@@ -110,7 +110,7 @@ def try_mutants(module: str, tests: str, session: Path, settings: dict[str, Any]
 
 
 class Tester:
-    """Runs the same tests again and again, in a process that is started anew after it hangs or dies.
+    """Runs the same tests again and again, in a process that is replaced when it hangs or dies.
 
     Args:
         tests: Arguments of pytest.
@@ -153,14 +153,13 @@ def serve(pipe: Connection, arguments: list[str]) -> None:
         arguments: Those of pytest.
     """
     sys.dont_write_bytecode = True  # changes come faster than the seconds of a file's time
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-        with contextlib.redirect_stderr(nowhere):
-            while True:
-                pipe.recv()
-                for name in [name for name in sys.modules if ANEW.match(name)]:
-                    del sys.modules[name]
-                importlib.invalidate_caches()
-                pipe.send(pytest.main(list(arguments)) == 0)
+    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115, until the process ends
+    while True:
+        pipe.recv()
+        for name in [name for name in sys.modules if ANEW.match(name)]:
+            del sys.modules[name]
+        importlib.invalidate_caches()
+        pipe.send(pytest.main(list(arguments)) == 0)
 
 
 def choose(module: str, work: WorkDB, settings: dict[str, Any]) -> None:
@@ -179,10 +178,14 @@ def choose(module: str, work: WorkDB, settings: dict[str, Any]) -> None:
             return False
         return not any(begin <= mutation.start_pos < end for begin, end in mute)
 
-    jobs = [(item.job_id, counts(item.mutations[0])) for item in work.work_items]
-    kept = [job for job, counted in jobs if counted][:: settings["every"].get(module, 1)]
-    skipped = [job for job, _ in jobs if job not in set(kept)]
-    work.set_multiple_results(skipped, WorkResult(WorkerOutcome.SKIPPED))
+    jobs = {item.job_id: item.mutations[0] for item in work.work_items}
+    counted = [job for job, mutation in jobs.items() if counts(mutation)]
+    # Cosmic Ray's own order is that of random names.
+    counted.sort(
+        key=lambda job: (jobs[job].start_pos, jobs[job].operator_name, jobs[job].occurrence)
+    )
+    kept = set(counted[:: settings["every"].get(module, 1)])
+    work.set_multiple_results(set(jobs) - kept, WorkResult(WorkerOutcome.SKIPPED))
 
 
 def counted(module: str, session: Path, settings: dict[str, Any]) -> dict[str, Any]:
@@ -196,7 +199,8 @@ def counted(module: str, session: Path, settings: dict[str, Any]) -> dict[str, A
     Returns:
         A row of the table.
     """
-    same = {line for one in settings.get("equivalent", []) if one["module"] == module for line in one["lines"]}
+    equivalent = (one for one in settings["equivalent"] if one["module"] == module)
+    same = {line for one in equivalent for line in one["lines"]}
     with use_db(session) as work:
         results = [one for _, one in work.results if one.worker_outcome == WorkerOutcome.NORMAL]
     alive = [one for one in results if survives(one)]
