@@ -44,7 +44,8 @@ from robustness.harness import ROOT
 
 SETTINGS = Path(__file__).with_suffix(".toml")
 COPIED = ("espcn", "tests", "conf", "pyproject.toml")
-PYTEST = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider"]
+# Without the plugin that collects garbage, which takes as long as the tests.
+PYTEST = "-x -q -n 0 -p no:cacheprovider -p no:unraisableexception"
 ANEW = re.compile(r"(espcn|tests|test_\w+|helpers|conftest)(\.|$)")  # the modules of the copy
 
 
@@ -75,12 +76,12 @@ def main() -> None:
     write_csv(ROOT / "results/mutants.csv", rows)
 
 
-def try_mutants(module: str, tests: str, session: Path, settings: dict[str, Any]) -> None:
+def try_mutants(module: str, tests: list[str], session: Path, settings: dict[str, Any]) -> None:
     """Try those mutants of a module that were not tried yet, or survived.
 
     Args:
         module: Its path in the copy, which is the working directory.
-        tests: Arguments of pytest.
+        tests: Arguments of pytest; the later ones are for what the first let pass.
         session: Where the results are kept.
         settings: Those of `mutants.toml`.
     """
@@ -92,9 +93,9 @@ def try_mutants(module: str, tests: str, session: Path, settings: dict[str, Any]
         survived = {job for job, result in work.results if survives(result)}
         todo = [item for item in work.work_items if item.job_id in survived]
         todo += list(work.pending_work_items)
-        tester = Tester(shlex.split(tests), settings["timeout"])
+        tester = Tester(tests, settings["timeout"])
         if todo and not tester.passes():
-            raise RuntimeError(f"`{tests}` must pass before anything is changed")
+            raise RuntimeError(f"{tests} must pass before anything is changed")
         for item in tqdm(todo, desc=module, mininterval=5):
             (mutation,) = item.mutations
             operator = get_operator(mutation.operator_name)(**mutation.operator_args)
@@ -105,7 +106,7 @@ def try_mutants(module: str, tests: str, session: Path, settings: dict[str, Any]
             work.set_result(item.job_id, result)
         # Nothing that a mutant left behind in the process made the tests of the others fail.
         if todo and not tester.passes():
-            raise RuntimeError(f"`{tests}` must pass after all was changed back")
+            raise RuntimeError(f"{tests} must pass after all was changed back")
         tester.stop()
 
 
@@ -113,12 +114,12 @@ class Tester:
     """Runs the same tests again and again, in a process that is replaced when it hangs or dies.
 
     Args:
-        tests: Arguments of pytest.
+        tests: Arguments of pytest, for one run after another until one fails.
         limit: Whole seconds that they may take.
     """
 
     def __init__(self, tests: list[str], limit: int) -> None:
-        self._arguments, self._limit = PYTEST + tests, limit
+        self._runs, self._limit = [shlex.split(f"{PYTEST} {one}") for one in tests], limit
         self._process: Any = None
 
     def passes(self) -> bool:
@@ -126,7 +127,7 @@ class Tester:
         if self._process is None:
             context = multiprocessing.get_context("spawn")
             self._pipe, theirs = context.Pipe()
-            self._process = context.Process(target=serve, args=(theirs, self._arguments))
+            self._process = context.Process(target=serve, args=(theirs, self._runs))
             self._process.start()
             theirs.close()
         self._pipe.send(None)
@@ -145,21 +146,26 @@ class Tester:
             self._process = None
 
 
-def serve(pipe: Connection, arguments: list[str]) -> None:
+def serve(pipe: Connection, runs: list[list[str]]) -> None:
     """Run pytest each time that something is received, and send whether all passed.
 
     Args:
         pipe: Where from and where to.
-        arguments: Those of pytest.
+        runs: Arguments of pytest, for one run after another until one fails.
     """
     sys.dont_write_bytecode = True  # changes come faster than the seconds of a file's time
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115, until the process ends
     while True:
         pipe.recv()
-        for name in [name for name in sys.modules if ANEW.match(name)]:
-            del sys.modules[name]
-        importlib.invalidate_caches()
-        pipe.send(pytest.main(list(arguments)) == 0)
+        pipe.send(all(_passes(arguments) for arguments in runs))
+
+
+def _passes(arguments: list[str]) -> bool:
+    """Return whether tests pass with the package as it is on disk now."""
+    for name in [name for name in sys.modules if ANEW.match(name)]:
+        del sys.modules[name]
+    importlib.invalidate_caches()
+    return pytest.main(list(arguments)) == 0
 
 
 def choose(module: str, work: WorkDB, settings: dict[str, Any]) -> None:

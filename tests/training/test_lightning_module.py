@@ -178,3 +178,54 @@ def test_mean_has_the_precision_of_the_weights() -> None:
     assert torch.equal(made.train_loss.compute(), third)
     made.train_loss.update(third + 3, 1)  # weighed by the number of patches
     assert made.train_loss.compute().item() == pytest.approx(4 / 3, rel=1e-15)
+
+
+def test_epoch_logs_its_losses_its_number_and_the_rate_of_the_body(pictures: Path) -> None:
+    # The learning rate is that which the epoch had, not the one to which it then drops.
+    trainer = fit(task(mu=1.0), pictures, 2)
+    logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    assert set(logged) == {"train_loss", "val_loss", "lr", "epochs"}
+    assert logged["epochs"] == 2
+    assert logged["lr"] == pytest.approx(1e-2)
+
+
+def test_logged_loss_is_the_mean_over_the_epochs_patches(pictures: Path) -> None:
+    # With a rate of next to nothing every batch sees the same network.
+    made = task(lr=1e-12, lr_end=0)
+    trainer = fit(made, pictures, 1)
+    for name in ("train", "val"):
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        errors = [
+            (made.network.preshuffled(low / 255) - target / 255).square().mean((1, 2, 3))
+            for low, target in getattr(data, f"{name}_dataloader")()
+        ]
+        expected = torch.cat(errors).mean().item()
+        assert float(trainer.callback_metrics[f"{name}_loss"]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_run_whose_loss_is_not_finite_ends_with_that_epoch(pictures: Path) -> None:
+    class Once(pl.Callback):
+        """Makes a loss of the second epoch infinite."""
+
+        def on_train_epoch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+            if trainer.current_epoch == 1:
+                made.train_loss.update(math.inf, 1)
+
+    made = task(schedule="cosine")
+    assert fit(made, pictures, 5, Once()).current_epoch == 2
+
+
+def test_defaults_are_the_papers_loss_and_the_notebooks_plateau() -> None:
+    made = SuperResolution(ESPCN(3), torch.optim.SGD, lr=1e-2, lr_end=1e-2)  # equal rates will do
+    assert (made.loss, made.last_layer_lr) == ("mse", 1)
+    assert (made.schedule, made.mu, made.plateau_patience) == ("plateau", 1e-6, 0)
+
+
+def test_root_of_no_error_is_a_quarter_of_a_grey_level() -> None:
+    # Squared and on a scale of 0 to 1 it is about 1e-6, which is added below the root.
+    made = task(loss="rmse")
+    for parameter in made.network.parameters():
+        torch.nn.init.zeros_(parameter)
+    made.network.center = 0.0
+    black = torch.zeros(2, 1, 16, 16), torch.zeros(2, 9, 8, 8)
+    assert made.training_step(black, 0).item() == pytest.approx(1e-3, rel=1e-4)
