@@ -21,6 +21,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import sys
 import tempfile
 import tomllib
@@ -115,10 +116,10 @@ class Tester:
 
     Args:
         tests: Arguments of pytest, for one run after another until one fails.
-        limit: Whole seconds that they may take.
+        limit: Seconds of computing that they may take.
     """
 
-    def __init__(self, tests: list[str], limit: int) -> None:
+    def __init__(self, tests: list[str], limit: float) -> None:
         self._runs, self._limit = [shlex.split(f"{PYTEST} {one}") for one in tests], limit
         self._process: Any = None
 
@@ -127,13 +128,13 @@ class Tester:
         if self._process is None:
             context = multiprocessing.get_context("spawn")
             self._pipe, theirs = context.Pipe()
-            self._process = context.Process(target=serve, args=(theirs, self._runs))
+            self._process = context.Process(target=serve, args=(theirs, self._runs, self._limit))
             self._process.start()
             theirs.close()
         self._pipe.send(None)
         with contextlib.suppress(EOFError):
-            # Second by second, so that a process that is stopped for a while is not taken to hang.
-            if any(self._pipe.poll(1) for _ in range(self._limit)):
+            # Without an answer it waits for something that never comes.
+            if self._pipe.poll(60 * self._limit):
                 return self._pipe.recv()
         self.stop()
         return False
@@ -146,17 +147,20 @@ class Tester:
             self._process = None
 
 
-def serve(pipe: Connection, runs: list[list[str]]) -> None:
+def serve(pipe: Connection, runs: list[list[str]], limit: float) -> None:
     """Run pytest each time that something is received, and send whether all passed.
 
     Args:
         pipe: Where from and where to.
         runs: Arguments of pytest, for one run after another until one fails.
+        limit: Seconds of computing after which the process ends itself: not those of a clock, which
+            goes on where other work is done first.
     """
     sys.dont_write_bytecode = True  # changes come faster than the seconds of a file's time
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115, until the process ends
     while True:
         pipe.recv()
+        signal.setitimer(signal.ITIMER_PROF, limit)
         pipe.send(all(_passes(arguments) for arguments in runs))
 
 

@@ -100,7 +100,7 @@ def test_shifted_blur_of_0_is_the_mean_of_four_pixels() -> None:
     assert torch.equal(gaussian_blur(image, 0.0, shift=0.5)[:-1, :-1], expected)
 
 
-@pytest.mark.parametrize("sigma", [0.03, 1e-100])
+@pytest.mark.parametrize("sigma", [0.03, 0.01, 1e-100])
 def test_shifted_blur_tends_to_that_of_0(sigma: float) -> None:
     image = noise(9, 8).double()
     expected = gaussian_blur(image, 0.0, shift=0.5)
@@ -260,7 +260,7 @@ def test_factor_that_is_not_whole_or_below_2_is_refused(r: Any) -> None:
         Degradation()(noise(12, 12), r)
 
 
-@pytest.mark.parametrize("blur", [-0.1, math.inf, math.nan, "0.5", True, None])
+@pytest.mark.parametrize("blur", [-0.1, 100.5, math.inf, math.nan, "0.5", True, None])
 def test_blur_that_is_no_sigma_is_refused(blur: Any) -> None:
     message = f"`blur` (={blur}) must be a sigma of 0 to 100 pixels: 0 is no blur"
     with pytest.raises(ValueError, match=re.escape(message)):
@@ -386,6 +386,7 @@ def test_each_picture_draws_from_a_range_by_its_pixels_and_the_seed() -> None:
         assert low <= values.min() < low + (high - low) / 10
         assert high - (high - low) / 10 < values.max() <= high
         assert abs(values.mean() - (low + high) / 2) < (high - low) / 10
+        assert values.tolist() == values.round(0 if name == "jpeg" else 2).tolist()
     assert drawn == [degradation.draw(one, seed=0) for one in pictures]
     assert drawn != [degradation.draw(one, seed=1) for one in pictures]
     # A setting that is added draws for itself, and changes nothing of the others.
@@ -411,8 +412,12 @@ def test_patches_are_compressed_one_by_one() -> None:
         ({"jpeg": [30]}, "`jpeg` (=[30]) must be"),
         ({"jpeg": "high"}, "`jpeg` (=high) must be"),
         ({"jpeg": True}, "`jpeg` (=True) must be"),
+        ({"jpeg": 101}, "`jpeg` (=101) must be a whole number of 1 to 100"),
         ({"h264": 52}, "`h264` (=52) must be a number of 0 to 51"),
+        ({"h264": 51.5}, "`h264` (=51.5) must be a number of 0 to 51"),
+        ({"h264": -0.5}, "`h264` (=-0.5) must be a number of 0 to 51"),
         ({"h264": [18, 28, 33]}, "`h264` (=[18,28,33]) must be"),
+        ({"noise": 100.5}, "`noise` (=100.5) must be a number of 0 to 100"),
         ({"noise": -1}, "`noise` (=-1) must be a number of 0 to 100"),
         ({"noise": [0, math.nan]}, "`noise` (=[0,nan]) must be"),
     ],
@@ -420,6 +425,44 @@ def test_patches_are_compressed_one_by_one() -> None:
 def test_amounts_out_of_range_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         Degradation(**settings)
+
+
+def test_ends_of_the_ranges_are_allowed() -> None:
+    for most in (Degradation(100, noise=100, jpeg=100, h264=51), Degradation(0, jpeg=1, h264=0)):
+        assert Degradation.from_settings(most.settings()) == most
+    whole = Degradation(noise=(0, 100), jpeg=(1, 100), h264=(0, 51))
+    assert (whole.noise, whole.jpeg, whole.h264) == ((0, 100), (1, 100), (0, 51))
+
+
+def test_excerpts_move_evenly_in_all_directions_and_mostly_slowly() -> None:
+    # Two ramps of two levels a pixel say how far each frame was moved, to half a pixel.
+    ramp = torch.arange(128, dtype=torch.uint8).expand(128, 128) * 2
+    picture, steps = torch.stack([ramp.mT, ramp]), np.arange(16)
+    speeds, angles = [], []
+    for seed in range(120):
+        frames, shown = Degradation(0, "decimate", h264=20).excerpt(picture, 2, seed)
+        places = np.array([frame[:, 32, 32].numpy() for frame in frames], float)
+        moved = (places[shown] - places) / 2  # in high-resolution pixels
+        down, right = np.linalg.lstsq((steps - shown)[:, None], moved, rcond=None)[0][0]
+        assert np.abs(moved - np.outer(steps - shown, (down, right))).max() <= 1
+        speeds.append(math.hypot(down, right) / 2)
+        angles.append(math.atan2(down, right))
+    # Twice the cube of an even number of 0 to 1, whose median is a quarter.
+    assert 1.8 < max(speeds) <= 2.01
+    assert np.median(speeds) == pytest.approx(0.25, abs=0.06)
+    quick = np.sort([angle for angle, speed in zip(angles, speeds, strict=True) if speed > 0.1])
+    assert np.diff(quick, append=quick[0] + 2 * math.pi).max() < 0.7
+
+
+def test_seed_is_0_where_none_is_given() -> None:
+    image, degradation = photograph(2), Degradation(noise=(1, 9), h264=(18, 33))
+    assert degradation.draw(image) == degradation.draw(image, seed=0)
+    assert torch.equal(degradation(image, 2), degradation(image, 2, seed=0))
+    degradation = Degradation(noise=3.0)
+    one, shown = degradation.excerpt(image, 2)
+    other, as_well = degradation.excerpt(image, 2, seed=0)
+    assert shown == as_well
+    assert torch.equal(torch.stack(one), torch.stack(other))
 
 
 def test_settings_are_plain_and_lead_back() -> None:
@@ -430,6 +473,7 @@ def test_settings_are_plain_and_lead_back() -> None:
     assert Degradation.from_settings(degradation.settings()) == degradation
     as_text = {name: str(value) for name, value in degradation.settings().items()}
     assert Degradation.from_settings(as_text) == degradation
+    assert Degradation.from_settings({"downsample": "skimage", "r": 3}).downsample == "skimage"
     assert str(degradation) == "blur=0.5 downsample=bicubic noise=[1,2.5] jpeg=[30,95] h264=23"
     assert Degradation(noise=0, jpeg=[50, 50]) == Degradation(jpeg=50)
     assert hash(degradation) == hash(Degradation.from_settings(degradation.settings()))
