@@ -16,7 +16,7 @@ from torch import Tensor
 from espcn.data.datasets import load_set
 from espcn.imaging.color import to_channels
 from espcn.imaging.compression import compress_jpeg
-from espcn.imaging.degradation import Degradation
+from espcn.imaging.degradation import Degradation, _shifted
 from espcn.imaging.downsampling import DOWNSAMPLE, bicubic, crop_to_multiple, gaussian_blur
 from espcn.imaging.metrics import crop_border, psnr, quantize, ssim
 from espcn.imaging.resize import imresize, pad_symmetric
@@ -373,6 +373,8 @@ def test_steps_follow_one_another() -> None:
     noisy = Degradation(noise=8.0)(image, 2)
     assert psnr(Degradation(noise=8.0, jpeg=95)(image, 2), noisy) > 38
     assert psnr(Degradation(noise=8.0, jpeg=20)(image, 2), noisy) < 33
+    everything = Degradation(noise=8.0, jpeg=20, h264=10)(image, 2)
+    assert psnr(everything, Degradation()(image, 2)) < 33
     both = Degradation(jpeg=20, h264=10)(image, 2)
     assert psnr(both, Degradation(jpeg=20)(image, 2)) > psnr(both, Degradation()(image, 2))
 
@@ -432,6 +434,13 @@ def test_ends_of_the_ranges_are_allowed() -> None:
         assert Degradation.from_settings(most.settings()) == most
     whole = Degradation(noise=(0, 100), jpeg=(1, 100), h264=(0, 51))
     assert (whole.noise, whole.jpeg, whole.h264) == ((0, 100), (1, 100), (0, 51))
+
+
+def test_shifted_picture_moves_down_and_right_and_is_mirrored_behind() -> None:
+    picture = torch.arange(12).reshape(1, 3, 4)
+    expected = [[1, 0, 0, 1], [1, 0, 0, 1], [5, 4, 4, 5]]
+    assert _shifted(picture, 1, 2).tolist() == [expected]
+    assert _shifted(picture, 0, -1).tolist() == [[[1, 2, 3, 3], [5, 6, 7, 7], [9, 10, 11, 11]]]
 
 
 def test_excerpts_move_evenly_in_all_directions_and_mostly_slowly() -> None:
