@@ -389,6 +389,8 @@ def test_each_picture_draws_from_a_range_by_its_pixels_and_the_seed() -> None:
         assert high - (high - low) / 10 < values.max() <= high
         assert abs(values.mean() - (low + high) / 2) < (high - low) / 10
         assert values.tolist() == values.round(0 if name == "jpeg" else 2).tolist()
+    assert any(round(one.h264, 1) != one.h264 for one in drawn)
+    assert {Degradation(jpeg=(30, 31)).draw(one).jpeg for one in pictures} == {30, 31}
     assert drawn == [degradation.draw(one, seed=0) for one in pictures]
     assert drawn != [degradation.draw(one, seed=1) for one in pictures]
     # A setting that is added draws for itself, and changes nothing of the others.
@@ -421,6 +423,7 @@ def test_patches_are_compressed_one_by_one() -> None:
         ({"h264": [18, 28, 33]}, "`h264` (=[18,28,33]) must be"),
         ({"noise": 100.5}, "`noise` (=100.5) must be a number of 0 to 100"),
         ({"noise": -1}, "`noise` (=-1) must be a number of 0 to 100"),
+        ({"noise": False}, "`noise` (=False) must be a number of 0 to 100"),
         ({"noise": [0, math.nan]}, "`noise` (=[0,nan]) must be"),
     ],
 )
@@ -461,6 +464,7 @@ def test_excerpts_move_evenly_in_all_directions_and_mostly_slowly() -> None:
     assert np.median(speeds) == pytest.approx(0.25, abs=0.06)
     quick = np.sort([angle for angle, speed in zip(angles, speeds, strict=True) if speed > 0.1])
     assert np.diff(quick, append=quick[0] + 2 * math.pi).max() < 0.7
+    assert abs(np.exp(1j * quick).mean()) < 0.25  # no direction more often than the others
 
 
 def test_seed_is_0_where_none_is_given() -> None:
