@@ -7,11 +7,17 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
-from PIL import Image
+from PIL import Image, features
 from torch import Tensor
 
 from espcn.imaging.color import luma, to_channels
-from espcn.imaging.compression import X264, compress_h264, compress_jpeg
+from espcn.imaging.compression import (
+    X264,
+    compress_h264,
+    compress_jpeg,
+    encoder_versions,
+    is_studio_range,
+)
 from espcn.imaging.metrics import psnr
 
 
@@ -58,6 +64,30 @@ def test_grey_picture_of_full_range_is_stored_as_it_is() -> None:
     )
 
 
+def test_flat_luma_keeps_its_level_through_the_range_of_the_file() -> None:
+    # 219 levels become 255 and then 219 again: each must come back to where it was.
+    for level in range(16, 236):
+        flat = torch.full((1, 8, 8), level, dtype=torch.uint8)
+        assert torch.equal(compress_jpeg(flat, 100), flat)
+
+
+@pytest.mark.parametrize(("channels", "full_range"), [(1, False), (1, True), (3, False)])
+def test_overshoot_is_clipped_before_it_is_stored(channels: int, full_range: bool) -> None:
+    black, white = (16, 235) if channels == 1 and not full_range else (0, 255)
+    stripes = torch.tensor([black - 2.0, white + 2.0] * 8).expand(channels, 16, 16)
+    expected = compress_jpeg(stripes.clamp(black, white), 90, full_range)
+    assert torch.equal(compress_jpeg(stripes, 90, full_range), expected)
+
+
+def test_studio_range_is_16_to_235() -> None:
+    levels = torch.tensor([[[16, 100, 235]]], dtype=torch.uint8)
+    assert is_studio_range(levels)
+    assert is_studio_range(levels[..., :1])
+    assert not is_studio_range(levels - torch.tensor([1, 0, 0], dtype=torch.uint8))
+    assert not is_studio_range(levels + torch.tensor([0, 0, 1], dtype=torch.uint8))
+    assert not is_studio_range(levels[..., :0])
+
+
 def test_lower_quality_is_further_from_the_picture() -> None:
     plane = luma(astronaut()).to(torch.uint8)
     by_jpeg = [psnr(compress_jpeg(plane, quality), plane) for quality in (95, 70, 30, 5)]
@@ -76,6 +106,12 @@ def test_frames_keep_their_order_size_and_range(channels: int, height: int, widt
     assert [one.shape for one in got] == [(channels, height, width)] * 5
     for one, level in zip(got, levels, strict=True):
         assert (one.double() - level).abs().max() <= 3
+
+
+def test_encoders_are_named_with_their_versions() -> None:
+    versions = encoder_versions()
+    assert versions["jpeg"] == f"libjpeg-turbo {features.version('libjpeg_turbo')}"
+    assert versions["h264"].endswith(f" of PyAV {av.__version__}, one thread")
 
 
 def test_frames_are_predicted_from_their_neighbours() -> None:
@@ -98,7 +134,7 @@ def test_same_frames_give_the_same_bytes(width: int) -> None:
 
 def test_video_luma_is_what_ffmpeg_reads_from_a_file(tmp_path) -> None:
     """Write the same frames to an MP4 with x264 on one thread, and read its luma."""
-    frames = [luma(astronaut().roll(step, 2)).to(torch.uint8)[:, :, :80] for step in range(5)]
+    frames = [luma(astronaut().roll(step, 2)).to(torch.uint8)[:, :, :80] for step in range(20)]
     path = str(tmp_path / "clip.mp4")
     with av.open(path, "w") as container:
         stream = container.add_stream("libx264", 25, X264 | {"crf": "25"})
