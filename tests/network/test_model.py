@@ -142,6 +142,14 @@ def test_fresh_network_has_no_bias_and_xaviers_spread() -> None:
         assert layer.weight.std().item() == pytest.approx(limit / math.sqrt(3), rel=0.05)
 
 
+def test_settings_build_the_same_network_again() -> None:
+    defaults = {"r": 3, "channels": 1, "activation": "tanh", "padding": "replicate"}
+    assert ESPCN().settings == defaults | {"center": 0.45, "gain": 5.0}
+    others = {"r": 2, "channels": 3, "activation": "relu", "padding": "zeros"}
+    others |= {"center": -1, "gain": 0.5}
+    assert ESPCN(**ESPCN(**others).settings).settings == others
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
