@@ -233,9 +233,9 @@ def survives(result: WorkResult) -> bool:
 
 
 def changed(result: WorkResult) -> str:
-    """Return the first line that a mutant has and the original has not, without its indentation."""
-    lines = (result.diff or "").splitlines()
-    return next(line[1:].strip() for line in lines if re.match(r"\+(?!\+\+ )", line))
+    """Return what a mutant's line says, without its indentation; nothing where one was removed."""
+    lines = (result.diff or "").splitlines()[2:]
+    return next((line[1:].strip() for line in lines if line.startswith("+")), "")
 
 
 Span = tuple[tuple[int, int], tuple[int, int]]

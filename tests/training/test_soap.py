@@ -230,3 +230,9 @@ def test_gradients_of_zero_change_nothing() -> None:
     optimizer = SOAP([param], refresh_every=2)
     walk(optimizer, [param], range(6), scale=0.0)
     assert torch.equal(param, before)
+
+
+def test_defaults_are_those_of_the_authors_code() -> None:
+    # https://github.com/nikhilvyas/SOAP, where the covariances decay as the squares do.
+    expected = {"lr": 3e-3, "betas": (0.95, 0.95), "shampoo_beta": 0.95, "eps": 1e-8}
+    assert SOAP([parameter(3)]).defaults == expected | {"refresh_every": 10}
