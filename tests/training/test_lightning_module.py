@@ -26,9 +26,16 @@ def task(**options: Any) -> SuperResolution:
     return SuperResolution(ESPCN(3), torch.optim.SGD, **options)
 
 
-def fit(made: SuperResolution, pictures: Path, epochs: int, *callbacks: pl.Callback) -> pl.Trainer:
+def fit(
+    made: SuperResolution,
+    pictures: Path,
+    epochs: int,
+    *callbacks: pl.Callback,
+    batch_size: int = 48,
+) -> pl.Trainer:
     quieten_lightning()
-    data = PatchData("folder", str(pictures), patch=8, stride=8, val_fraction=0.25, batch_size=48)
+    sizes = {"patch": 8, "stride": 8, "val_fraction": 0.25, "batch_size": batch_size}
+    data = PatchData("folder", str(pictures), **sizes)  # type: ignore[arg-type]
     trainer = pl.Trainer(
         max_epochs=epochs,
         accelerator="cpu",
@@ -187,6 +194,17 @@ def test_epoch_logs_its_losses_its_number_and_the_rate_of_the_body(pictures: Pat
     assert set(logged) == {"train_loss", "val_loss", "lr", "epochs"}
     assert logged["epochs"] == 2
     assert logged["lr"] == pytest.approx(1e-2)
+
+
+def test_epoch_of_a_single_batch_logs_its_loss(pictures: Path) -> None:
+    trainer = fit(task(), pictures, 1, batch_size=1000)
+    assert trainer.global_step == 1
+    assert trainer.callback_metrics["train_loss"] > 0
+
+
+def test_settings_are_carried_by_checkpoints() -> None:
+    assert task(settings={"blur": 0.5}).hparams == {"blur": 0.5}
+    assert task().hparams == {}
 
 
 def test_logged_loss_is_the_mean_over_the_epochs_patches(pictures: Path) -> None:
