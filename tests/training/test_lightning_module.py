@@ -146,6 +146,13 @@ def test_moving_average_warms_up_to_its_decay() -> None:
     assert averaged(10_000) == pytest.approx(0.1)
 
 
+def test_moving_average_is_no_part_of_the_gradient() -> None:
+    average, weight = (torch.nn.Parameter(torch.full((2,), value)) for value in (0.0, 1.0))
+    moving_average(0.9)([average], [weight], 0)
+    assert average.tolist() == pytest.approx([0.9, 0.9])
+    assert average.is_leaf
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
