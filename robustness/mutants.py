@@ -132,7 +132,7 @@ class Tester:
             self._process.start()
             theirs.close()
         self._pipe.send(None)
-        with contextlib.suppress(EOFError):
+        with contextlib.suppress(EOFError, ConnectionError):
             # Without an answer it waits for something that never comes.
             if self._pipe.poll(60 * self._limit):
                 return self._pipe.recv()
