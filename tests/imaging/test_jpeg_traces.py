@@ -77,6 +77,8 @@ def test_quantiser_of_h264_loses_as_much_as_the_jpeg() -> None:
         assert np.mean(by_h264) == pytest.approx(np.mean(by_jpeg), abs=2)
     quantizers = [quality_quantizer(quality) for quality in range(1, 101)]
     assert quantizers == sorted(quantizers, reverse=True)
+    measured = [quantizers[quality - 1] for quality in (*range(10, 91, 10), 95, 100)]
+    assert measured == [45.1, 41.1, 39.0, 37.5, 36.3, 35.1, 33.5, 31.2, 26.5, 21.2, 8.3]
 
 
 @pytest.mark.parametrize("r", [2, 3])
@@ -103,6 +105,14 @@ def test_alpha_and_grey_are_looked_at_too() -> None:
     assert grid_quality(np.concatenate([pixels, alpha], 2)) == pytest.approx(60, abs=1)
     grey = through_jpeg(pixels[..., 0], 60)[..., None]
     assert grid_quality(grey) == pytest.approx(60, abs=1)
+
+
+def test_picture_of_too_few_blocks_is_clean() -> None:
+    pixels = through_jpeg(small(skimage.data.astronaut(), 2), 30)[96:, 96:]
+    # A block less in each direction can be whole, wherever the grid lies: 9 and 8 of them.
+    assert grid_quality(pixels[:32, :32]) is not None
+    assert grid_quality(pixels[:24, :40]) is None
+    assert grid_quality(pixels[:40, :24]) is None
 
 
 def test_pictures_without_detail_are_clean() -> None:
