@@ -68,7 +68,7 @@ def read_result(directory: Path) -> dict[str, Any] | None:
         content = json.loads((directory / RESULT).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError, RecursionError):
         return None
-    return content if isinstance(content, dict) else None
+    return content if isinstance(content, dict) and "status" in content else None
 
 
 def read_threads(directory: Path) -> int | None:

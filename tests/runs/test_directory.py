@@ -48,8 +48,9 @@ def test_resume_takes_lengths_and_trainer_and_keeps_the_rest(tmp_path: Path) -> 
 
 def test_result_that_is_not_whole_is_none(tmp_path: Path) -> None:
     assert read_result(tmp_path) is None
-    (tmp_path / "result.json").write_text('{"status": "comp')
-    assert read_result(tmp_path) is None
+    for content in ('{"status": "comp', "[1]", '{"epochs": 3}'):
+        (tmp_path / "result.json").write_text(content)
+        assert read_result(tmp_path) is None
 
 
 def test_resume_refuses_other_settings(tmp_path: Path) -> None:
