@@ -153,6 +153,7 @@ def main() -> None:
     if given.of:
         print("\n" + json.dumps(measure(given.turns, given.of)))
         return
+    given.output.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     for isa, held in HELD.items():
         environment = {**os.environ, **held}

@@ -42,10 +42,11 @@ class Quantized(NamedTuple):
     Attributes:
         weights: Whole steps of each layer, `(filters, inputs, height, width)`, at most 127 from
             zero; in the first layer 256, the sum of four. The hidden channels have another order.
-        steps: The step of each filter, for each layer.
-        biases: For each layer.
-        ranges: For the two hidden layers, what each channel's values are divided by before they are
-            rounded to multiples of 1/128 from -1 to 127/128.
+        steps: The step of each filter, `(filters,)`, for each layer: grey levels for the last one,
+            and what becomes of a grey level for the first.
+        biases: `(filters,)` for each layer; grey levels for the last one.
+        ranges: For the two hidden layers, what each channel's values are divided by, `(channels,)`,
+            before they are rounded to multiples of 1/128 from -1 to 127/128.
     """
 
     weights: list[Tensor]
@@ -63,7 +64,10 @@ def quantize(network: ESPCN) -> Quantized:
             to whole grey levels before it.
 
     Returns:
-        Its weights.
+        Its weights, the same for the same network.
+
+    Raises:
+        ValueError: Its weights are not finite.
     """
     made = Quantized([], [], [], [])
     act = ACTIVATIONS[network.activation]
@@ -112,7 +116,10 @@ def _order(weights: Tensor) -> Tensor:
 def _fitted(
     layer: nn.Conv2d, wanted: Tensor, rounded: Tensor, is_first: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the whole weights, the steps and the bias that make of `rounded` what is wanted."""
+    """Return the whole weights, the steps and the bias that make of `rounded` what is wanted.
+
+    `wanted` is the layer's exact output, before the activation; `rounded` its rounded input.
+    """
     patches = F.unfold(rounded, layer.kernel_size, stride=STRIDE)
     # In float64, or the number of threads would decide on which side of a step a weight falls.
     seen = patches.transpose(1, 2).flatten(0, 1).double()
@@ -145,7 +152,7 @@ class _Rounder:
         is_first: Whether it is the first layer, which sees the picture four times.
 
     Attributes:
-        steps: Of each filter.
+        steps: Of each filter, `(parts * filters,)`.
     """
 
     def __init__(self, weights: np.ndarray, taps: int, is_first: bool) -> None:
