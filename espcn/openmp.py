@@ -8,7 +8,8 @@ import os
 
 # Turns of a waiting loop, some 20 microseconds. On two cores the default run took 1.0 times as long
 # alone as with libgomp's own choice, and two at once 1.9 times as long as one after the other; with
-# 30000 turns 1.04 and 3.2, with 5000 1.08 and 1.4, with 1000 1.35 and 1.1.
+# 30000 turns 1.04 and 3.2, with 5000 1.08 and 1.4, with 1000 1.35 and 1.1. Two trainings take turns
+# in addition (espcn.runs.turns), which makes it 1.1.
 SPINS = "12000"
 
 

@@ -3,17 +3,18 @@
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch.distributed as dist
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.callbacks import Checkpoint as BaseCheckpoint
 from tqdm import tqdm
 
 from espcn.interrupts import STOPS
 from espcn.io.atomic import write_csv
+from espcn.runs.turns import Turns, meeting_place, needs_turns
 
 SHOWN = ("train_loss", "val_loss", "lr")
 
@@ -226,61 +227,63 @@ class LastEpoch(BaseCheckpoint):
         trainer.save_checkpoint(self.path)
 
 
-class OneRun(Callback):
-    """Keeps several processes one run: the same images, the same first epoch, one network.
+class TakesTurns(Callback):
+    """Shares the cores with other trainings of this machine by turns, where there is need to."""
 
-    All compute the same step from the same gradient. But where they differ in threads or in
-    hardware they round differently, and SOAP amplifies that: each would soon have a network of its
-    own. So all take the weights of rank 0 after each step.
+    def __init__(self) -> None:
+        self.turns: Turns | None = None
+        self.told = False
 
-    Args:
-        history: The run's history, which knows its data.
-    """
-
-    def __init__(self, history: History) -> None:
-        self.history = history
-
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Check that all processes see the same files.
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin the first turn.
 
         Args:
             trainer: The run's Trainer.
             pl_module: The LightningModule.
-            stage: Unused.
-
-        Raises:
-            ValueError: They do not; it is raised in all of them.
         """
-        if trainer.world_size == 1:
-            return
-        seen: list[Any] = [None] * trainer.world_size
-        dist.all_gather_object(seen, (self.history.fingerprint, self.history.goes_on))
-        for number, (fingerprint, goes_on) in enumerate(seen):
-            if fingerprint != seen[0][0]:
-                raise ValueError(
-                    "`data` must be the same images for all processes, but process 0 has those "
-                    f"with the fingerprint {seen[0][0]}, process {number} {fingerprint}: let all "
-                    "machines see the same"
-                )
-            if goes_on != seen[0][1]:
-                raise ValueError(
-                    "the run's directory must be the same for all processes, but not all see its "
-                    "last.ckpt: put it where all machines see it"
-                )
+        on_cores = trainer.strategy.root_device.type == "cpu" and trainer.world_size == 1
+        if on_cores and needs_turns():
+            with suppress(OSError, NotImplementedError):  # no place to meet, or no locks there
+                turns = Turns(meeting_place())
+                turns.take()
+                self.turns = turns
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any
-    ) -> None:
-        """Take the weights of rank 0.
+    def on_train_batch_end(self, *args: Any) -> None:
+        """Let others have a turn between two steps.
 
         Args:
-            trainer: The run's Trainer.
-            pl_module: The LightningModule.
             *args: Unused.
         """
-        if trainer.world_size > 1:
-            for parameter in pl_module.parameters():
-                dist.broadcast(parameter.data, 0)
+        if self.turns is not None:
+            self.turns.share()
+            if self.turns.waited and not self.told:
+                tqdm.write("Another training runs on these cores: both take turns", sys.stderr)
+                self.told = True
+
+    def on_validation_batch_end(self, *args: Any) -> None:
+        """Let others have a turn between two batches.
+
+        Args:
+            *args: Unused.
+        """
+        self.on_train_batch_end()
+
+    def on_train_end(self, *args: Any) -> None:
+        """End the last turn.
+
+        Args:
+            *args: Unused.
+        """
+        if self.turns is not None:
+            self.turns.end()
+
+    def on_exception(self, *args: Any) -> None:
+        """End the last turn, however the training ends.
+
+        Args:
+            *args: Unused.
+        """
+        self.on_train_end()
 
 
 class OwnSignals(Callback):

@@ -12,9 +12,11 @@ from lightning_fabric.plugins.environments import (
     SLURMEnvironment,
     TorchElasticEnvironment,
 )
+from pytorch_lightning.callbacks import Callback
 
 from espcn import checks
 from espcn.runs.launch import launch
+from espcn.training.callbacks import History
 
 
 def processes(settings: dict[str, Any]) -> tuple[dict[str, Any], ClusterEnvironment]:
@@ -54,6 +56,63 @@ def processes(settings: dict[str, Any]) -> tuple[dict[str, Any], ClusterEnvironm
     options |= {"devices": launched.processes_per_node, "num_nodes": launched.node_count}
     elastic = launched.launcher == "torchrun"
     return options, TorchElasticEnvironment() if elastic else SLURMEnvironment(auto_requeue=False)
+
+
+class OneRun(Callback):
+    """Keeps several processes one run: the same images, the same first epoch, one network.
+
+    All compute the same step from the same gradient. But where they differ in threads or in
+    hardware they round differently, and SOAP amplifies that: each would soon have a network of its
+    own. So all take the weights of rank 0 after each step.
+
+    Args:
+        history: The run's history, which knows its data.
+    """
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Check that all processes see the same files.
+
+        Args:
+            trainer: The run's Trainer.
+            pl_module: The LightningModule.
+            stage: Unused.
+
+        Raises:
+            ValueError: They do not; it is raised in all of them.
+        """
+        if trainer.world_size == 1:
+            return
+        seen: list[Any] = [None] * trainer.world_size
+        dist.all_gather_object(seen, (self.history.fingerprint, self.history.goes_on))
+        for number, (fingerprint, goes_on) in enumerate(seen):
+            if fingerprint != seen[0][0]:
+                raise ValueError(
+                    "`data` must be the same images for all processes, but process 0 has those "
+                    f"with the fingerprint {seen[0][0]}, process {number} {fingerprint}: let all "
+                    "machines see the same"
+                )
+            if goes_on != seen[0][1]:
+                raise ValueError(
+                    "the run's directory must be the same for all processes, but not all see its "
+                    "last.ckpt: put it where all machines see it"
+                )
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any
+    ) -> None:
+        """Take the weights of rank 0.
+
+        Args:
+            trainer: The run's Trainer.
+            pl_module: The LightningModule.
+            *args: Unused.
+        """
+        if trainer.world_size > 1:
+            for parameter in pl_module.parameters():
+                dist.broadcast(parameter.data, 0)
 
 
 def use_own_cores(trainer: pl.Trainer) -> None:

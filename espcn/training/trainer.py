@@ -16,14 +16,14 @@ from espcn.training.callbacks import (
     Checkpoint,
     History,
     LastEpoch,
-    OneRun,
     OwnSignals,
     Patience,
+    TakesTurns,
     TrainingProgress,
 )
 from espcn.training.checkpoint_io import AtomicCheckpointIO
 from espcn.training.lightning_module import moving_average
-from espcn.training.processes import processes, use_own_cores
+from espcn.training.processes import OneRun, processes, use_own_cores
 
 TRAINER_PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed")
 
@@ -65,6 +65,7 @@ def make_trainer(settings: dict[str, Any], directory: Path, history: History) ->
     options, environment = processes(s["trainer"])
     # The first weights are taken before they are averaged.
     callbacks: list[Callback] = [OneRun(history), history, TrainingProgress(), OwnSignals()]
+    callbacks.append(TakesTurns())
     if s["averaging"]:
         callbacks.append(WeightAveraging(multi_avg_fn=moving_average(s["averaging"])))
     if is_judged(s):

@@ -1,0 +1,95 @@
+"""Turns that the runs of one machine take, so that two at once don't slow each other down.
+
+A step is dozens of short pieces of work, each split over all threads, and a piece is done when its
+last thread is. Where two runs have a thread for every core each, that thread waits for milliseconds
+until the other run leaves it a core: on two cores two runs together took 1.9 times what they take
+one after the other. So each has all cores for a while, and then the other.
+"""
+
+import hashlib
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+
+import torch
+from filelock import FileLock, Timeout
+
+LENGTH = 0.1  # seconds
+PATIENCE = 5.0  # seconds; whoever has the turn for longer is suspended, as by Ctrl-Z
+_POLL = 0.002  # seconds
+
+
+def meeting_place() -> Path:
+    """Return where the runs meet that one user has on the same cores of this machine.
+
+    Returns:
+        A folder of temporary files, which no other machine has; it need not exist.
+    """
+    user = os.getuid() if hasattr(os, "getuid") else "all"
+    cores = hashlib.sha256(repr(_cores()).encode()).hexdigest()[:8]
+    return Path(tempfile.gettempdir()) / f"espcn-turns-{user}-{cores}"
+
+
+def needs_turns() -> bool:
+    """Return whether another run like this one would find no core of its own.
+
+    Returns:
+        Whether this process has more than one thread, and more than half as many as cores.
+    """
+    threads = torch.get_num_threads()
+    return threads > 1 and 2 * threads > len(_cores())
+
+
+class Turns:
+    """A run's part in the turns.
+
+    Only one at a time may queue for the next turn, so whoever waits gets it, and not the one who
+    has just had one. A run that has waited in vain goes on without a turn until there is one at
+    once.
+
+    Args:
+        folder: Where the runs meet; it is made if it is missing.
+
+    Raises:
+        OSError: They can't meet there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        self._queue, self._turn = FileLock(folder / "queue"), FileLock(folder / "turn")
+        self._patience, self._began = PATIENCE, 0.0
+        self.waited = False  # for others, ever
+
+    def take(self) -> None:
+        """Wait for a turn, and begin it."""
+        if not self._try(0.0):
+            self.waited = True
+            if self._patience:
+                self._try(self._patience)
+        self._patience = PATIENCE if self._turn.is_locked else 0.0
+        self._began = monotonic()
+
+    def share(self) -> None:
+        """Wait for the next turn, if this one has lasted long enough."""
+        if monotonic() - self._began > LENGTH:
+            self.end()
+            self.take()
+
+    def end(self) -> None:
+        """End the turn."""
+        self._turn.release()
+
+    def _try(self, timeout: float) -> bool:
+        """Queue and take the turn, each within some seconds; return whether it is taken."""
+        with suppress(Timeout), self._queue.acquire(timeout, poll_interval=_POLL):
+            self._turn.acquire(timeout, poll_interval=_POLL)
+        return bool(self._turn.is_locked)
+
+
+def _cores() -> list[int]:
+    """Return the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
