@@ -4,8 +4,9 @@
 
 oneDNN, on which PyTorch's and OpenVINO's convolutions run, is held to AVX2, to AVX-512 with VNNI
 and to AVX-512 with bfloat16, each in a process of its own; the last rows are all that there is.
-ONNX Runtime and OpenCV can't be held and are left out. All ways take turns and give whole grey
-levels; the figures are medians. The kernels' names are the proof. Writes results/instructions.csv.
+ONNX Runtime can't be held and is left out, but for processors that have no more than AVX2. All ways
+take turns and give whole grey levels; the figures are medians. The kernels' names are the proof.
+Writes results/instructions.csv.
 """
 
 import argparse
@@ -29,6 +30,8 @@ from espcn.imaging.degradation import BENCHMARK
 from espcn.imaging.downsampling import crop_to_multiple
 from espcn.imaging.metrics import crop_border, psnr
 from espcn.io.atomic import write_csv
+from espcn.network.backends import prefers_sigmoid
+from espcn.network.device import device_name
 from espcn.network.engine import in_grey_levels
 from espcn.network.onnx_graph import int8_model, onnx_model
 from espcn.network.weights import load
@@ -43,12 +46,17 @@ HELD = {  # what oneDNN and PyTorch's own kernels are held to
     "AVX-512, bfloat16": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16"},
     "all": {},
 }
+if torch.backends.cpu.get_cpu_capability() == "AVX2":
+    HELD = {"AVX2": {}}  # which is all there is
+UNSEEN = ("processor", "kernels")  # in the table that is printed
 PRECISIONS = ("float32", "bfloat16")
 PORT = "PyTorch port, eager, float32"
 WAYS = [
     *(("torch", precision) for precision in PRECISIONS),
     *(("openvino", precision) for precision in (*PRECISIONS, "int8")),
 ]
+if not HELD["AVX2"]:
+    WAYS += [("onnx", precision) for precision in ("float32", "int8")]
 Way = Callable[[np.ndarray], Any]
 
 
@@ -72,7 +80,11 @@ def kernels(precision: str) -> str:
 
     network = in_grey_levels(load(R).network)
     in_8_bits = precision == "int8"
-    model = int8_model(network) if in_8_bits else onnx_model(network.float(), whole=False)
+    sigmoid = prefers_sigmoid()
+    if in_8_bits:
+        model = int8_model(network, sigmoid)
+    else:
+        model = onnx_model(network.float(), whole=False, sigmoid=sigmoid)
     hint = "bf16" if precision == "bfloat16" else "f32"
     read = openvino.Core().read_model(model.SerializeToString())
     made = openvino.compile_model(read, "CPU", {"INFERENCE_PRECISION_HINT": hint})
@@ -119,8 +131,9 @@ def measure(turns: int, isa: str) -> list[dict[str, Any]]:
     medians = {name: statistics.median(times) for name, times in spent.items()}
     best = min(value for name, value in medians.items() if "float32" in name)
     named = {name: kernels(name.split(", ")[1]) for name in ways if name.startswith("openvino")}
+    processor = device_name(torch.device("cpu")).removesuffix(" (cpu)")
     return [
-        {"instructions": isa, "way": name, "ms a frame": 1000 * value,
+        {"processor": processor, "instructions": isa, "way": name, "ms a frame": 1000 * value,
          "times the port": medians[PORT] / value, "times the best float32": best / value,
          "Set5 (dB)": score(upscalers[name]) if name in upscalers else None,
          "kernels": named.get(name)}
@@ -166,7 +179,7 @@ def main() -> None:
         for row in own:
             row["kernels"] = row["kernels"] or (names if "torch" in row["way"] else None)
         rows += own
-        shown = [{k: v for k, v in row.items() if k != "kernels"} for row in own]
+        shown = [{k: v for k, v in row.items() if k not in UNSEEN} for row in own]
         print(f"\n{table(shown, digits=2)}\n{names}", flush=True)
     write_csv(given.output / "instructions.csv", rows, digits=4)
 

@@ -22,7 +22,7 @@ OPSET = 17
 
 
 def onnx_model(
-    network: ESPCN, whole: bool = True, channels_last: bool = False
+    network: ESPCN, whole: bool = True, channels_last: bool = False, sigmoid: bool = False
 ) -> "onnx.ModelProto":
     """Return the network as an ONNX graph with free batch, height and width.
 
@@ -32,6 +32,7 @@ def onnx_model(
             is the three convolutions alone, without `center`, `gain`, shuffle and what pads the
             picture itself.
         channels_last: Take pictures as `(batch, height, width, channels)`; the output stays.
+        sigmoid: Write tanh as a sigmoid.
 
     Returns:
         The model.
@@ -44,7 +45,6 @@ def onnx_model(
     if whole and network.halo:
         margins = np.array([0, 0, HALO, HALO] * 2, dtype=np.int64)
         graph.add("Pad", graph.constant("border", margins), mode="edge")
-    activation = {"tanh": "Tanh", "relu": "Relu"}[network.activation]
     for number, layer in enumerate((network.conv1, network.conv2, network.conv3), 1):
         inner = network.inner if number > 1 else FIRST_REACH * network.inner * whole
         assert layer.bias is not None
@@ -52,7 +52,7 @@ def onnx_model(
         bias = graph.constant(f"bias{number}", _array(layer.bias))
         graph.add("Conv", weight, bias, kernel_shape=layer.kernel_size, pads=[inner] * 4)
         if number < 3:
-            graph.add(activation)
+            graph.activation(network.activation, sigmoid)
     if whole:
         graph.add("DepthToSpace", blocksize=network.r, mode="CRD")
     colors = network.channels
@@ -60,18 +60,19 @@ def onnx_model(
     return graph.model(axes, colors if whole else colors * network.r**2)
 
 
-def int8_model(network: ESPCN) -> "onnx.ModelProto":
+def int8_model(network: ESPCN, sigmoid: bool = False) -> "onnx.ModelProto":
     """Return the three convolutions of a network in 8 bits.
 
     QuantizeLinear and DequantizeLinear stand around them, which runtimes fuse into int8 kernels.
 
     Args:
         network: A network of `gain` 255 whose `center` is a whole grey level. It is quantised here.
+        sigmoid: Write tanh as a sigmoid.
 
     Returns:
         The model, which maps float32 grey levels minus the center to the same.
     """
-    made, act = quantize(network), {"tanh": "Tanh", "relu": "Relu"}[network.activation]
+    made = quantize(network)
     graph = _Graph("luma" if network.channels == 1 else "rgb")
 
     center = graph.constant("center", np.array(round(255 * network.center), np.uint8))
@@ -89,7 +90,7 @@ def int8_model(network: ESPCN) -> "onnx.ModelProto":
         pads = [network.inner * (number > 0)] * 4
         graph.add("Conv", weight, bias, kernel_shape=layer.kernel_size, pads=pads)
         if number < 2:
-            graph.add(act)
+            graph.activation(network.activation, sigmoid)
             # Each channel by steps of its own, which the next weights take for the same.
             own = graph.constant(f"steps{number + 1}", _array(made.ranges[number]) / STEPS)
             zeros = np.zeros(len(made.ranges[number]), np.int8)
@@ -140,6 +141,19 @@ class _Graph:
 
         before, self.flow = self.flow, f"{kind.lower()}{len(self._nodes)}"
         self._nodes.append(helper.make_node(kind, [before, *constants], [self.flow], **attributes))
+
+    def activation(self, name: str, sigmoid: bool) -> None:
+        # Of the network's; `sigmoid` says whether tanh(x) becomes 2 sigmoid(2x) - 1.
+        if not (sigmoid and name == "tanh"):
+            self.add({"tanh": "Tanh", "relu": "Relu"}[name])
+            return
+        place = len(self._nodes)
+        twice = self.constant(f"twice{place}", np.array(2, np.float32))
+        one = self.constant(f"one{place}", np.array(1, np.float32))
+        self.add("Mul", twice)
+        self.add("Sigmoid")
+        self.add("Mul", twice)
+        self.add("Sub", one)
 
     def model(self, axes: tuple[int | str, ...], filters: int) -> "onnx.ModelProto":
         # Of an input with these axes after the batch.

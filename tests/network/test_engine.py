@@ -17,7 +17,7 @@ from espcn.imaging.shuffle import SYMMETRIES, flip, shuffle
 from espcn.network import backends
 from espcn.network import engine as engine_module
 from espcn.network.backends import BACKENDS
-from espcn.network.device import multiplies_bfloat16, torch_device
+from espcn.network.device import has_bfloat16, multiplies_bfloat16, torch_device
 from espcn.network.engine import Beyond, Engine
 from espcn.network.ensemble import SelfEnsemble
 from espcn.network.model import ESPCN
@@ -29,6 +29,7 @@ COMPILES = [
     pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # PyTorch's own, of its own
 ]
+CPU = torch.device("cpu")
 EACH = [pytest.param(name, marks=COMPILES if name == "compile" else ()) for name in BACKENDS]
 
 
@@ -111,6 +112,7 @@ def test_zeros_stand_at_the_border_of_the_picture_alone(name: str, channels: int
     assert got.shape[-2] < height
 
 
+@pytest.mark.skipif(not has_bfloat16(CPU), reason="the processor has no bfloat16")
 @pytest.mark.parametrize("padding", ["replicate", "zeros"])
 def test_bfloat16_of_rgb_is_near_float32(padding: str) -> None:
     torch.manual_seed(0)
@@ -128,14 +130,34 @@ def test_plain_convolutions_give_what_the_fused_ones_give(monkeypatch: pytest.Mo
     torch.testing.assert_close(plain, fused, rtol=0, atol=1e-3)
 
 
+@pytest.mark.parametrize("prefers", [True, False])
+@pytest.mark.parametrize("padding", ["replicate", "zeros"])
+@pytest.mark.parametrize("name", EACH)
+def test_tanh_may_be_a_sigmoid(
+    name: str, padding: str, prefers: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On any processor, by whichever of the two is faster."""
+    torch.manual_seed(0)
+    network = ESPCN(2, padding=padding)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+        seen = context() if padding == "replicate" else context()[..., 4:-4, 4:-4]
+        expected = network.preshuffled(seen / 255)
+    monkeypatch.setattr(backends, "prefers_sigmoid", lambda: prefers)
+    around = torch.nn.functional.pad(seen.float(), [4] * 4) if padding == "zeros" else seen
+    got = Engine(network, name, "float32", "cpu")(around, Beyond(4, 4, 4, 4)) / 255
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-4)
+
+
 @pytest.mark.skipif("ESPCN_DATA" not in os.environ, reason="needs Set5 and Set14")
 @pytest.mark.parametrize("engine", ["torch", "openvino"])
 @pytest.mark.parametrize("name", ["Set5", "Set14"])
 @pytest.mark.parametrize("r", [2, 3, 4])
 @pytest.mark.parametrize(("weights", "most"), [("clean", 0.02), ("finer1", 0.03)])
 def test_bfloat16_keeps_the_psnr(r: int, name: str, engine: str, weights: str, most: float) -> None:
-    if engine == "openvino" and not multiplies_bfloat16(torch.device("cpu")):
-        pytest.skip("OpenVINO has no bfloat16 on this processor")
+    if not (has_bfloat16 if engine == "torch" else multiplies_bfloat16)(CPU):
+        pytest.skip("the engine has no bfloat16 on this processor")
     path = links(r)[weights]
     exact = Upscaler(ckpt=path, engine="torch", precision="float32")
     short = Upscaler(ckpt=path, engine=engine, precision="bfloat16")
@@ -158,7 +180,7 @@ def test_bfloat16_keeps_the_psnr(r: int, name: str, engine: str, weights: str, m
 @pytest.mark.parametrize("name", ["torch", "openvino"])
 def test_bfloat16_is_near_float32(name: str) -> None:
     exact = Engine(load(3)[0], "torch", "float32", "cpu")(context())
-    if name == "openvino" and not multiplies_bfloat16(torch.device("cpu")):
+    if not (has_bfloat16 if name == "torch" else multiplies_bfloat16)(CPU):
         with pytest.raises(ValueError, match="`precision` must be float32 .* on this processor"):
             Engine(load(3)[0], name, "bfloat16", "cpu")
         return
@@ -199,8 +221,10 @@ def test_engine_that_is_not_installed_is_named(
 def test_network_is_left_as_it_is() -> None:
     network = load(3)[0]
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    for precision in ("float32", "bfloat16"):
-        Engine(network, "torch", precision)
+    for precision in ("float32", "bfloat16") if has_bfloat16(CPU) else ("float32",):
+        Engine(network, "torch", precision, "cpu")
+    for precision in ("float32", "int8"):
+        Engine(network, "openvino", precision)
     assert network.conv1.weight.dtype == torch.float32
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
 

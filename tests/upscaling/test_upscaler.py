@@ -12,12 +12,17 @@ from PIL import Image
 from espcn.imaging.color import from_ycbcr, to_ycbcr
 from espcn.imaging.resize import imresize
 from espcn.io.reading import read_picture
+from espcn.network.device import has_bfloat16
 from espcn.network.model import ESPCN
 from espcn.network.strengths import FINER, NONE, Compression, load_strength
 from espcn.network.weights import load, shipped
 from espcn.upscaling import tiles
 from espcn.upscaling.upscaler import Upscaler
 from helpers import write_checkpoint
+
+HAS_BFLOAT16 = pytest.mark.skipif(
+    not has_bfloat16(torch.device("cpu")), reason="the processor has no bfloat16"
+)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +96,7 @@ def test_transparency_leaves_no_halo(photo: np.ndarray, exact: Upscaler) -> None
     assert np.array_equal(exact(hidden.astype(np.uint8))[middle][..., :3], exact(photo)[middle])
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", pytest.param("bfloat16", marks=HAS_BFLOAT16)])
 def test_tiles_give_the_whole_picture(
     photo: np.ndarray, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,6 +176,7 @@ def test_smallest_pictures(shape: tuple[int, ...], exact: Upscaler) -> None:
     assert np.abs(large.astype(int) - 77).max() <= 2  # a constant picture stays about that
 
 
+@HAS_BFLOAT16
 def test_bfloat16_is_near_and_deep_pictures_are_exact(photo: np.ndarray, exact: Upscaler) -> None:
     short = Upscaler(3, engine="torch", precision="bfloat16", device="cpu")
     error = short(photo).astype(float) - exact(photo)
