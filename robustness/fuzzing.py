@@ -5,8 +5,9 @@
 
 Small files of every format are made, then changed by chance: bytes, ranges, lengths, the numbers in
 their headers. Each must be read or refused by a ValueError or OSError of one line. All else has
-failed: another error, the end of the process, 10 seconds without a sign of life, 1 GB of memory.
-Its input is saved. Pictures are read whole and by rows, which must agree; videos are upscaled by 2.
+failed: another error, the end of the process, 10 seconds without a sign of life (of its own, which
+other work on the machine does not count in; a minute if it does nothing), 1 GB of memory. Its input
+is saved. Pictures are read whole and by rows, which must agree; videos are upscaled by 2.
 The same seed gives the same inputs. Needs Linux. Writes results/fuzz.csv.
 """
 
@@ -37,7 +38,8 @@ from robustness.mutation import mutated
 from robustness.stores import READERS, make_stores, read_store
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
-SECONDS = 10  # without a sign of life: a picture, or a frame of a video
+SECONDS = 10  # of computing without a sign of life: a picture, or a frame of a video
+STILL = 60  # seconds without one, whatever it does
 MEMORY = 10**9  # bytes, above what the worker had before
 ROWS = 100_000  # pixels of a picture that are asked for at a time
 CHECKPOINTS = ("ckpt", "safetensors")
@@ -93,7 +95,7 @@ class Worker:
     def __call__(self, number: int) -> Outcome:
         """Judge one input."""
         before, started = self._memory(), time.monotonic()
-        heard, most = started, 0
+        heard, most, busy = started, 0, self._busy()
         self._line.send(number)
 
         def outcome(verdict: str, words: str) -> Outcome:
@@ -106,7 +108,7 @@ class Worker:
                     said = self._line.recv()
                     if said is not None:
                         return outcome(*said)
-                    heard = time.monotonic()  # a sign of life
+                    heard, busy = time.monotonic(), self._busy()  # a sign of life
             except EOFError:
                 self._process.join()
                 code = self._process.exitcode or 0
@@ -114,7 +116,9 @@ class Worker:
                 name = signal.Signals(-code).name if code < 0 else f"code {code}"
                 return outcome(FAILED, f"the process ended by {name}")
             most = max(most, self._memory() - before)
-            ill = f"{SECONDS} s" if time.monotonic() - heard > SECONDS else ""
+            silent = time.monotonic() - heard
+            hangs = silent > STILL or (silent > SECONDS and self._busy() - busy > SECONDS)
+            ill = f"{silent:.0f} s" if hangs else ""
             ill = f"{most / 1e9:.1f} GB" if most > MEMORY else ill
             if ill:
                 self.close()
@@ -134,6 +138,14 @@ class Worker:
         self._process.start()
         theirs.close()
         self._line.recv()  # it has imported everything
+
+    def _busy(self) -> float:
+        """Return the seconds that the process has computed; 0 if it has ended."""
+        try:
+            fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        except (OSError, IndexError):
+            return 0.0
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def _memory(self) -> int:
         """Return the bytes of memory that the process holds; 0 if it has ended."""
