@@ -26,7 +26,13 @@ from espcn.openmp import wait_asleep
 from espcn.upscaling.size import Size
 
 FEW = 5  # that are named each
-FACTORS = (2, 3, 4)  # of the shipped weights, known without loading PyTorch
+# Known without loading PyTorch: the factors of the shipped weights, and what runs them.
+FACTORS = (2, 3, 4)
+ENGINES = {
+    "engine": ("auto", "torch", "compile", "onnx", "openvino"),
+    "precision": ("auto", "float32", "bfloat16", "int8"),
+    "device": ("auto", "cpu", "cuda"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -65,6 +71,8 @@ def upscale(given: argparse.Namespace) -> list[str]:
     """
     started = time.monotonic()
     checks.integer("quality", given.quality, 1, "95 is the default", most=100)
+    for name, choices in ENGINES.items():
+        checks.choice(name, getattr(given, name), choices)
     size = _size(given)
     r = _factor(given) if size is None else None
     settings = _settings(given, r, size)  # of a job

@@ -17,11 +17,13 @@ import pytest
 import torch
 from PIL import Image
 
-from espcn.command.cli import FACTORS
+from espcn.command.cli import ENGINES, FACTORS
 from espcn.command.plan import Job, stamp
 from espcn.command.records import Standing, standing, write_record
 from espcn.io.atomic import claim
 from espcn.io.reading import read_picture
+from espcn.network.backends import BACKENDS
+from espcn.network.engine import PRECISIONS
 from espcn.network.model import ESPCN
 from espcn.network.weights import factors, load
 from espcn.upscaling.choice import picture_compression
@@ -68,6 +70,8 @@ def test_folder_is_upscaled_and_then_left_alone(call: Call, photos: Path, tmp_pa
     assert done.returncode == 0
     assert "Skipped existing results: 2 pictures (--overwrite" in done.stdout
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == kept
+    done = call("upscale.py", str(photos), "-r", "2", "-o", str(out), "--precision", "int4")
+    check_failed(done, "`precision` (=int4) must be one of")  # though there is nothing to do
     done = call("upscale.py", str(photos), "-r", "2", "-o", str(out), "--overwrite")
     assert "Upscaling 2 pictures" in done.stdout
 
@@ -376,7 +380,7 @@ def test_network_of_the_notebook_upscales_pictures_but_no_video(
         (["-r", "7"], "`r` (=7) must be a factor that there are weights for (2, 3, 4)"),
         (["--engine", "warp"], "`engine` (=warp) must be one of auto, torch"),
         (["--precision", "int4"], "`precision` (=int4) must be one of auto, float32"),
-        (["--device", "tpu"], "`device` (=tpu) must be auto, cpu, or cuda"),
+        (["--device", "tpu"], "`device` (=tpu) must be one of auto, cpu, cuda"),
         (["--codec", "libfoo"], "`codec` (=libfoo) must be an available encoder: choose one of"),
         (["--crf", "99"], "`crf` (=99) must be at most 51 with libx264: 18 is the default"),
         (["--quality", "0"], "`quality` (=0) must be a whole number of at least 1"),
@@ -503,6 +507,12 @@ def test_first_picture_needs_no_lightning_nor_compiler() -> None:
     )
     done = run("-c", script)
     assert done.stdout == "[]\n", done.stderr
+
+
+def test_engines_are_those_that_there_are() -> None:
+    """The command lists them itself, as it checks what is asked for before it loads PyTorch."""
+    assert ENGINES["engine"] == ("auto", *BACKENDS)
+    assert ENGINES["precision"] == ("auto", *PRECISIONS)
 
 
 def test_help_says_what_there_is() -> None:
