@@ -29,7 +29,8 @@ def has_bfloat16(device: torch.device) -> bool:
     Returns:
         Whether it does; processors without AVX-512 would take six times as long as in float32.
     """
-    return device.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    on_processor = torch.backends.mkldnn.is_available()
+    return device.type == "cuda" or (on_processor and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def torch_device(name: str) -> torch.device:

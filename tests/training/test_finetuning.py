@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from espcn.network.device import has_bfloat16
 from espcn.network.model import ESPCN
 from espcn.network.weights import load
 from espcn.runs.gather import write_small_table
@@ -26,6 +27,8 @@ def test_run_begins_with_the_shipped_weights(
     options = {"init": "shipped", "r": 2, "trainer.precision": precision}
     done = call(*still(pictures, tmp_path, **options))
     assert done.returncode == 0, done.stderr
+    slow = precision == "bf16-mixed" and not has_bfloat16(torch.device("cpu"))
+    assert ("Note: this processor has no bfloat16" in done.stdout) is slow
     trained, shipped = load(ckpt=tmp_path).network, load(2).network
     assert (trained.center, trained.gain) == (0.45, 5.0)
     picture = torch.rand(1, 1, 20, 17, generator=torch.Generator().manual_seed(0))
