@@ -47,7 +47,8 @@ class Turns:
 
     Only one at a time may queue for the next turn, so whoever waits gets it, and not the one who
     has just had one. A run that has waited in vain goes on without a turn until there is one at
-    once.
+    once, and queues again from time to time, a fiftieth of its time in all: else it would hardly
+    ever meet one who goes on and never has to wait.
 
     Args:
         folder: Where the runs meet; it is made if it is missing.
@@ -59,16 +60,18 @@ class Turns:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
         self._queue, self._turn = FileLock(folder / "queue"), FileLock(folder / "turn")
-        self._patience, self._began = PATIENCE, 0.0
+        self._patience, self._began, self._again = PATIENCE, 0.0, 0.0
         self.waited = False  # for others, ever
 
     def take(self) -> None:
         """Wait for a turn, and begin it."""
         if not self._try(0.0):
             self.waited = True
-            if self._patience:
-                self._try(self._patience)
-        self._patience = PATIENCE if self._turn.is_locked else 0.0
+            if monotonic() >= self._again and not self._try(self._patience):
+                self._patience = PATIENCE / 10
+                self._again = monotonic() + 5 * PATIENCE
+        if self._turn.is_locked:
+            self._patience, self._again = PATIENCE, 0.0
         self._began = monotonic()
 
     def share(self) -> None:

@@ -120,6 +120,21 @@ def test_suspended_run_is_waited_for_once(tmp_path, monkeypatch, held):
     assert mine._patience == 0.3
 
 
+def test_suspended_run_that_goes_on_takes_turns_again(tmp_path, monkeypatch, held):
+    monkeypatch.setattr(turns, "PATIENCE", 1.0)
+    mine = Turns(tmp_path)
+    mine.take()
+    assert not mine._turn.is_locked
+    held.send_signal(signal.SIGCONT)
+    until = time.monotonic() + 15
+    while not mine._turn.is_locked and time.monotonic() < until:
+        time.sleep(0.03)
+        mine.end()
+        mine.take()
+    assert mine._turn.is_locked
+    assert mine._patience == 1.0
+
+
 def test_killed_run_leaves_its_turn(tmp_path, held):
     held.kill()
     held.wait()
