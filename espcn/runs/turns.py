@@ -8,6 +8,7 @@ one after the other. So each has all cores for a while, and then the other.
 
 import hashlib
 import os
+import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -54,11 +55,17 @@ class Turns:
         folder: Where the runs meet; it is made if it is missing.
 
     Raises:
-        OSError: They can't meet there.
+        OSError: They can't meet there, or others than this user could come in.
     """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+        # Whoever else made it could keep the turn, or lead the locks' names to this user's files.
+        if hasattr(os, "getuid") and (
+            not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022
+        ):
+            raise PermissionError(f"{folder} must be a folder in which only its owner may write")
         self._queue, self._turn = FileLock(folder / "queue"), FileLock(folder / "turn")
         self._patience, self._began, self._again = PATIENCE, 0.0, 0.0
         self.waited = False  # for others, ever

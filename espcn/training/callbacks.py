@@ -255,7 +255,8 @@ class TakesTurns(Callback):
             *args: Unused.
         """
         if self.turns is not None:
-            self.turns.share()
+            with suppress(OSError, NotImplementedError):  # the place is gone: on without turns
+                self.turns.share()
             if self.turns.waited and not self.told:
                 tqdm.write("Another training runs on these cores: both take turns", sys.stderr)
                 self.told = True

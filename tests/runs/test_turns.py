@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -161,6 +162,18 @@ def test_runs_on_other_cores_do_not_meet(monkeypatch):
     assert len(places) == 2
 
 
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs users as Unix has them")
+def test_no_meeting_where_others_may_write(tmp_path):
+    (tmp_path / "own").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to(tmp_path / "own")
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    for name in ("link", "open"):
+        with pytest.raises(OSError, match="only its owner may write"):
+            Turns(tmp_path / name)
+    assert not list((tmp_path / "own").iterdir())
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="as many cores as this may use")
 def test_training_says_whom_it_waits_for(tmp_path, monkeypatch, pictures):
     """And goes on without, as the one here never ends its turn."""
@@ -193,5 +206,10 @@ def test_without_a_meeting_place_there_are_no_turns(tmp_path, monkeypatch):
     meeting_place().unlink()
     callback.on_train_start(trainer, None)
     assert callback.turns is not None
+    shutil.rmtree(meeting_place())
+    meeting_place().write_text("in the way, later")
+    callback.turns._began -= turns.LENGTH
+    callback.on_train_batch_end()
+    assert not callback.told
     callback.on_exception()
     assert not callback.turns._turn.is_locked
