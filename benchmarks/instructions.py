@@ -46,7 +46,8 @@ HELD = {  # what oneDNN and PyTorch's own kernels are held to
     "AVX-512, bfloat16": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16"},
     "all": {},
 }
-if torch.backends.cpu.get_cpu_capability() == "AVX2":
+# Not where it is this process that is held to that.
+if torch.backends.cpu.get_cpu_capability() == "AVX2" and "ATEN_CPU_CAPABILITY" not in os.environ:
     HELD = {"AVX2": {}}  # which is all there is
 UNSEEN = ("processor", "kernels")  # in the table that is printed
 PRECISIONS = ("float32", "bfloat16")
