@@ -1,7 +1,8 @@
 """What runs a network's three convolutions: PyTorch, torch.compile, ONNX Runtime or OpenVINO.
 
 On processors without AVX-512, oneDNN's tanh takes a third of a network's time and its sigmoid next
-to none: PyTorch and OpenVINO then compute tanh(x) as 2 sigmoid(2x) - 1, which is the same.
+to none: PyTorch and OpenVINO then compute tanh(x) as 2 sigmoid(2x) - 1, which is the same. Not so
+in bfloat16, in which a sigmoid near 1/2 has too few digits for what is left of it near 0.
 """
 
 import copy
@@ -49,7 +50,8 @@ def _torch(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backend:
     """Run PyTorch's convolutions, with the activation fused in where oneDNN does the work."""
     _check("torch", dtype, device)
     fused = device.type == "cpu" and fuses_activations()
-    network, activation = _suited(network) if fused else (network, network.activation)
+    suits = fused and dtype == torch.float32
+    network, activation = _suited(network) if suits else (network, network.activation)
     network = network.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     layers = [network.conv1, network.conv2, network.conv3]
     convolve = _fused if fused else _plain
@@ -100,7 +102,8 @@ def _compile(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backen
     from torch._inductor import config as inductor
 
     _check("compile", dtype, device)
-    network, activation = _suited(network)
+    suits = device.type == "cpu" and dtype == torch.float32
+    network, activation = _suited(network) if suits else (network, network.activation)
     network = network.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     class Layers(nn.Module):
@@ -174,7 +177,8 @@ def _openvino(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backe
             "`precision` must be float32 or int8 with `engine` (=openvino) on this processor: it "
             "has no bfloat16"
         )
-    model = core.read_model(_graph(network, dtype, sigmoid=prefers_sigmoid()))
+    sigmoid = prefers_sigmoid() and dtype != torch.bfloat16
+    model = core.read_model(_graph(network, dtype, sigmoid))
     compiled = core.compile_model(
         model,
         "CPU",
