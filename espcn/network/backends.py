@@ -50,8 +50,7 @@ def _torch(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backend:
     """Run PyTorch's convolutions, with the activation fused in where oneDNN does the work."""
     _check("torch", dtype, device)
     fused = device.type == "cpu" and fuses_activations()
-    suits = fused and dtype == torch.float32
-    network, activation = _suited(network) if suits else (network, network.activation)
+    network, activation = _suited(network, dtype, device)
     network = network.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     layers = [network.conv1, network.conv2, network.conv3]
     convolve = _fused if fused else _plain
@@ -65,10 +64,11 @@ def _torch(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backend:
     return run
 
 
-def _suited(network: ESPCN) -> tuple[ESPCN, str]:
+def _suited(network: ESPCN, dtype: torch.dtype, device: torch.device) -> tuple[ESPCN, str]:
     """Return layers that are quick here and do the same, and the name of their activation."""
+    here = device.type == "cpu" and dtype == torch.float32 and prefers_sigmoid()
     # Zeros around the second and the third layer would no longer be zeros.
-    if network.activation != "tanh" or not prefers_sigmoid() or not network.halo:
+    if not here or network.activation != "tanh" or not network.halo:
         return network, network.activation
     made = copy.deepcopy(network)
     layers = (made.conv1, made.conv2, made.conv3)
@@ -82,9 +82,13 @@ def _suited(network: ESPCN) -> tuple[ESPCN, str]:
     return made, "sigmoid"
 
 
+def _function(activation: str) -> Backend:
+    return torch.sigmoid if activation == "sigmoid" else ACTIVATIONS[activation]
+
+
 def _plain(flow: Tensor, layer: nn.Conv2d, activation: str) -> Tensor:
     flow = F.conv2d(flow, layer.weight, layer.bias, padding=layer.padding)
-    return flow if activation == "none" else ACTIVATIONS[activation](flow)
+    return flow if activation == "none" else _function(activation)(flow)
 
 
 def _fused(flow: Tensor, layer: nn.Conv2d, activation: str) -> Tensor:
@@ -102,8 +106,7 @@ def _compile(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backen
     from torch._inductor import config as inductor
 
     _check("compile", dtype, device)
-    suits = device.type == "cpu" and dtype == torch.float32
-    network, activation = _suited(network) if suits else (network, network.activation)
+    network, activation = _suited(network, dtype, device)
     network = network.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     class Layers(nn.Module):
@@ -112,7 +115,7 @@ def _compile(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backen
             self.network = network
 
         def forward(self, flow: Tensor) -> Tensor:
-            act = torch.sigmoid if activation == "sigmoid" else ACTIVATIONS[activation]
+            act = _function(activation)
             flow = act(self.network.conv1(flow))
             return self.network.conv3(act(self.network.conv2(flow)))
 

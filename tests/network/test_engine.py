@@ -150,15 +150,13 @@ def test_tanh_may_be_a_sigmoid(
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["torch", "compile"])
-def test_tanh_stays_in_bfloat16_and_on_a_gpu(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tanh_stays_in_bfloat16_and_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a processor with AVX2 that has bfloat16, and beside any GPU."""
     monkeypatch.setattr(backends, "prefers_sigmoid", lambda: True)
-    monkeypatch.setattr(backends, "has_bfloat16", lambda _: True)
-    monkeypatch.setattr(backends, "_suited", None)  # not to be called
     network = engine_module.in_grey_levels(ESPCN(2))
-    BACKENDS[name](network, torch.bfloat16, CPU)
-    BACKENDS[name](network, torch.float32, torch.device("meta"))
+    for dtype, device in ((torch.bfloat16, CPU), (torch.float32, torch.device("cuda"))):
+        assert backends._suited(network, dtype, device) == (network, "tanh")
+    assert backends._suited(network, torch.float32, CPU)[1] == "sigmoid"
 
 
 def test_without_onednn_there_is_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
