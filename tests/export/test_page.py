@@ -257,20 +257,22 @@ def test_a_jpegs_strength_is_read_from_its_table(
 
 
 def test_a_picture_of_24_megapixels_comes_through_whole(
-    visitor: Visitor, photo: np.ndarray, tmp_path: Path
+    chooser: Visitor, photo: np.ndarray, tmp_path: Path
 ) -> None:
-    tall, wide = -(-2000 // 71), -(-3000 // 83)
-    large = np.tile(photo, (tall, wide, 1))[:2000, :3000]
+    # By 4, whose large pixels take the least work: layers are as large as the small picture.
+    tall, wide = -(-1000 // 71), -(-1500 // 83)
+    large = np.tile(photo, (tall, wide, 1))[:1000, :1500]
     source = save(large, tmp_path / "large.png", compress_level=1)
-    got = read(visitor.upscale(source, patience=1200))
+    chooser["factor"].send_keys("4")
+    got = read(chooser.upscale(source, patience=1200))
     assert got.shape == (4000, 6000, 3)
-    upscale = exact(2)
-    for top, left in ((0, 0), (900, 1400), (1840, 2840)):  # both corners, and across tiles
+    upscale = exact(4)
+    for top, left in ((0, 0), (450, 700), (840, 1340)):  # both corners, and across tiles
         window = (slice(top, top + 160), slice(left, left + 160))
         context = upscale(large[max(top - 8, 0) : top + 168, max(left - 8, 0) : left + 168])
-        above, beside = 2 * min(top, 8), 2 * min(left, 8)
-        wanted = context[above : above + 320, beside : beside + 320]
-        part = got[2 * window[0].start :, 2 * window[1].start :][:320, :320]
+        above, beside = 4 * min(top, 8), 4 * min(left, 8)
+        wanted = context[above : above + 640, beside : beside + 640]
+        part = got[4 * window[0].start :, 4 * window[1].start :][:640, :640]
         assert np.abs(part.astype(int) - wanted).max() <= 1
 
 
