@@ -9,7 +9,10 @@ from pathlib import Path
 import av
 import pytest
 
+from espcn.io import encoder
+from espcn.io.encoder import SEGMENT
 from espcn.io.segments import Segments
+from espcn.upscaling import video
 from espcn.upscaling.encoding import Encoding
 from espcn.upscaling.upscaler import Upscaler
 from espcn.upscaling.video import upscale_video
@@ -55,49 +58,60 @@ def upscale(
     return told
 
 
+def shorten(monkeypatch: pytest.MonkeyPatch, length: int) -> None:
+    """Make segments of so many frames: of few, a test takes less time."""
+    for module in (encoder, video):
+        monkeypatch.setattr(module, "SEGMENT", length)
+
+
 def jumping(number: int) -> int:
-    """Return irregular times, with long and short frames where segments meet."""
-    return 40 * number + (17 * number) % 23 + 900 * (number // 249) + 15 * (number // 251)
+    """Return irregular times, with long and short frames where segments of 50 frames meet."""
+    return 40 * number + (17 * number) % 23 + 900 * (number // 49) + 15 * (number // 51)
 
 
 @pytest.mark.parametrize(
-    ("codec", "ending", "sound", "is_irregular"),
+    ("codec", "ending", "sound", "is_irregular", "length"),
     [
-        ("libx264", ".mp4", "aac", False),
-        ("libx264", ".mkv", "flac", True),
-        ("libx264", ".avi", "mp3", False),
-        ("libx265", ".mp4", None, True),
-        ("libvpx-vp9", ".webm", "libopus", False),
-        ("libsvtav1", ".mkv", None, True),
+        ("libx264", ".mp4", "aac", False, SEGMENT),
+        ("libx264", ".mkv", "flac", True, 50),
+        ("libx264", ".avi", "mp3", False, 50),
+        ("libx265", ".mp4", None, True, 50),
+        ("libvpx-vp9", ".webm", "libopus", False, 50),
+        ("libsvtav1", ".mkv", None, True, 50),
     ],
 )
 def test_interrupted_video_goes_on_to_the_same_file(
     upscaler: Upscaler, tmp_path: Path, codec: str, ending: str, sound: str | None,
-    is_irregular: bool,
+    is_irregular: bool, length: int, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
+    shorten(monkeypatch, length)
+    count = 2 * length + 20
     options = {"pts": jumping} if is_irregular else {}
-    source = write_clip(tmp_path / "clip.mkv", 520, (48, 48), sound=sound, **options)  # type: ignore[arg-type]
+    source = write_clip(tmp_path / "clip.mkv", count, (48, 48), sound=sound, **options)  # type: ignore[arg-type]
     alone, cut = tmp_path / f"alone{ending}", tmp_path / f"cut{ending}"
     upscale(upscaler, source, alone, codec)
     segments = Segments(tmp_path / "segments", {"clip": 1})
     begun = []
-    for until in (100, 260, 510, None):
+    for until in (length // 2, length + 10, 2 * length + 10, None):
         told = upscale(upscaler, source, cut, codec, segments, until)
         begun.append(told[0])
         assert told == sorted(told)
-    assert begun == [0, 0, 250, 500]
+    assert begun == [0, 0, length, 2 * length]
     assert content(cut) == content(alone)
-    assert max(map(len, content(cut).values())) >= 520
+    assert max(map(len, content(cut).values())) >= count
     assert not (tmp_path / "segments").exists()
 
 
-def test_other_settings_begin_anew(upscaler: Upscaler, tmp_path: Path) -> None:
-    source = write_clip(tmp_path / "clip.mkv", 300, (64, 64))
+def test_other_settings_begin_anew(
+    upscaler: Upscaler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shorten(monkeypatch, 50)
+    source = write_clip(tmp_path / "clip.mkv", 70, (64, 64))
     segments = Segments(tmp_path / "segments", {"clip": 1})
-    upscale(upscaler, source, tmp_path / "cut.mkv", "libx264", segments, 280)
+    upscale(upscaler, source, tmp_path / "cut.mkv", "libx264", segments, 60)
     other = Segments(tmp_path / "segments", {"clip": 2})
     assert upscale(upscaler, source, tmp_path / "cut.mkv", "libx264", other, 10)[0] == 0
-    upscale(upscaler, source, tmp_path / "cut.mkv", "libx264", other, 280)
+    upscale(upscaler, source, tmp_path / "cut.mkv", "libx264", other, 60)
     assert upscale(upscaler, source, tmp_path / "cut.mkv", "libx265", other, 10)[0] == 0
 
 
