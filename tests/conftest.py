@@ -18,6 +18,19 @@ from PIL import Image
 from espcn.io.encoder import usual_priority
 from helpers import ENVIRONMENT, ROOT, Call, Done
 
+# What takes longest begins first: else one process ends the tests alone, while others idle.
+LONGEST = (
+    "test_sweep", "test_processes", "test_page", "test_glsl", "test_power_loss", "test_faults",
+    "test_interrupted_video", "test_notebook", "test_train", "test_picture", "test_cli",
+    "test_cache",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the files of tests by the time that they take; xdist keeps to this order."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
 
 @pytest.fixture
 def call(capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Call:
