@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from espcn.network.model import ESPCN
 from espcn.network.weights import factors, load
 from espcn.upscaling.choice import picture_compression
 from espcn.upscaling.upscaler import Upscaler
+from forked import Forked
 from helpers import (
     ENVIRONMENT,
     ROOT,
@@ -481,20 +481,13 @@ def test_ctrl_c_leaves_no_half_file(kind: str, tmp_path: Path) -> None:
     else:
         write_clip(tmp_path / "clip.mkv", count=2000, size=(160, 96), codec="mpeg4")
     before = files(tmp_path)
-    process = subprocess.Popen(
-        [sys.executable, "upscale.py", str(tmp_path), "-r", "4"], cwd=ROOT, env=ENVIRONMENT,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    for _ in range(600):
-        if list(tmp_path.glob(".*.part")):
-            break
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "Stopped. Finished files are kept" in said
-    assert "Traceback" not in said
+    with Forked("upscale.py", str(tmp_path), "-r", "4") as command:
+        command.wait_until(lambda: list(tmp_path.glob(".*.part")))
+        command.signal(signal.SIGINT)
+        done = command.finish()
+    assert done.returncode == 130
+    assert "Stopped. Finished files are kept" in done.stderr
+    assert "Traceback" not in done.stderr
     assert [one for one in files(tmp_path) if ".segments" not in one] == list(before)
 
 

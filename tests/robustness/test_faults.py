@@ -6,6 +6,7 @@ Single faults stand with what they befall, in test_train.py, test_cache.py and t
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 
+from forked import Forked
 from helpers import (
     ENVIRONMENT,
     ROOT,
@@ -36,8 +38,6 @@ from robustness.harness import (
     broken,
     hold,
     scratch,
-    started,
-    wait_until,
 )
 from robustness.works import Work, kill_and_go_on, upscale, upscaled
 
@@ -132,11 +132,10 @@ def test_killed_sweep_started_again_gives_the_same_table(
 ) -> None:
     alone, killed = tmp_path / "alone", tmp_path / "killed"
     assert call(*sweep_arguments(pictures, alone, "seed=0,1")).returncode == 0
-    command = [sys.executable, *sweep_arguments(pictures, killed, "seed=0,1")]
-    with started(command, env=ENVIRONMENT) as process:
+    with Forked(*sweep_arguments(pictures, killed, "seed=0,1")) as command:
         # The first job is done, the second on its way.
-        wait_until(lambda: len(list(killed.glob("*/epochs.csv"))) == 2, process)
-        assert process.poll() is None
+        command.wait_until(lambda: len(list(killed.glob("*/epochs.csv"))) == 2)
+        command.signal(signal.SIGKILL)
     assert not (killed / "sweep.csv").exists()
     done = call(*sweep_arguments(pictures, killed, "seed=0,1"))
     assert done.returncode == 0, done.stderr

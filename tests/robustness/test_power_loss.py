@@ -30,7 +30,8 @@ from PIL import Image
 from espcn.data import cache
 from espcn.data.image_set import LazyImages, load_folder
 from espcn.data.patches import Recipe
-from helpers import read_run_result, run, same_tensors, saved_state, sweep_rows, write_clip
+from forked import fork
+from helpers import read_run_result, same_tensors, saved_state, sweep_rows, write_clip
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or COMPILER is None, reason="needs Linux and a C compiler"
@@ -173,7 +174,7 @@ def test_sweep_with_its_runs_and_caches(library: Path, photos: Path, tmp_path: P
             lay_out(root, state)
             break
     assert len(list(sweep.glob("*/result.json"))) == 1
-    assert run(*command).returncode == 0
+    assert fork(*command).returncode == 0
     assert {sweep / row["run"] for row in sweep_rows(sweep)} == set(runs)
     assert all(read_run_result(one)["status"] == "completed" for one in runs)
     for one, before in zip(runs, weights, strict=True):
@@ -198,6 +199,7 @@ def test_cache_that_is_prepared_anew(
         from espcn.data import cache
         from espcn.data.image_set import load_folder
         from espcn.data.patches import Recipe
+from forked import fork
         cache.CHUNK = 2
         images = load_folder(Path({str(photos)!r}), lazily=True).images
         cache.prepare(images, Recipe(3, patch=8, stride=5), Path({str(root)!r}))
@@ -236,7 +238,7 @@ def test_pictures_and_videos(library: Path, photos: Path, tmp_path: Path) -> Non
     interrupted = next(state for state in reversed(states) if segment in state)
     for state in (random.Random(0).choice(states), interrupted):
         lay_out(root, state)
-        assert run(*command).returncode == 0
+        assert fork(*command).returncode == 0
         again = results(on_disk(root))
         assert shown(again) == shown(left)
 

@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 
 from espcn.runs.gather import gather
 from espcn.runs.hydra_callbacks import GatherSweep, gather_rest
+from forked import Forked, fork
 from helpers import (
     ENVIRONMENT,
     ROOT,
@@ -38,8 +39,8 @@ def swept(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     """
     directory = tmp_path_factory.mktemp("sweep") / "here"
     jobs = sweep_arguments(pictures, directory, "optim=adam,soap")
-    assert run(*jobs, "blur=0.3,0.1", timeout=200).returncode == 0
-    done = run(*jobs, "blur=0.5", "data.patch=400", timeout=200)
+    assert fork(*jobs, "blur=0.3,0.1").returncode == 0
+    done = fork(*jobs, "blur=0.5", "data.patch=400")
     return directory, done.stdout, done.returncode
 
 
@@ -66,7 +67,7 @@ def test_other_launchers_give_the_same_table(
         # Its controller opens its log in a folder of the job's own, which on a busy machine the
         # program may not have made yet. One folder for all is there from the beginning.
         options.append("hydra.launcher.submitit_folder=${hydra.sweep.dir}/.submitit")
-    done = run(*jobs, *options)
+    done = (run if launcher == "joblib" else fork)(*jobs, *options)
     assert done.returncode == 1, done.stderr
     got = sweep_rows(tmp_path)
     assert [row["status"] for row in got] == ["completed", "failed"], done.stdout + done.stderr
@@ -129,10 +130,10 @@ def test_columns_have_the_names_of_the_command_line(swept: tuple[Path, str, int]
      ("sets=[],[Set6]", "`sets` must be among"), ("lr=0.1,${nosuch}", "nosuch")],
 )  # fmt: skip
 def test_every_value_is_checked_before_the_first_job(
-    pictures: Path, tmp_path: Path, swept: str, words: str
+    call: Call, pictures: Path, tmp_path: Path, swept: str, words: str
 ) -> None:
     directory = tmp_path / "sweep"
-    done = run(*sweep_arguments(pictures, directory, swept, "r=2,3"))
+    done = call(*sweep_arguments(pictures, directory, swept, "r=2,3"))
     check_failed(done, words)
     assert "No job has begun; this one can't: " in done.stderr
     assert not directory.exists()
@@ -154,12 +155,12 @@ def test_jobs_are_named_by_what_is_swept_in_words_that_need_no_quotes(
     pictures: Path, tmp_path: Path
 ) -> None:
     jobs = sweep_arguments(pictures, tmp_path, "max_epochs=1")
-    assert run(*jobs, "blur=0.3", "jpeg=[30,95],50", "optim.lr=0.01").returncode == 0
+    assert fork(*jobs, "blur=0.3", "jpeg=[30,95],50", "optim.lr=0.01").returncode == 0
     names = sorted(path.parent.name for path in tmp_path.glob("*/config.yaml"))
     assert [re.sub("_[0-9a-f]{6}$", "", name) for name in names] == ["jpeg-30-95", "jpeg-50"]
-    assert run("evaluate.py", f"ckpt={tmp_path / names[0]}", "sets=[]").returncode == 0
+    assert fork("evaluate.py", f"ckpt={tmp_path / names[0]}", "sets=[]").returncode == 0
     # Where another setting is swept later, the jobs that are there are found all the same.
-    done = run(*jobs, "blur=0.3,0.2", "jpeg=50", "optim.lr=0.01")
+    done = fork(*jobs, "blur=0.3,0.2", "jpeg=50", "optim.lr=0.01")
     assert done.stdout.count("Finished already") == 1
     later = {path.parent.name for path in tmp_path.glob("*/config.yaml")} - {*names}
     assert [re.sub("_[0-9a-f]{6}$", "", name) for name in later] == ["blur-0.2"]
@@ -167,7 +168,7 @@ def test_jobs_are_named_by_what_is_swept_in_words_that_need_no_quotes(
 
 def test_gathering_again_gives_the_same_table(swept: tuple[Path, str, int]) -> None:
     before = sweep_rows(swept[0])
-    done = run("-m", "espcn.runs.gather", str(swept[0]))
+    done = fork("-m", "espcn.runs.gather", str(swept[0]))
     assert done.returncode == 0
     assert sweep_rows(swept[0]) == before
 
@@ -175,7 +176,7 @@ def test_gathering_again_gives_the_same_table(swept: tuple[Path, str, int]) -> N
 def test_small_table_keeps_what_was_swept_and_its_figures(
     swept: tuple[Path, str, int], tmp_path: Path
 ) -> None:
-    done = run("-m", "espcn.runs.gather", str(swept[0]), str(tmp_path / "kept.csv"))
+    done = fork("-m", "espcn.runs.gather", str(swept[0]), str(tmp_path / "kept.csv"))
     assert done.returncode == 0, done.stderr
     with (tmp_path / "kept.csv").open(newline="") as file:
         kept = list(csv.DictReader(file))
@@ -192,28 +193,21 @@ def test_small_table_keeps_what_was_swept_and_its_figures(
 def test_stopped_sweep_gathers_what_it_has_and_goes_on_later(
     call: Call, pictures: Path, tmp_path: Path
 ) -> None:
-    directory, arguments = tmp_path / "here", tiny_run(pictures, max_epochs=25)
-    command = [sys.executable, "train.py", "-m", *arguments, "seed=0,1,2"]
-    with subprocess.Popen(
-        [*command, f"hydra.sweep.dir={directory}"], cwd=ROOT, env=ENVIRONMENT, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-    ) as process:  # fmt: skip
-        deadline = time.monotonic() + 100
-        while len(list(directory.glob("*/last.ckpt"))) < 2:  # the second job has begun
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        os.kill(process.pid, signal.SIGINT)
-        printed, _ = process.communicate(timeout=60)
-    assert process.returncode == 1
+    directory, arguments = tmp_path / "here", tiny_run(pictures, max_epochs=10)
+    command = ["train.py", "-m", *arguments, "seed=0,1,2", f"hydra.sweep.dir={directory}"]
+    with Forked(*command) as stopped:
+        stopped.wait_until(lambda: len(list(directory.glob("*/last.ckpt"))) == 2)
+        stopped.signal(signal.SIGINT)
+        done = stopped.finish()
+    assert done.returncode == 1
     assert [row["status"] for row in sweep_rows(directory)] == ["completed", *["interrupted"] * 2]
-    assert "3 jobs" in printed
+    assert "3 jobs" in done.stdout
     epochs = json.loads(next(directory.glob("*/result.json")).read_text())["epochs"]
     assert epochs > 0
-    again = call(*command[1:], f"hydra.sweep.dir={directory}")
+    again = call(*command)
     assert again.returncode == 0, again.stderr
     assert [row["status"] for row in sweep_rows(directory)] == ["completed"] * 3
-    assert {row["epochs"] for row in sweep_rows(directory)} == {"25"}
+    assert {row["epochs"] for row in sweep_rows(directory)} == {"10"}
 
 
 def test_killed_job_is_a_row_that_says_so(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -291,7 +285,7 @@ def test_stopped_sweep_says_that_its_slurm_jobs_keep_running(
 
 
 def test_gathering_nothing_is_an_error(tmp_path: Path) -> None:
-    done = run("-m", "espcn.runs.gather", str(tmp_path))
+    done = fork("-m", "espcn.runs.gather", str(tmp_path))
     assert done.returncode == 1
     assert "there is nothing to gather" in done.stderr
     assert "usage" in run("-m", "espcn.runs.gather").stderr

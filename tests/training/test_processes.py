@@ -4,9 +4,11 @@ import csv
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,13 +21,14 @@ from espcn.data.batches import EpochOrder
 from espcn.data.datamodule import PatchData
 from espcn.network.weights import load
 from espcn.training.processes import is_loss_of_another, use_own_cores
+from forked import Forked, fork
 from helpers import (
     ENVIRONMENT,
     ROOT,
     Call,
+    Done,
     clear_launcher,
     read_run_result,
-    run,
     same_tensors,
     saved_state,
     tiny_run,
@@ -33,6 +36,10 @@ from helpers import (
 
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
 TRAIN = str(ROOT / "train.py")
+LAUNCHED = {
+    "TORCHELASTIC_RUN_ID": "x", "RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0",
+    "LOCAL_WORLD_SIZE": "2",
+}  # fmt: skip
 
 
 def settings(pictures: Path, **changed: object) -> list[str]:
@@ -51,12 +58,26 @@ def alone(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the directory of a run by one process."""
     directory = tmp_path_factory.mktemp("alone") / "run"
     own = settings(pictures, **{"trainer.precision": "32-true"})  # several processes' default
-    done = run("train.py", *own, f"hydra.run.dir={directory}")
+    done = fork("train.py", *own, f"hydra.run.dir={directory}")
     assert done.returncode == 0, done.stderr
     assert (
         read_run_result(directory)["val_patches"] % 2 == 1
     )  # or halves would hide how they are weighed
     return directory
+
+
+def fork_two(*arguments: str, cwd: Sequence[Path] = (ROOT, ROOT)) -> list[Done]:
+    """Run a command as two processes, with what torchrun tells each; return both ends."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    told = LAUNCHED | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    ranks = [{"RANK": number, "LOCAL_RANK": number} for number in "01"]
+    with (
+        Forked(*arguments, cwd=cwd[0], **told | ranks[0]) as first,
+        Forked(*arguments, cwd=cwd[1], **told | ranks[1]) as second,
+    ):
+        return [first.finish(), second.finish()]
 
 
 def check_same_losses(one: Path, other: Path) -> None:
@@ -91,7 +112,7 @@ def test_lightning_starts_the_processes_of_this_machine(
     alone: Path, pictures: Path, tmp_path: Path
 ) -> None:
     two = settings(pictures, trainer="ddp", **{"trainer.devices": 2})
-    done = run("train.py", *two, f"hydra.run.dir={tmp_path / 'run'}")
+    done = fork("train.py", *two, f"hydra.run.dir={tmp_path / 'run'}")
     assert done.returncode == 0, done.stderr
     check_same_losses(alone, tmp_path / "run")
     assert read_run_result(tmp_path / "run")["processes"] == 2
@@ -104,7 +125,7 @@ def test_run_that_loses_a_process_ends_and_goes_on_later(pictures: Path, tmp_pat
         [sys.executable, *TORCHRUN, TRAIN, *own],
         cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     ) as process:  # fmt: skip
-        directory = wait_for_epochs(tmp_path, process, 3)
+        directory = wait_for_epochs(tmp_path, lambda: process.poll() is None, 3)
         children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True)
         os.kill(int(children.stdout.split()[-1]), signal.SIGKILL)
         printed, _ = process.communicate(timeout=100)
@@ -112,37 +133,34 @@ def test_run_that_loses_a_process_ends_and_goes_on_later(pictures: Path, tmp_pat
     # It may notice by itself, or be told to end by torchrun, which has noticed first.
     assert read_run_result(directory)["status"] in ("failed", "interrupted")
     assert ("another process of this run has ended" in printed) or ("Stopped. " in printed)
-    again = [sys.executable, *TORCHRUN, TRAIN, f"resume={directory}"]
-    done = subprocess.run(
-        again, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=100
-    )
-    assert done.returncode == 0, done.stderr
+    for done in fork_two(TRAIN, f"resume={directory}"):
+        assert done.returncode == 0, done.stderr
     assert [int(row["epoch"]) for row in rows(directory)] == list(range(1, 11))
 
 
-@pytest.mark.parametrize("what", ["images", "threads"])
-def test_processes_that_differ_are_refused_or_kept_together(
-    what: str, pictures: Path, tmp_path: Path
-) -> None:
-    """Return the second process another picture, or another number of threads."""
+def test_processes_with_other_images_are_refused(pictures: Path, tmp_path: Path) -> None:
     for name in ("first", "second"):  # where each finds its pictures under the same name
         shutil.copytree(pictures, tmp_path / name / "pictures")
     (tmp_path / "second/pictures/grey1.png").write_bytes((pictures / "grey0.png").read_bytes())
-    second = {"images": f"cd {tmp_path / 'second'}", "threads": "export OMP_NUM_THREADS=2"}
-    script = f'[ $LOCAL_RANK = 1 ] && {second[what]}; exec {sys.executable} {TRAIN} "$@"'
-    own = settings(Path("pictures"), trainer="ddp", optim="soap", averaging=0, max_epochs=4)
+    own = settings(Path("pictures"), trainer="ddp")
+    where = [tmp_path / "first", tmp_path / "second"]
+    for done in fork_two(TRAIN, *own, f"hydra.run.dir={tmp_path / 'run'}", cwd=where):
+        assert done.returncode == 1
+        assert "`data` must be the same images for all processes" in done.stderr
+    assert read_run_result(tmp_path / "run")["status"] == "failed"
+
+
+def test_processes_with_other_numbers_of_threads_are_kept_together(
+    pictures: Path, tmp_path: Path
+) -> None:
+    script = f'[ $LOCAL_RANK = 1 ] && export OMP_NUM_THREADS=2; exec {sys.executable} {TRAIN} "$@"'
+    own = settings(pictures, trainer="ddp", optim="soap", averaging=0, max_epochs=4)
     directory = tmp_path / "run"
     done = subprocess.run(
         [sys.executable, *TORCHRUN, "--no-python", "bash", "-c", script, "-", *own,
          f"hydra.run.dir={directory}"],
-        cwd=tmp_path / "first", env=ENVIRONMENT, capture_output=True, text=True, timeout=100,
+        cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=100,
     )  # fmt: skip
-    if what == "images":
-        assert done.returncode == 1
-        # All find out; the quicker one's end may stop the other before it has said so.
-        assert "`data` must be the same images for all processes" in done.stderr
-        assert read_run_result(directory)["status"] in ("failed", "interrupted")
-        return
     assert done.returncode == 0, done.stderr
     # Each has measured its half of the held-out patches: by the same network, or this would differ.
     network = load(ckpt=directory / "last.ckpt").network
@@ -161,14 +179,14 @@ def test_loss_of_another_process_is_told_from_other_errors() -> None:
     assert not is_loss_of_another(ValueError("Connection closed by peer"))
 
 
-def wait_for_epochs(where: Path, process: subprocess.Popen, count: int) -> Path:
+def wait_for_epochs(where: Path, is_at_work: Callable[[], bool], count: int) -> Path:
     """Return the run's directory once its table has so many epochs."""
     deadline = time.monotonic() + 100
     while True:
         for table in where.rglob("epochs.csv"):
             if len(table.read_text().splitlines()) > count:
                 return table.parent
-        assert process.poll() is None, "the run ended before it could be stopped"
+        assert is_at_work(), "the run ended before it could be stopped"
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -179,17 +197,15 @@ def test_slurm_job_is_requeued_and_goes_on_in_its_own_directory(
     job = {"SLURM_JOB_ID": "4711", "SLURM_JOB_NAME": "train", "SLURM_NTASKS": "1"}
     path = {"PATH": f"{scontrol.parent / 'bin'}:{os.environ['PATH']}"}
     job |= {"SLURM_STEP_ID": "0", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0"}
-    command = [sys.executable, TRAIN, *settings(pictures, max_epochs=12)]
-    with subprocess.Popen(
-        command, cwd=tmp_path, env=ENVIRONMENT | job | path, stderr=subprocess.PIPE, text=True
-    ) as process:
-        directory = wait_for_epochs(tmp_path, process, 2)
-        os.kill(process.pid, signal.SIGUSR1)
+    command = [TRAIN, *settings(pictures, max_epochs=12)]
+    with Forked(*command, cwd=tmp_path, **job | path) as stopped:
+        directory = wait_for_epochs(tmp_path, stopped.process.is_alive, 2)
+        stopped.signal(signal.SIGUSR1)
         time.sleep(0.05)  # SLURM's answer when another process of the job has ended already
-        os.kill(process.pid, signal.SIGTERM)
-        _, printed = process.communicate(timeout=60)
-    assert process.returncode == 130, printed
-    assert "Stopped. SLURM starts the job again" in printed
+        stopped.signal(signal.SIGTERM)
+        done = stopped.finish()
+    assert done.returncode == 130, done.stderr
+    assert "Stopped. SLURM starts the job again" in done.stderr
     assert scontrol.read_text() == "requeue 4711\n"
     assert directory.relative_to(tmp_path).as_posix().startswith("outputs/slurm/4711-")
     assert read_run_result(directory)["error"] == "stopped by SIGUSR1"
@@ -199,10 +215,9 @@ def test_slurm_job_is_requeued_and_goes_on_in_its_own_directory(
         1,
     )  # it may fall between row and checkpoint
     assert not list(directory.rglob("hpc*"))  # Lightning's, of the middle of an epoch
-    done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT | job, timeout=100)
-    assert done.returncode == 0
+    assert fork(*command, cwd=tmp_path, **job).returncode == 0
     assert list(tmp_path.glob("outputs/*/*")) == [directory]
-    left_alone = run("train.py", *command[2:], f"hydra.run.dir={tmp_path / 'alone'}")
+    left_alone = fork(*command, f"hydra.run.dir={tmp_path / 'alone'}")
     assert left_alone.returncode == 0
     assert same_tensors(saved_state(directory), saved_state(tmp_path / "alone"))
 
@@ -210,7 +225,7 @@ def test_slurm_job_is_requeued_and_goes_on_in_its_own_directory(
 def test_one_task_of_slurm_can_start_more_processes(pictures: Path, tmp_path: Path) -> None:
     job = {"SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "t", "SLURM_NTASKS": "1", "SLURM_PROCID": "0"}
     two = settings(pictures, trainer="ddp", max_epochs=1, **{"trainer.devices": 2})
-    done = run("train.py", *two, f"hydra.run.dir={tmp_path}", **job)
+    done = fork("train.py", *two, f"hydra.run.dir={tmp_path}", **job)
     assert done.returncode == 0, done.stderr
     assert read_run_result(tmp_path)["processes"] == 2
 
@@ -233,12 +248,6 @@ def test_process_takes_the_cores_that_slurm_has_given_it(monkeypatch: pytest.Mon
     monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "2")
     use_own_cores(trainer)
     assert given == [3, 6]
-
-
-LAUNCHED = {
-    "TORCHELASTIC_RUN_ID": "x", "RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0",
-    "LOCAL_WORLD_SIZE": "2",
-}  # fmt: skip
 
 
 @pytest.mark.parametrize(

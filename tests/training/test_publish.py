@@ -13,7 +13,8 @@ from espcn.evaluation.protocol import score_mean
 from espcn.imaging.degradation import BENCHMARK, Degradation
 from espcn.network.model import ESPCN
 from espcn.network.weights import factors, load, save_weights, shipped
-from helpers import Call, run, write_checkpoint
+from forked import fork
+from helpers import Call, write_checkpoint
 
 real_sets = pytest.mark.skipif("ESPCN_DATA" not in os.environ, reason="needs the image sets")
 
@@ -41,7 +42,7 @@ def test_weights_of_a_run_say_where_they_come_from(
     done = call("train.py", "data=folder", f"data.path={pictures}", "max_epochs=1", "data.patch=8",
                 "sets=[skimage-test]", "r=2", "seed=7", f"hydra.run.dir={tmp_path}")  # fmt: skip
     assert done.returncode == 0, done.stderr
-    done = run("-m", "espcn.training.publish", str(tmp_path), str(tmp_path / "a.safetensors"))
+    done = fork("-m", "espcn.training.publish", str(tmp_path), str(tmp_path / "a.safetensors"))
     assert done.returncode == 0, done.stderr
     network, _, _, about = load(ckpt=tmp_path / "a.safetensors")
     result = json.loads((tmp_path / "result.json").read_text())
@@ -70,7 +71,7 @@ def test_weights_of_a_run_say_where_they_come_from(
     ],
 )
 def test_only_a_finished_run_gives_weights(arguments: list[str], message: str) -> None:
-    done = run("-m", "espcn.training.publish", *arguments)
+    done = fork("-m", "espcn.training.publish", *arguments)
     assert done.returncode == 1
     assert done.stderr.startswith(message)
     assert done.stderr.count("\n") == 1
@@ -79,7 +80,7 @@ def test_only_a_finished_run_gives_weights(arguments: list[str], message: str) -
 def test_run_of_an_older_version_is_told_to_be_run_anew(tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text('{"status": "completed"}')
     write_checkpoint(tmp_path / "best.ckpt", ESPCN(3))
-    done = run("-m", "espcn.training.publish", str(tmp_path), str(tmp_path / "a.safetensors"))
+    done = fork("-m", "espcn.training.publish", str(tmp_path), str(tmp_path / "a.safetensors"))
     assert "is of an older version: run it anew" in done.stderr
     assert not (tmp_path / "a.safetensors").exists()
 

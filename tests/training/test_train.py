@@ -1,11 +1,7 @@
 """train.py as its users call it: real runs on a handful of real pictures."""
 
-import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,10 +9,10 @@ import torch
 from filelock import FileLock
 from omegaconf import OmegaConf
 
+from forked import Forked, fork
 from helpers import (
-    ENVIRONMENT,
-    ROOT,
     Call,
+    Done,
     check_failed,
     read_run_result,
     run,
@@ -32,7 +28,7 @@ NEAR = {"blurr": "blur", "data.patc": "data.patch"}
 def finished(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the directory of a run with rate drops, averaging and snapshots, left alone."""
     directory = tmp_path_factory.mktemp("finished") / "run"
-    done = run("train.py", *eventful(pictures), f"hydra.run.dir={directory}")
+    done = fork("train.py", *eventful(pictures), f"hydra.run.dir={directory}")
     assert done.returncode == 0, done.stderr
     return directory
 
@@ -90,7 +86,7 @@ def test_run_killed_at_any_moment_and_resumed_gives_the_same_weights(
 ) -> None:
     for epochs in (1, 5):  # killed once before and once after rate drops
         _start_and_signal(pictures, tmp_path / "run", signal.SIGKILL, epochs, resume=epochs > 1)
-    resumed = run("train.py", f"resume={tmp_path / 'run'}")
+    resumed = fork("train.py", f"resume={tmp_path / 'run'}")
     assert resumed.returncode == 0, resumed.stderr
     for name in ("best.ckpt", "last.ckpt"):
         assert same_tensors(saved_state(finished, name), saved_state(tmp_path / "run", name))
@@ -104,8 +100,7 @@ def test_run_killed_at_any_moment_and_resumed_gives_the_same_weights(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_ends_a_run_in_order(pictures: Path, tmp_path: Path, number: int) -> None:
     directory = tmp_path / "run"
-    process = _start_and_signal(pictures, directory, number, epochs=2)
-    assert process.returncode == 130
+    assert _start_and_signal(pictures, directory, number, epochs=2).returncode == 130
     got = read_run_result(directory)
     assert (got["status"], got["error"]) == (
         "interrupted",
@@ -121,22 +116,15 @@ def test_signal_ends_a_run_in_order(pictures: Path, tmp_path: Path, number: int)
 
 def _start_and_signal(
     pictures: Path, directory: Path, number: int, epochs: int, resume: bool = False
-) -> subprocess.Popen:
+) -> Done:
     """Start a run, or go on with it; send it a signal once so many epochs have been saved."""
     settings = [f"resume={directory}"] if resume else eventful(pictures)
     where = [] if resume else [f"hydra.run.dir={directory}"]
-    command = [sys.executable, "train.py", *settings, *where]
-    with subprocess.Popen(
-        command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
-        table, deadline = directory / "epochs.csv", time.monotonic() + 100
-        while not table.is_file() or len(table.read_text().splitlines()) <= epochs:
-            assert process.poll() is None, "the run ended before it could be stopped"
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        os.kill(process.pid, number)
-        process.wait(60)
-    return process
+    table = directory / "epochs.csv"
+    with Forked("train.py", *settings, *where) as command:
+        command.wait_until(lambda: table.is_file() and len(table.read_text().splitlines()) > epochs)
+        command.signal(number)
+        return command.finish()
 
 
 def test_resumed_run_can_be_made_longer_but_not_changed(

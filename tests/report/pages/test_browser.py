@@ -17,7 +17,8 @@ import pytest
 from matplotlib import colormaps
 from PIL import Image
 
-from helpers import grid, run, tiny_run, write_jobs
+from forked import fork
+from helpers import grid, tiny_run, write_jobs
 
 selenium = pytest.importorskip("selenium")
 from selenium import webdriver  # noqa: E402
@@ -45,9 +46,9 @@ def written(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
             photo.crop((0, 0, 96 - number, 90)).save(mine / name)
     report, trained, swept = folder / "evaluation", folder / "run", folder / "sweep"
     sets = f"sets=['{mine}']"
-    done = run("evaluate.py", sets, "save_images=true", f"output={report}")
+    done = fork("evaluate.py", sets, "save_images=true", f"output={report}")
     assert done.returncode == 0, done.stderr
-    done = run("train.py", *tiny_run(pictures), f"hydra.run.dir={trained}")
+    done = fork("train.py", *tiny_run(pictures), f"hydra.run.dir={trained}")
     assert done.returncode == 0, done.stderr
     values = {"blur": [0, 0.1, 0.25, 0.5, 1], "lr": [1e-4, 3e-4, 1e-3, 3e-3, 1e-2]}
     write_jobs(swept, grid(**values, activation=["tanh", "relu"]))

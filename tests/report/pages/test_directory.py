@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from espcn.report.pages.directory import write_pages
-from helpers import ROOT, check_failed, run
+from forked import fork
+from helpers import ROOT, check_failed
 
 OLD = ROOT / "tests/runs/from_0.1/run"
 
@@ -35,7 +36,7 @@ def test_damaged_file_is_named_as_such(tmp_path: Path) -> None:
 def test_one_bad_directory_does_not_lose_the_others(tmp_path: Path) -> None:
     good = shutil.copytree(OLD, tmp_path / "good")
     (tmp_path / "bad").mkdir()
-    done = run("-m", "espcn.report", str(tmp_path / "bad"), str(good))
+    done = fork("-m", "espcn.report", str(tmp_path / "bad"), str(good))
     check_failed(done, f"`DIR` (={tmp_path / 'bad'}) must be the directory of")
     assert (good / "run.html").is_file()
     assert not list((tmp_path / "bad").iterdir())

@@ -11,7 +11,8 @@ import pytest
 from espcn.io.atomic import write_csv, write_json
 from espcn.report.pages.evaluation import Scored, histograms, write_evaluation
 from espcn.report.tables import gain
-from helpers import Call, run
+from forked import fork
+from helpers import Call
 
 RECORD: dict[str, Any] = {
     "ckpt": "espcn_x3.safetensors", "weights": "clean weights", "trained": {"r": 3},
@@ -150,6 +151,6 @@ def test_figures_are_safe_where_no_page_can_be_written(call: Call, tmp_path: Pat
     assert f"try again with python -m espcn.report {tmp_path}" in done.stderr
     assert json.loads((tmp_path / "evaluation.json").read_text())["sets"]["skimage-test"]
     (tmp_path / "report.html").rmdir()
-    again = run("-m", "espcn.report", str(tmp_path))
+    again = fork("-m", "espcn.report", str(tmp_path))
     assert again.stdout == f"Written: {tmp_path / 'report.html'}\n"
     assert "chelsea.png" in (tmp_path / "report.html").read_text()

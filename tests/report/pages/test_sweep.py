@@ -10,7 +10,8 @@ import pytest
 
 from espcn.report.pages import sweep
 from espcn.runs.gather import gather
-from helpers import ROOT, grid, run, write_jobs
+from forked import fork
+from helpers import ROOT, grid, write_jobs
 
 OLD = ROOT / "tests/runs/from_0.1/sweep"
 
@@ -164,7 +165,7 @@ def test_table_is_safe_where_no_page_can_be_written(
 
 def test_sweep_of_version_0_1_has_a_page(tmp_path: Path) -> None:
     directory = shutil.copytree(OLD, tmp_path / "sweep")
-    assert run("-m", "espcn.runs.gather", str(directory)).returncode == 0
+    assert fork("-m", "espcn.runs.gather", str(directory)).returncode == 0
     (directory / "sweep.html").unlink()
-    assert run("-m", "espcn.report", str(directory)).returncode == 0
+    assert fork("-m", "espcn.report", str(directory)).returncode == 0
     assert len(rows_of((directory / "sweep.html").read_text())) == 3
