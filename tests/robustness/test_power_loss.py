@@ -199,7 +199,6 @@ def test_cache_that_is_prepared_anew(
         from espcn.data import cache
         from espcn.data.image_set import load_folder
         from espcn.data.patches import Recipe
-from forked import fork
         cache.CHUNK = 2
         images = load_folder(Path({str(photos)!r}), lazily=True).images
         cache.prepare(images, Recipe(3, patch=8, stride=5), Path({str(root)!r}))
