@@ -7,9 +7,11 @@ its workers do so when the interpreter ends, for which `multiprocessing` waits f
 """
 
 import atexit
+import faulthandler
 import multiprocessing
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import time
@@ -27,6 +29,9 @@ _context.set_forkserver_preload(
     ["hydra", "espcn.training.train", "espcn.evaluation.evaluate",
      "espcn.command.cli", "espcn.upscaling.picture", "espcn.upscaling.video", "tensorboard"]
 )  # fmt: skip
+
+
+PATIENCE = 200  # seconds that a command may take: a machine may be busy with much else
 
 
 class Forked:
@@ -62,27 +67,30 @@ class Forked:
         self.process.join()
         self.folder.cleanup()
 
-    def wait_until(self, condition: Callable[[], object], patience: float = 100) -> None:
+    def wait_until(self, condition: Callable[[], object], patience: float = PATIENCE) -> None:
         """Wait until something is so, and the command still at work."""
         deadline = time.monotonic() + patience
         while not condition():
             assert self.process.is_alive(), self.finish()
-            assert time.monotonic() < deadline
+            assert time.monotonic() < deadline, self.finish(0)
             time.sleep(0.005)
 
     def signal(self, number: int) -> None:
         os.kill(self.process.pid or 0, number)
 
-    def finish(self, timeout: float = 120) -> Done:
+    def finish(self, timeout: float = PATIENCE) -> Done:
         """Wait for its end; return what it has printed."""
         self.process.join(timeout)
         code = self.process.exitcode
+        if code is None:  # it says where it hangs, as `faulthandler` does
+            self.signal(signal.SIGABRT)
+            self.process.join(10)
         out, err = ((Path(self.folder.name) / name).read_text() for name in ("out", "err"))
         assert code is not None, f"{self.arguments} has not ended: {out}{err}"
         return subprocess.CompletedProcess(self.arguments, code, out, err)
 
 
-def fork(*arguments: str, timeout: float = 120, cwd: Path = ROOT, **environment: str) -> Done:
+def fork(*arguments: str, timeout: float = PATIENCE, cwd: Path = ROOT, **environment: str) -> Done:
     """Run a command of the project, as `run` does, without importing PyTorch again."""
     with Forked(*arguments, cwd=cwd, **environment) as command:
         return command.finish(timeout)
@@ -101,6 +109,7 @@ def _become(
         file = os.open(folder / name, os.O_WRONLY | os.O_CREAT)
         os.dup2(file, number)
         os.close(file)
+    faulthandler.enable(2)
     first, *rest = arguments
     sys.argv = [first, *rest] if first != "-m" else rest
     try:
