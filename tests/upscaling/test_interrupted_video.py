@@ -1,8 +1,6 @@
 """A video that was interrupted goes on, and the file is that of one left alone."""
 
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,7 +14,8 @@ from espcn.upscaling import video
 from espcn.upscaling.encoding import Encoding
 from espcn.upscaling.upscaler import Upscaler
 from espcn.upscaling.video import upscale_video
-from helpers import ENVIRONMENT, ROOT, run, write_clip
+from forked import Forked, fork
+from helpers import write_clip
 
 
 class Interrupted(Exception):
@@ -115,33 +114,37 @@ def test_other_settings_begin_anew(
     assert upscale(upscaler, source, tmp_path / "cut.mkv", "libx265", other, 10)[0] == 0
 
 
+# The command with segments of 50 frames, as `shorten` makes them here.
+SHORTENED = """
+from espcn.command.cli import main
+from espcn.io import encoder
+from espcn.upscaling import video
+
+encoder.SEGMENT = video.SEGMENT = 50
+main()
+"""
+
+
 def test_ten_kills_leave_the_same_file(tmp_path: Path) -> None:
-    source = write_clip(tmp_path / "clip.mkv", 2900, (48, 48), sound="aac")
+    source = write_clip(tmp_path / "clip.mkv", 650, (48, 48), sound="aac")
     alone, cut = tmp_path / "alone.mp4", tmp_path / "cut.mp4"
-    done = run("upscale.py", str(source), "-r", "2", "-o", str(alone))
+    command = ("-c", SHORTENED, str(source), "-r", "2", "-o")
+    done = fork(*command, str(alone))
     assert done.returncode == 0, done.stderr
     kept = tmp_path / ".espcn/cut.mp4.segments"
     for number in range(10):
-        process = subprocess.Popen(
-            [sys.executable, "upscale.py", str(source), "-r", "2", "-o", str(cut)], cwd=ROOT,
-            env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        awaited = kept / f"{number:06}"
-        for _ in range(6000):
-            if awaited.exists():
-                break
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.005)
-        time.sleep(0.01 * number)  # at some moment within the next segment
-        process.send_signal(signal.SIGKILL if number % 2 else signal.SIGINT)
-        out, said = process.communicate(timeout=60)
+        with Forked(*command, str(cut)) as upscaling:
+            upscaling.wait_until((kept / f"{number:06}").exists)
+            time.sleep(0.01 * number)  # at some moment within the next segment
+            upscaling.signal(signal.SIGKILL if number % 2 else signal.SIGINT)
+            done = upscaling.finish()
         if number:
-            assert f"Going on with {cut} after frame " in out + said
+            assert f"Going on with {cut} after frame " in done.stdout + done.stderr
+        assert done.returncode == (-signal.SIGKILL if number % 2 else 130)
         if number % 2 == 0:
-            assert process.returncode == 130
-            assert "of a video all but its last seconds" in said
+            assert "of a video all but its last seconds" in done.stderr
         assert not cut.exists()
-    done = run("upscale.py", str(source), "-r", "2", "-o", str(cut))
+    done = fork(*command, str(cut))
     assert done.returncode == 0, done.stderr
     assert content(cut) == content(alone)
     assert not kept.exists()
