@@ -2,8 +2,8 @@
 
 They are forks of a process that has imported what commands need, which `multiprocessing` keeps:
 they can be killed, stopped and told their environment as any. What a command does as it starts is
-tested by `run` and by those tests that use other launchers. One that uses joblib would not end:
-its workers do so when the interpreter ends, for which `multiprocessing` waits for them.
+tested by `run`. What starts processes of its own begins by `run` too: joblib's workers would never
+end, as they do so when the interpreter ends, for which `multiprocessing` waits for them.
 """
 
 import atexit
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -63,7 +64,9 @@ class Forked:
         traceback: TracebackType | None,
     ) -> None:
         if self.process.is_alive():
-            self.process.kill()
+            self.signal(signal.SIGKILL)
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid or 0, signal.SIGKILL)  # what it has started
         self.process.join()
         self.folder.cleanup()
 
@@ -102,6 +105,7 @@ def _become(
     environment: dict[str, str],
     folder: Path,
 ) -> None:
+    os.setsid()
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(cwd)
