@@ -67,7 +67,7 @@ def test_other_launchers_give_the_same_table(
         # Its controller opens its log in a folder of the job's own, which on a busy machine the
         # program may not have made yet. One folder for all is there from the beginning.
         options.append("hydra.launcher.submitit_folder=${hydra.sweep.dir}/.submitit")
-    done = (run if launcher == "joblib" else fork)(*jobs, *options)
+    done = run(*jobs, *options)
     assert done.returncode == 1, done.stderr
     got = sweep_rows(tmp_path)
     assert [row["status"] for row in got] == ["completed", "failed"], done.stdout + done.stderr
@@ -97,7 +97,7 @@ def test_sweep_whose_launcher_gives_up_is_gathered_all_the_same(
             assert time.monotonic() < deadline
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal
-        printed, errors = process.communicate(timeout=60)
+        printed, errors = process.communicate(timeout=200)
     assert process.returncode == 130, errors
     assert "2 jobs" in printed
     assert [row["status"] for row in sweep_rows(tmp_path)] == ["interrupted"] * 2

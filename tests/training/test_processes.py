@@ -29,6 +29,7 @@ from helpers import (
     Done,
     clear_launcher,
     read_run_result,
+    run,
     same_tensors,
     saved_state,
     tiny_run,
@@ -112,7 +113,7 @@ def test_lightning_starts_the_processes_of_this_machine(
     alone: Path, pictures: Path, tmp_path: Path
 ) -> None:
     two = settings(pictures, trainer="ddp", **{"trainer.devices": 2})
-    done = fork("train.py", *two, f"hydra.run.dir={tmp_path / 'run'}")
+    done = run("train.py", *two, f"hydra.run.dir={tmp_path / 'run'}")
     assert done.returncode == 0, done.stderr
     check_same_losses(alone, tmp_path / "run")
     assert read_run_result(tmp_path / "run")["processes"] == 2
@@ -128,7 +129,7 @@ def test_run_that_loses_a_process_ends_and_goes_on_later(pictures: Path, tmp_pat
         directory = wait_for_epochs(tmp_path, lambda: process.poll() is None, 3)
         children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True)
         os.kill(int(children.stdout.split()[-1]), signal.SIGKILL)
-        printed, _ = process.communicate(timeout=100)
+        printed, _ = process.communicate(timeout=200)
     assert process.returncode == 1, printed
     # It may notice by itself, or be told to end by torchrun, which has noticed first.
     assert read_run_result(directory)["status"] in ("failed", "interrupted")
@@ -159,7 +160,7 @@ def test_processes_with_other_numbers_of_threads_are_kept_together(
     done = subprocess.run(
         [sys.executable, *TORCHRUN, "--no-python", "bash", "-c", script, "-", *own,
          f"hydra.run.dir={directory}"],
-        cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=100,
+        cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=200,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     # Each has measured its half of the held-out patches: by the same network, or this would differ.
@@ -225,7 +226,7 @@ def test_slurm_job_is_requeued_and_goes_on_in_its_own_directory(
 def test_one_task_of_slurm_can_start_more_processes(pictures: Path, tmp_path: Path) -> None:
     job = {"SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "t", "SLURM_NTASKS": "1", "SLURM_PROCID": "0"}
     two = settings(pictures, trainer="ddp", max_epochs=1, **{"trainer.devices": 2})
-    done = fork("train.py", *two, f"hydra.run.dir={tmp_path}", **job)
+    done = run("train.py", *two, f"hydra.run.dir={tmp_path}", **job)
     assert done.returncode == 0, done.stderr
     assert read_run_result(tmp_path)["processes"] == 2
 
