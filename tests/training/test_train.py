@@ -86,8 +86,13 @@ def test_run_killed_at_any_moment_and_resumed_gives_the_same_weights(
 ) -> None:
     for epochs in (1, 5):  # killed once before and once after rate drops
         _start_and_signal(pictures, tmp_path / "run", signal.SIGKILL, epochs, resume=epochs > 1)
+    saved = torch.load(tmp_path / "run/last.ckpt", weights_only=True)["epoch"] + 1
+    assert saved >= 4
+    kept = (tmp_path / "run/epochs.csv").read_text().splitlines()[: 1 + saved]
     resumed = fork("train.py", f"resume={tmp_path / 'run'}")
     assert resumed.returncode == 0, resumed.stderr
+    # It has gone on: those epochs have the seconds that they took before.
+    assert (tmp_path / "run/epochs.csv").read_text().splitlines()[: 1 + saved] == kept
     for name in ("best.ckpt", "last.ckpt"):
         assert same_tensors(saved_state(finished, name), saved_state(tmp_path / "run", name))
     got, expected = read_run_result(tmp_path / "run"), read_run_result(finished)
