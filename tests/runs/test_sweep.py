@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from espcn.runs.gather import gather
 from espcn.runs.hydra_callbacks import GatherSweep, gather_rest
-from forked import Forked, fork
+from forked import fork
 from helpers import (
     ENVIRONMENT,
     ROOT,
@@ -195,13 +195,20 @@ def test_stopped_sweep_gathers_what_it_has_and_goes_on_later(
 ) -> None:
     directory, arguments = tmp_path / "here", tiny_run(pictures, max_epochs=10)
     command = ["train.py", "-m", *arguments, "seed=0,1,2", f"hydra.sweep.dir={directory}"]
-    with Forked(*command) as stopped:
-        stopped.wait_until(lambda: len(list(directory.glob("*/last.ckpt"))) == 2)
-        stopped.signal(signal.SIGINT)
-        done = stopped.finish()
-    assert done.returncode == 1
+    with subprocess.Popen(
+        [sys.executable, *command], cwd=ROOT, env=ENVIRONMENT, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        deadline = time.monotonic() + 200
+        while len(list(directory.glob("*/last.ckpt"))) < 2:  # the second job has begun
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        os.kill(process.pid, signal.SIGINT)
+        printed, _ = process.communicate(timeout=200)
+    assert process.returncode == 1
     assert [row["status"] for row in sweep_rows(directory)] == ["completed", *["interrupted"] * 2]
-    assert "3 jobs" in done.stdout
+    assert "3 jobs" in printed
     epochs = json.loads(next(directory.glob("*/result.json")).read_text())["epochs"]
     assert epochs > 0
     again = call(*command)
