@@ -97,8 +97,8 @@ def carry_out(jobs: list[Job], treatment: Treatment) -> Outcome:
     # One picture is written while another is computed. A video overlaps these by itself.
     for some, workers in ((pictures, min(4, os.cpu_count() or 1)), (videos, 1)):
         with ThreadPoolExecutor(workers) as pool:
-            work = [pool.submit(_one, job, treatment, stop) for job in some]
-            try:
+            try:  # the first job is at work before the last is handed over
+                work = [pool.submit(_one, job, treatment, stop) for job in some]
                 alone = len(work) < 2
                 for done in bar(as_completed(work), total=len(work), unit="file", disable=alone):
                     outcome.add(done.result())

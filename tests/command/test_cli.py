@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -489,6 +491,21 @@ def test_ctrl_c_leaves_no_half_file(kind: str, tmp_path: Path) -> None:
     assert "Stopped. Finished files are kept" in done.stderr
     assert "Traceback" not in done.stderr
     assert [one for one in files(tmp_path) if ".segments" not in one] == list(before)
+
+
+def test_ctrl_c_as_the_work_begins_stops_it(
+    call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    submit = ThreadPoolExecutor.submit
+
+    def interrupted(*arguments: Any) -> None:
+        submit(*arguments)
+        raise KeyboardInterrupt
+
+    write_clip(tmp_path / "clip.mkv", count=500)
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", interrupted)
+    assert call("upscale.py", str(tmp_path), "-r", "2").returncode == 130
+    assert not (tmp_path / "clip_x2.mkv").exists()
 
 
 def test_first_picture_needs_no_lightning_nor_compiler() -> None:
