@@ -81,9 +81,12 @@ class SuperResolution(pl.LightningModule):
         self.save_hyperparameters(settings or {})
 
     def on_fit_start(self) -> None:
-        """Accumulate losses in the precision in which they are computed; note one that is slow."""
+        """Accumulate losses in the precision in which they are computed."""
         for mean in (self.train_loss, self.val_loss):
             mean.set_dtype(self.dtype)  # type: ignore[arg-type]
+
+    def on_train_start(self) -> None:
+        """Note a precision that is slow here."""
         if self.trainer.precision == "bf16-mixed" and not has_bfloat16(self.device):
             self.print(
                 "Note: this processor has no bfloat16, in which this run takes four times as long "
