@@ -3,8 +3,8 @@
 import os
 import sys
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:  # torch: only when there is work to do
     from espcn.network.strengths import Compression
     from espcn.upscaling.encoding import Encoding
     from espcn.upscaling.upscaler import Upscaler
+
+
+WAKE = 0.5  # seconds
 
 
 class Stopped(Exception):
@@ -100,7 +103,7 @@ def carry_out(jobs: list[Job], treatment: Treatment) -> Outcome:
             try:  # the first job is at work before the last is handed over
                 work = [pool.submit(_one, job, treatment, stop) for job in some]
                 alone = len(work) < 2
-                for done in bar(as_completed(work), total=len(work), unit="file", disable=alone):
+                for done in bar(_ended(work), total=len(work), unit="file", disable=alone):
                     outcome.add(done.result())
             except BaseException:
                 print("\nStopping after the current rows and frames", file=sys.stderr)
@@ -108,6 +111,18 @@ def carry_out(jobs: list[Job], treatment: Treatment) -> Outcome:
                 pool.shutdown(cancel_futures=True)
                 raise
     return outcome
+
+
+def _ended(work: list[Future[Outcome]]) -> Iterator[Future[Outcome]]:
+    """Yield what has ended, as it ends.
+
+    Python looks for Ctrl-C before it waits, and one that comes in between is not seen until the
+    wait is over: so no wait is long.
+    """
+    left = set(work)
+    while left:
+        done, left = wait(left, WAKE, FIRST_COMPLETED)
+        yield from done
 
 
 def _one(job: Job, treatment: Treatment, stop: threading.Event) -> Outcome:
