@@ -26,8 +26,12 @@ logging.getLogger("pyvips").setLevel(logging.ERROR)
 pyvips.block_untrusted_set(True)  # leaves out SVG, CSV, MATLAB and such, which aren't photographs
 
 MAX_PIXELS = 10**9  # a file of a few kilobytes can claim more
+PLENTY = 10**8  # pixels; a GIF of fewer may well have a frame that is smaller than its canvas
 
 _PNG = b"\x89P"
+# Pixels of each byte, at most, by the first two: deflate makes 1032 bytes of one, each of eight
+# pixels of a bit; a code of GIF stands for no more pixels than there are codes.
+_DENSEST = {_PNG: 8 * 1032, b"GI": 4096}
 # By the first bytes. WebP, AVIF and HEIC have theirs a little later.
 _BEGINNINGS = {
     _PNG: ".png", b"\xff\xd8": ".jpg", b"II*\0": ".tif", b"MM\0*": ".tif", b"II+\0": ".tif",
@@ -89,6 +93,13 @@ def open_picture(source: Path | bytes) -> pyvips.Image:
             raise ValueError(
                 f"{name} says that it is {image.width} x {image.height} pixels, over "
                 f"{MAX_PIXELS // 10**6} megapixels: cut it into pieces"
+            )
+        size = len(source) if isinstance(source, bytes) else source.stat().st_size
+        most = max(size * _DENSEST.get(head, MAX_PIXELS), PLENTY)
+        if image.width * image.height > most:
+            raise ValueError(  # before all its pixels are made room for
+                f"{name} says that it is {image.width} x {image.height} pixels, more than its "
+                f"{size} bytes can hold: copy or download it again"
             )
         image = _normalised(image)
     except pyvips.Error as error:

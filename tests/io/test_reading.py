@@ -2,6 +2,7 @@
 
 import io
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -281,3 +282,23 @@ def test_suffix_is_that_of_the_content(kind: str, suffix: str, tmp_path: Path) -
 def test_suffix_of_other_contents(content: bytes, suffix: str | None, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(content)
     assert picture_suffix(tmp_path / "a") == suffix
+
+
+def test_more_pixels_than_a_file_can_hold_are_refused_before_there_is_room_for_them() -> None:
+    png = bytearray(encode(RGB, "PNG"))
+    png[16:24] = (30_000).to_bytes(4, "big") * 2
+    png[29:33] = zlib.crc32(png[12:29]).to_bytes(4, "big")
+    gif = bytearray(encode(Image.fromarray(RGB).convert("P"), "GIF"))
+    place = gif.index(b",\0\0\0\0") + 5  # the size of the frame
+    gif[6:10] = gif[place : place + 4] = (30_000).to_bytes(2, "little") * 2
+    for content in (bytes(png), bytes(gif)):
+        with pytest.raises(ValueError, match=rf"30000 x 30000 .* than its {len(content)} bytes"):
+            read_picture(content)
+
+
+@pytest.mark.parametrize(("kind", "side"), [("PNG", 16_000), ("GIF", 12_000)])
+def test_densest_files_are_read(kind: str, side: int) -> None:
+    """Nothing but black, in one bit a pixel."""
+    content = encode(Image.new("1", (side, side)), kind, optimize=True)
+    assert side**2 / len(content) > 1000
+    assert not read_picture(content).any()
