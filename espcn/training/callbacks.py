@@ -258,7 +258,7 @@ class TakesTurns(Callback):
             with suppress(OSError, NotImplementedError):  # the place is gone: on without turns
                 self.turns.share()
             if self.turns.waited and not self.told:
-                tqdm.write("Another training runs on these cores: both take turns", sys.stderr)
+                tqdm.write("Another training runs on these cores: they take turns", sys.stderr)
                 self.told = True
 
     def on_validation_batch_end(self, *args: Any) -> None:

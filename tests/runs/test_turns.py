@@ -189,7 +189,7 @@ def test_training_says_whom_it_waits_for(tmp_path, monkeypatch, pictures):
     )  # fmt: skip
     mine.end()
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("Another training runs on these cores: both take turns") == 1
+    assert done.stderr.count("Another training runs on these cores: they take turns") == 1
 
 
 def test_without_a_meeting_place_there_are_no_turns(tmp_path, monkeypatch):
