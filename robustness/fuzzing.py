@@ -18,6 +18,7 @@ import re
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -186,11 +187,15 @@ def main() -> None:
                 sys.exit(f"Error: {name} is whole, but not read: {judge(folder / name)}")
         files = {k: v for k, v in files.items() if re.search(given.only, k)}
         names = [name for name in files for _ in range(1 if name.startswith(SLOW) else OFTEN)]
-        numbers = iter(tqdm(range(given.count), mininterval=10))
+        numbers, drawing = iter(tqdm(range(given.count), mininterval=10)), threading.Lock()
 
         def drive(_: int) -> None:
             worker = Worker(folder, names, given.seed)
-            while time.monotonic() < end and (number := next(numbers, None)) is not None:
+            while time.monotonic() < end:
+                with drawing:  # tqdm gives to one thread at a time
+                    number = next(numbers, None)
+                if number is None:
+                    break
                 outcome = worker(number)
                 outcomes.append(outcome)
                 if outcome.verdict == FAILED:
