@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # torch: only when there is work to do
     from espcn.upscaling.upscaler import Upscaler
 
 
-WAKE = 0.5  # seconds
+WAKE = 0.5  # seconds between two looks for Ctrl-C
 
 
 class Stopped(Exception):

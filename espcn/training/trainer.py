@@ -64,8 +64,9 @@ def make_trainer(settings: dict[str, Any], directory: Path, history: History) ->
     checks.number("stop_delta", s["stop_delta"], "the notebook's is 1e-8")
     options, environment = processes(s["trainer"])
     # The first weights are taken before they are averaged.
-    callbacks: list[Callback] = [OneRun(history), history, TrainingProgress(), OwnSignals()]
-    callbacks.append(TakesTurns())
+    callbacks: list[Callback] = [
+        OneRun(history), history, TrainingProgress(), OwnSignals(), TakesTurns()
+    ]  # fmt: skip
     if s["averaging"]:
         callbacks.append(WeightAveraging(multi_avg_fn=moving_average(s["averaging"])))
     if is_judged(s):
