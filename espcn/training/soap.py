@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from espcn import checks
+
 
 class SOAP(torch.optim.Optimizer):
     """Adam in a slowly turning eigenbasis, one for each side of each kernel seen as a matrix.
@@ -32,6 +34,9 @@ class SOAP(torch.optim.Optimizer):
         eps: Added to the root of the averaged square.
         refresh_every: Steps between two updates of the bases, each a step of power iteration and a
             QR decomposition.
+
+    Raises:
+        ValueError: `refresh_every` is no number of steps.
     """
 
     def __init__(
@@ -43,6 +48,7 @@ class SOAP(torch.optim.Optimizer):
         eps: float = 1e-8,
         refresh_every: int = 10,
     ) -> None:
+        checks.integer("refresh_every", refresh_every, 1, "10 is usual")
         defaults = {
             "lr": lr,
             "betas": tuple(betas),

@@ -262,6 +262,10 @@ def test_notebook_experiment_runs_on_color_in_double_precision(
         ({"max_time": 0}, "`max_time` (=0) must be seconds or DD:HH:MM:SS"),
         ({"max_time": 1e15}, "`max_time` (=1000000000000000) must be seconds or DD:HH:MM:SS"),
         ({"+optim.foo": 1}, "`optim` must have options that it knows"),
+        (
+            {"+optim.refresh_every": 0},
+            "`optim` must have options that it knows: `refresh_every` (=0)",
+        ),
         ({"trainer.strategy": "fsdp"}, "`trainer.strategy` (=fsdp) must be one of auto, ddp"),
         ({"trainer.accelerator": "abacus"}, "`trainer` must be what Lightning's Trainer takes"),
         ({"trainer.precision": 7}, "`trainer.precision` (=7) must be one of 32-true, 64-true"),
