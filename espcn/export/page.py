@@ -24,6 +24,7 @@ import torch
 
 from espcn import __version__
 from espcn.imaging import jpeg_traces
+from espcn.imaging.degradation import BENCHMARK
 from espcn.imaging.levels import luma_levels
 from espcn.io.atomic import write_text
 from espcn.network.engine import CENTER
@@ -64,11 +65,12 @@ def write(path: Path, network: ESPCN, about: Mapping[str, str]) -> str:
             f"`channels` (={network.channels}) and `padding` (={network.padding}) of the network "
             "must be 1 and replicate for a page: write .onnx, or train one so"
         )
+    clean = about["degradation"] == str(BENCHMARK)
     content = _page(
         {network.r: {"clean": network}},
         f"ESPCN \N{MULTIPLICATION SIGN}{network.r}",
         LEAD.format(TIMES.get(network.r, network.r)),
-        f"Weights for {about['degradation']}; {about['source']}.",
+        f"Weights for {'clean pictures' if clean else about['degradation']}; {about['source']}.",
         {"about": dict(about)},
     )
     said = _check(content, network)

@@ -505,9 +505,11 @@ def test_a_network_of_ones_own_is_checked_by_the_browser(
 ) -> None:
     torch.manual_seed(0)
     own = ESPCN(5, activation=activation)
-    ckpt = write_checkpoint(tmp_path / "own.ckpt", own, r=5, activation=activation)
+    settings = {"r": 5, "activation": activation, "blur": 0.5}
+    ckpt = write_checkpoint(tmp_path / "own.ckpt", own, **settings)
     path, check = export(ckpt=str(ckpt), output=str(tmp_path / "own.html"))
-    assert "own.ckpt" in path.read_text(encoding="utf-8")
+    said = "Weights for blur=0.5 downsample=decimate; own.ckpt; "
+    assert said in path.read_text(encoding="utf-8")
     assert check.startswith("checked by Chrom")
     assert check.endswith("(plain, webgl2)")
     monkeypatch.setattr(exporting, "TOLERANCE", 0.0)  # which rounding to bytes passes
@@ -535,7 +537,7 @@ def test_it_is_said_where_no_browser_checks(
     monkeypatch.setattr(exporting, "BROWSERS", ("chromium",))
     monkeypatch.setattr(exporting, "PATIENCE", 1)
     path, check = export(2, output=str(tmp_path / "a.html"))
-    assert path.is_file()
+    assert "Weights for clean pictures; " in path.read_text(encoding="utf-8")
     assert words in check
 
 
