@@ -4,8 +4,9 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
@@ -119,10 +120,17 @@ def _ended(work: list[Future[Outcome]]) -> Iterator[Future[Outcome]]:
     Python looks for Ctrl-C before it waits, and one that comes in between is not seen until the
     wait is over: so no wait is long.
     """
-    left = set(work)
+    ended: SimpleQueue[Future[Outcome]] = SimpleQueue()
+    for one in work:
+        one.add_done_callback(ended.put)
+    left = len(work)
     while left:
-        done, left = wait(left, WAKE, FIRST_COMPLETED)
-        yield from done
+        try:
+            done = ended.get(timeout=WAKE)
+        except Empty:
+            continue
+        left -= 1
+        yield done
 
 
 def _one(job: Job, treatment: Treatment, stop: threading.Event) -> Outcome:
@@ -185,7 +193,7 @@ def _made(job: Job, treatment: Treatment, progress: Callable[[int, int | None], 
         _say(job, save_preview(*way, given, size), upscaler)
         return Outcome(done=1)
     if not job.is_video and is_animation(job.source):
-        upscale_animation(*way, treatment.quality, progress, size)
+        upscale_animation(*way, treatment.quality, progress, given, size)
         return Outcome(done=1)
     if job.is_video:
         kept = kept_segments(job, treatment.settings(job))

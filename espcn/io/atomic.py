@@ -64,7 +64,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
         os.replace(part, path)
         sync_folder(path.parent)
     except BaseException as error:
-        part.unlink(missing_ok=True)
+        with suppress(PermissionError):  # of what is still open, on Windows
+            part.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno and not error.filename:
             error.filename = str(path)
         raise

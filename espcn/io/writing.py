@@ -100,9 +100,7 @@ def save_picture(
                 except OSError as error:
                     raise OSError(f"{path} could not be written: {error.strerror}") from error
             else:
-                target = pyvips.Target.new_to_file(os.fsencode(part))
-                save = getattr(picture, f"{'heif' if kind == 'avif' else kind}save_target")
-                save(target, **_options(kind, picture, original, quality))
+                _save(part, kind, picture, _options(kind, picture, original, quality))
             if rows.error is not None:
                 raise rows.error
         except pyvips.Error as error:
@@ -114,6 +112,12 @@ def save_picture(
             elif not os.access(path.parent, os.W_OK):
                 reason = "Permission denied"
             raise OSError(f"{path} could not be written: {reason}") from error
+
+
+def _save(path: Path, kind: str, picture: pyvips.Image, options: dict[str, Any]) -> None:
+    """Save a picture by libvips, whose file is closed with the target that this function holds."""
+    target = pyvips.Target.new_to_file(os.fsencode(path))
+    getattr(picture, f"{'heif' if kind == 'avif' else kind}save_target")(target, **options)
 
 
 def reduced(picture: pyvips.Image, width: int, height: int) -> pyvips.Image:

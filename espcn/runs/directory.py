@@ -173,7 +173,8 @@ def remove_refused(directory: Path) -> None:
         return
     if {path.name for path in directory.iterdir()} <= ours:
         for name in ours:
-            (directory / name).unlink(missing_ok=True)
+            with suppress(PermissionError):  # of an open lock, on Windows
+                (directory / name).unlink(missing_ok=True)
         for folder in (directory.absolute(), *directory.absolute().parents):
             if folder not in _made:
                 break

@@ -62,6 +62,8 @@ def train(
             lock.acquire(blocking=False)
         result = _train(settings, directory, command, in_sweep)
         if not in_sweep:
+            if os.name == "nt":  # where what is open can't be removed
+                lock.release()
             remove_refused(directory)  # while it is locked
         return result
     except Timeout:

@@ -91,6 +91,7 @@ def upscale_animation(
     target: Path,
     quality: int = QUALITY,
     progress: Progress = lambda done, total: None,
+    compression: Compression | None = NONE,
     size: Size | None = None,
 ) -> None:
     """Upscale an animated GIF, WebP or PNG into one of its own kind.
@@ -104,6 +105,7 @@ def upscale_animation(
         target: The file to write, which ends as the source does.
         quality: Quality of a WebP, 1 to 100.
         progress: As for `upscale_picture`, with frames instead of rows.
+        compression: How the frames were compressed; None takes them as clean.
         size: The size of the result; by default the upscaler's factor.
 
     Raises:
@@ -119,7 +121,7 @@ def upscale_animation(
     durations: list[int] = []
     with Image.open(source, formats=(kind,)) as opened:
         total, loop = getattr(opened, "n_frames", 1), opened.info.get("loop")
-        wanted = enlargement(upscaler, size, *opened.size)
+        wanted = enlargement(upscaler, size, *opened.size).suited_to(compression or NONE)
         pixels = total * wanted.width * wanted.height
         if pixels > MAX_ANIMATION:
             raise ValueError(

@@ -14,6 +14,7 @@ from PIL import Image, ImageCms, ImageSequence
 
 from espcn.io.reading import Rows, is_animation, open_picture, read_picture
 from espcn.io.writing import check_size
+from espcn.network.strengths import NONE, Compression
 from espcn.upscaling.picture import upscale_animation, upscale_picture
 from espcn.upscaling.size import LargeEnough, Size
 from espcn.upscaling.upscaler import Upscaler
@@ -438,6 +439,17 @@ def test_animations_keep_their_frames_and_times(
         assert durations == [100, 200, 100, 50, 80]
 
 
+def test_animation_is_upscaled_for_a_compression_that_is_given(tmp_path: Path) -> None:
+    source, upscaler = tmp_path / "a.png", Upscaler(2, precision="float32")
+    frame = np.asarray(write_animation(source)[0].convert("RGBA"))
+    strong = Compression("jpeg", 30)
+    for given, taken in ((None, NONE), (NONE, NONE), (strong, strong)):
+        upscale_animation(upscaler, source, tmp_path / "b.png", compression=given)
+        with Image.open(tmp_path / "b.png") as made:
+            large = np.asarray(made.convert("RGBA"))
+        assert np.array_equal(large, upscaler.suited_to(taken)(frame))
+
+
 def test_animation_gets_any_size(upscaler: Upscaler, tmp_path: Path) -> None:
     write_animation(tmp_path / "a.gif")
     upscale_animation(upscaler, tmp_path / "a.gif", tmp_path / "b.gif", size=Size(width=330))
@@ -463,3 +475,23 @@ def test_animation_becomes_nothing_else(upscaler: Upscaler, tmp_path: Path) -> N
     with pytest.raises(ValueError, match="cut.gif is damaged or cut short"):
         upscale_animation(upscaler, tmp_path / "cut.gif", tmp_path / "cut_x2.gif")
     assert not (tmp_path / "cut_x2.gif").exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs Linux")
+@pytest.mark.parametrize("kind", ["png", "jpg", "tif", "webp", "avif", "bmp"])
+def test_file_is_closed_before_it_gets_its_name(
+    kind: str, upscaler: Upscaler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Windows renames and removes nothing that is open; it has no locks, which hold one descriptor.
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "a.png")
+    rename, still_open = os.replace, []
+
+    def replace(part: Any, path: Any) -> None:
+        links = [Path(f"/proc/self/fd/{one}") for one in os.listdir("/proc/self/fd")]
+        still_open.extend(str(one.readlink()) for one in links if one.is_symlink())
+        rename(part, path)
+
+    monkeypatch.setattr("espcn.io.atomic.os.replace", replace)
+    upscale_picture(upscaler, tmp_path / "a.png", tmp_path / f"b.{kind}")
+    assert (tmp_path / f"b.{kind}").is_file()
+    assert sum(f"b.{kind}" in name for name in still_open) == 1
