@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from espcn.openmp import wait_asleep
 from espcn.runs.identity import check_names, plain_settings
 from espcn.runs.resolvers import register_resolvers
+from espcn.stdout import accept_all_names
 
 register_resolvers()
 
@@ -44,4 +45,5 @@ def main(config: DictConfig) -> None:
 
 if __name__ == "__main__":
     wait_asleep()
+    accept_all_names()
     main()

@@ -23,6 +23,7 @@ from espcn.runs.directory import remove_refused, settings_of
 from espcn.runs.hydra_callbacks import gather_rest
 from espcn.runs.launch import check_alone, launch, rank, requeue
 from espcn.runs.resolvers import register_resolvers
+from espcn.stdout import accept_all_names
 
 register_resolvers()
 STOPPED = 130  # the shell's code for a command that Ctrl-C ended
@@ -70,6 +71,7 @@ def main(config: DictConfig) -> None:
 
 if __name__ == "__main__":
     wait_asleep()
+    accept_all_names()
     signals: list[str] = []
     try:
         with interrupts(signals):

@@ -4,7 +4,6 @@ It takes plain arguments, not Hydra's: file names contain spaces, commas and quo
 """
 
 import argparse
-import io
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +22,7 @@ from espcn.io.atomic import check_folder, remove_leftovers
 from espcn.io.containers import CONTAINERS
 from espcn.io.writing import FORMATS, LOSSY
 from espcn.openmp import wait_asleep
+from espcn.stdout import accept_all_names
 from espcn.upscaling.size import Size
 
 FEW = 5  # that are named each
@@ -41,8 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: What follows the command's name; `sys.argv` if not given.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # a file's name need not be UTF-8
+    accept_all_names()
     given = parser().parse_args(arguments)
     wait_asleep()
     try:

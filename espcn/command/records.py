@@ -37,6 +37,11 @@ def weights_digest(r: int | None, ckpt: str | None) -> str:
     """
     if ckpt is not None:
         path = Path(ckpt)
+        if not path.exists():
+            raise FileNotFoundError(
+                f"`ckpt` (={ckpt}) must be an existing file: a run leaves best.ckpt in its "
+                "directory"
+            )
         return _digest(path / "best.ckpt" if path.is_dir() else path)
     factor = "" if r is None else r
     files = sorted(_PRETRAINED.glob(f"espcn_x{factor}*.safetensors"))
@@ -138,7 +143,11 @@ def kept_segments(job: Job, settings: Mapping[str, Any]) -> Segments:
 
 def _place(job: Job) -> str:
     """Return where the source is, seen from the result: both may move together."""
-    place = os.path.relpath(job.source.resolve(), job.target.parent.resolve())
+    source = job.source.resolve()
+    try:
+        place = os.path.relpath(source, job.target.parent.resolve())
+    except ValueError:  # on another drive of Windows
+        place = str(source)
     return os.fsencode(place).decode(errors="backslashreplace")
 
 

@@ -42,6 +42,8 @@ def piped(given: argparse.Namespace) -> Iterator[argparse.Namespace]:
         return
     if len(given.files) > 1 or Path(given.files[0]).is_dir():
         raise ValueError("`-` must stand for one file alone: name folders and several files")
+    if writes and sys.stdout is None:
+        raise ValueError("stdout must be open: name a file with -o")
     if writes and sys.stdout.isatty():
         raise ValueError(
             "stdout must not be a terminal, which can't show the result: add `> photo.png`, or "
@@ -68,7 +70,7 @@ def piped(given: argparse.Namespace) -> Iterator[argparse.Namespace]:
 def _kept_stdin(folder: Path) -> Path:
     """Write what stdin holds to a file whose suffix is that of its format."""
     kept = folder / "stdin"
-    if sys.stdin.isatty():
+    if sys.stdin is None or sys.stdin.isatty():
         raise ValueError("stdin must be a picture: pipe one into this command, or name a file")
     with kept.open("wb") as file:
         shutil.copyfileobj(sys.stdin.buffer, file)

@@ -20,7 +20,7 @@ from PIL import Image
 
 from espcn.command.cli import ENGINES, FACTORS
 from espcn.command.plan import Job, stamp
-from espcn.command.records import Standing, standing, write_record
+from espcn.command.records import Standing, kept_segments, standing, write_record
 from espcn.io.atomic import claim
 from espcn.io.reading import read_picture
 from espcn.network.backends import BACKENDS
@@ -387,6 +387,7 @@ def test_network_of_the_notebook_upscales_pictures_but_no_video(
         (["--crf", "99"], "`crf` (=99) must be at most 51 with libx264: 18 is the default"),
         (["--quality", "0"], "`quality` (=0) must be a whole number of at least 1"),
         (["--ckpt", "nowhere.ckpt"], "`ckpt` (=nowhere.ckpt) must be an existing file"),
+        (["--ckpt", "no.ckpt", "--to", "hd"], "`ckpt` (=no.ckpt) must be an existing file"),
         (["--format", "psd"], "`--format` (=psd) must be one of png jpg"),
         (["--compression", "strong"], "`compression` (=strong) must be auto, none or a quality"),
         (["--compression", "0"], "`compression` (=0) must be a whole number of at least 1"),
@@ -543,3 +544,27 @@ def test_commands_are_installed(name: str) -> None:
     done = subprocess.run([command, "--help"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0
     assert done.stdout.startswith(f"usage: {name} ")
+
+
+def test_any_name_is_printed_where_stdout_is_not_utf_8(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "写真.png")
+    done = run("upscale.py", str(tmp_path / "写真.png"), "-r", "2", PYTHONIOENCODING="cp1252")
+    assert done.returncode == 0, done.stderr
+    assert "\\u5199\\u771f.png" in done.stdout
+    assert (tmp_path / "写真_x2.png").is_file()
+    assert len(list((tmp_path / ".espcn").iterdir())) == 1  # its record
+
+
+def test_result_may_be_on_another_drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, start: Path) -> str:
+        raise ValueError("path is on mount 'C:', start on mount 'D:'")
+
+    monkeypatch.setattr("espcn.command.records.os.path.relpath", refuse)
+    job = Job(tmp_path / "a.png", tmp_path / "big/a_x2.png")
+    for file in (job.source, job.target):
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    write_record(job, {"r": 2}, stamp(job.source))
+    assert standing(job, {"r": 2}) == Standing.KEPT
+    assert standing(job, {"r": 3}) == Standing.SETTINGS
+    assert kept_segments(job, {"r": 2}).count() == 0

@@ -126,6 +126,26 @@ def test_terminal_is_no_place_for_a_picture(photo: Path) -> None:
     os.close(master)
 
 
+@pytest.mark.parametrize(
+    ("closed", "arguments", "words"),
+    [
+        ("<&-", ["-", "-o", "a.png"], "stdin must be a picture"),
+        (">&-", ["a.png", "-o", "-"], "stdout must be open"),
+    ],
+)
+def test_closed_stream_is_named(
+    closed: str, arguments: list[str], words: str, tmp_path: Path
+) -> None:
+    command = [sys.executable, str(ROOT / "upscale.py"), *arguments]
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *command], cwd=tmp_path, env=ENVIRONMENT,
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert f"Error: {words}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_reader_that_leaves_early_is_told(photo: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "upscale.py", str(photo), "-o", "-", "--format", "bmp"],
