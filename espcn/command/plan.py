@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from espcn.io.containers import CONTAINERS
+from espcn.io.containers import CONTAINERS, VIDEO_SUFFIXES
 from espcn.io.reading import SUFFIXES
 from espcn.io.writing import FORMATS
 from espcn.upscaling.size import ENDINGS
@@ -32,7 +32,7 @@ class Job:
     @property
     def is_video(self) -> bool:
         """Whether the source is a video, judging by its suffix."""
-        return self.source.suffix.lower() in CONTAINERS
+        return self.source.suffix.lower() in VIDEO_SUFFIXES
 
 
 @dataclass
@@ -94,9 +94,11 @@ def plan(
     made = Plan()
     suffix = _suffix(kind or "png") if kind is not None or stills else None
     places = _find(inputs, output, made)
-    stems = {path.stem for path in places}
+    sources = {place.with_suffix("") for place in places.values()}
     _check_ending(ending)
-    made.earlier_results = [path for path in places if _is_result(path, stems, ending)]
+    made.earlier_results = [
+        path for path, place in places.items() if _is_result(place, sources, ending)
+    ]
     # Files that keep their format come first, so that a GIF can't take the name of a PNG.
     files = sorted(
         set(places) - set(made.earlier_results), key=lambda path: (not is_writable(path), path)
@@ -242,8 +244,13 @@ def _inside(folder: Path, output: str | None, made: Plan) -> Iterator[tuple[Path
     def note(error: OSError) -> None:
         made.problems.append(f"{error.filename} can't be listed: {error.strerror}")
 
-    for name, folders, files in os.walk(folder, onerror=note):
+    seen = set()  # a link may lead back up
+    for name, folders, files in os.walk(folder, followlinks=True, onerror=note):
         here = Path(name)
+        if here.resolve() in seen:
+            folders.clear()
+            continue
+        seen.add(here.resolve())
         folders[:] = sorted(
             one for one in folders if not one.startswith(".") and (here / one).resolve() != out
         )
@@ -265,7 +272,8 @@ def _suffix(kind: str) -> str:
 def _target(
     source: Path, place: Path, ending: str, output: str | None, suffix: str | None, stills: bool
 ) -> Path:
-    kept = source.suffix if is_writable(source) or _is_moving_gif(source) else ".png"
+    instead = ".mkv" if _is_video(source) else ".png"
+    kept = source.suffix if is_writable(source) or _is_moving_gif(source) else instead
     name = f"{source.stem}{ending}{suffix if suffix and _takes(source, suffix, stills) else kept}"
     return source.with_name(name) if output is None else Path(output) / place.with_name(name)
 
@@ -281,18 +289,33 @@ def _is_moving_gif(source: Path) -> bool:
 
 def _takes(source: Path, suffix: str, stills: bool) -> bool:
     """Return whether a file's result can have a suffix: a picture's or a video's, as it is."""
-    return (source.suffix.lower() in CONTAINERS and not stills) == (suffix in CONTAINERS)
+    return (_is_video(source) and not stills) == (suffix in CONTAINERS)
 
 
 def _is_known(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES or path.suffix.lower() in CONTAINERS
+    return path.suffix.lower() in SUFFIXES or _is_video(path)
 
 
-def _is_result(path: Path, stems: set[str], ending: str) -> bool:
-    """Return whether a file is named like a result of an input with one of these stems."""
-    match = _RESULT_STEM.fullmatch(path.stem)
-    named = path.stem.removesuffix(ending)
-    return (match is not None and match[1] in stems) or (named != path.stem and named in stems)
+def _is_video(path: Path) -> bool:
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def _is_result(place: Path, sources: set[Path], ending: str) -> bool:
+    """Return whether a file is named like a result of one of these, given without suffixes.
+
+    It may lie beside its source, or at the same place within a folder of results.
+    """
+    match = _RESULT_STEM.fullmatch(place.stem)
+    names = [match[1]] if match is not None else []
+    named = place.stem.removesuffix(ending)
+    if named not in ("", place.stem):
+        names.append(named)
+    folders = place.parent.parts
+    return any(
+        Path(*folders[outer:], name) in sources
+        for name in names
+        for outer in range(len(folders) + 1)
+    )
 
 
 def _check_ending(given: str) -> None:
@@ -301,4 +324,4 @@ def _check_ending(given: str) -> None:
 
 
 def _suffixes() -> str:
-    return " ".join(sorted(SUFFIXES) + sorted(CONTAINERS))
+    return " ".join(sorted(SUFFIXES) + sorted(VIDEO_SUFFIXES))

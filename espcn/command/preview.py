@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.Image import Resampling
 
 from espcn.io.atomic import atomic_write
-from espcn.io.containers import CONTAINERS
+from espcn.io.containers import VIDEO_SUFFIXES
 from espcn.io.reading import is_animation, open_picture
 from espcn.io.writing import FORMATS
 from espcn.network.strengths import NONE, Compression
@@ -120,11 +120,11 @@ def _still(
     source: Path, compression: Compression | None
 ) -> tuple[Callable[[], pyvips.Image], Compression]:
     """Return what opens a picture, or a frame, and how it was compressed."""
-    if source.suffix.lower() in CONTAINERS:
+    if source.suffix.lower() in VIDEO_SUFFIXES:
         pixels, found = _frame(source, compression)
     elif is_animation(source):
         with Image.open(source) as animation:
-            pixels, found = np.asarray(animation.convert("RGBA")), NONE
+            pixels, found = np.asarray(animation.convert("RGBA")), compression or NONE
     else:
         found = picture_compression(source) if compression is None else compression
         return lambda: open_picture(source), found

@@ -5,9 +5,11 @@
 CONTAINERS = {
     ".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm",
     ".avi": "avi", ".ts": "mpegts", ".m2ts": "mpegts", ".mts": "mpegts", ".mpg": "mpeg",
-    ".mpeg": "mpeg", ".flv": "flv", ".wmv": "asf", ".3gp": "3gp", ".ogv": "ogg",
+    ".mpeg": "mpeg", ".flv": "flv", ".wmv": "asf", ".3gp": "3gp",
 }
 # fmt: on
+# Of sources; Ogg holds no codec that FFmpeg encodes here.
+VIDEO_SUFFIXES = (*CONTAINERS, ".ogv")
 
 # What containers support, as far as they differ and FFmpeg does not report it.
 CHAPTERS = ROTATION = ("mp4", "mov", "3gp", "matroska", "webm")

@@ -163,8 +163,33 @@ def test_output_within_the_input_is_not_upscaled_again(folder: Path) -> None:
     assert len(made.earlier_results) == 3
 
 
+def test_result_of_another_folders_picture_is_a_source(folder: Path) -> None:
+    (folder / "other").mkdir()
+    for name in ("other/c_x2.png", "sub/c_x2.png"):
+        (folder / name).touch()
+    made = plan([str(folder)], "_x3")
+    assert made.earlier_results == [folder / "sub/c_x2.png"]
+    assert folder / "other/c_x2.png" in {job.source for job in made.jobs}
+
+
+def test_folder_that_is_linked_is_walked_once(folder: Path) -> None:
+    (folder.parent / "real").mkdir()
+    (folder.parent / "real/y.png").touch()
+    (folder / "sub/link").symlink_to(folder.parent / "real")
+    (folder.parent / "real/back").symlink_to(folder)
+    made = plan([str(folder)], "_x3")
+    assert [job.source.name for job in made.jobs].count("y.png") == 1
+    assert len(made.jobs) == 6
+
+
+def test_video_that_cannot_be_written_as_it_is_becomes_matroska(folder: Path) -> None:
+    (folder / "old.ogv").touch()
+    (job,) = plan([str(folder / "old.ogv")], "_x3").jobs
+    assert (job.target.name, job.is_video) == ("old_x3.mkv", True)
+
+
 def test_only_what_can_be_written_is_a_target(folder: Path) -> None:
-    for name in ("x.gif", "x.heic", "x.jp2"):
+    for name in ("x.gif", "x.heic", "x.jp2", "x.ogv"):
         with pytest.raises(ValueError, match=r"`-o` .* must end in .png .*, or in / to name"):
             plan([str(folder / "a.jpg")], "_x3", str(folder / name))
     with pytest.raises(ValueError, match="`-o` must name a folder .* it is empty"):
