@@ -125,8 +125,9 @@ def prepare(images: LazyImages, recipe: Recipe, folder: Path) -> PreparedPatches
     first = np.concatenate([ends[:, :1] - counts[:, :1], ends], 1)
     layout = CacheLayout(folder / name, int(counts.sum()), recipe)
     try:
-        make_folder(layout.folder)
+        make_folder(folder)
         with FileLock(folder / f"{name}.lock"):
+            make_folder(layout.folder)  # while nobody deletes it
             meta = settings | {"images": len(paths), "patches": layout.count}
             bad = layout.bad(meta)
             if bad is None:

@@ -191,8 +191,7 @@ def delete(entry: CacheEntry) -> bool:
             shutil.rmtree(entry.folder)
     except Timeout:
         return False
-    lock.unlink(missing_ok=True)
-    return True
+    return True  # and the lock stays, or two could hold one of its name
 
 
 def _digest(path: Path) -> str:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -441,7 +442,23 @@ def test_cache_that_is_being_prepared_is_not_deleted(pictures: Path, tmp_path: P
         assert "not complete" in listed(tmp_path)
         assert "Deleted 0 of 1" in listed(tmp_path, "--unused", "0")
     assert "Deleted 1 of 1" in listed(tmp_path, "--unused", "0")
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [f"{where.name}.lock"]
+
+
+def test_cache_is_prepared_where_one_is_being_deleted(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Deleting(FileLock):
+        """Deletes as another process does that has the lock first."""
+
+        def __enter__(self) -> Any:
+            for folder in tmp_path.iterdir():
+                if folder.is_dir():
+                    folder.rmdir()
+            return super().__enter__()
+
+    monkeypatch.setattr("espcn.data.cache.FileLock", Deleting)
+    assert len(made(pictures, tmp_path).patches)
 
 
 @pytest.mark.parametrize("content", ["[1]", "3", '{"r": 3}', "{", '{"bad": 1, "patch": []}'])
