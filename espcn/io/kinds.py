@@ -80,7 +80,12 @@ def _apply_tensor(upscale: Upscale, picture: torch.Tensor) -> torch.Tensor:
 
 def _apply_pil(upscale: Upscale, picture: Image.Image) -> Image.Image:
     array = np.asarray(picture)
-    if picture.mode.startswith("I") and array.min() >= 0 and array.max() <= 65535:
+    if picture.mode.startswith("I"):
+        if array.size and (array.min() < 0 or array.max() > 65535):
+            raise ValueError(
+                f"`picture` of mode {picture.mode} must be from 0 to 65535, but goes from "
+                f"{array.min()} to {array.max()}: scale it"
+            )
         return Image.fromarray(_apply_array(upscale, array.astype(np.uint16)))
     if picture.mode == "F":
         return Image.fromarray(_apply_array(upscale, array))

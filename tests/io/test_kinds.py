@@ -89,6 +89,8 @@ def test_palette_with_transparency_keeps_it() -> None:
         (torch.zeros(4, 5, dtype=torch.int64), "got int64"),
         (np.full((4, 4), 255.0), "but are 255 to 255: divide by the value of white"),
         (np.linspace(-1, 1, 16).reshape(4, 4), "but are -1 to 1: add 1 and halve them"),
+        (Image.fromarray(np.full((4, 4), 70_000, np.int32)), "of mode I must be from 0 to 65535"),
+        (Image.fromarray(np.full((4, 4), -1, np.int32)), "but goes from -1 to -1: scale it"),
         (np.full((4, 4), np.nan), "must be from 0 to 1, but are nan to nan"),
     ],
 )
