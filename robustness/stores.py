@@ -113,7 +113,7 @@ def _read_cache(folder: Path) -> None:
 
 
 def _read_record(folder: Path) -> None:
-    from espcn.command.plan import Job
+    from espcn.command.job import Job
     from espcn.command.records import standing
 
     assert standing(Job(folder / "a.png", folder / "big/a_x3.png"), {})

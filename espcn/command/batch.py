@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from espcn.command.plan import Job, stamp
+from espcn.command.job import Job, stamp
 from espcn.command.records import Standing, kept_segments, standing, write_record
 from espcn.io.atomic import claim, make_folder
 from espcn.report.progress import bar

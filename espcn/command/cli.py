@@ -14,8 +14,9 @@ from typing import Any
 from espcn import checks
 from espcn.command.arguments import parser
 from espcn.command.batch import Outcome, Treatment, carry_out
-from espcn.command.plan import Job, Plan, is_writable, plan
-from espcn.command.records import Standing, kept_segments, record_path, standing, weights_digest
+from espcn.command.job import Job
+from espcn.command.plan import Plan, is_writable, plan
+from espcn.command.records import kept_segments, record_path, standing, weights_digest
 from espcn.command.streams import piped
 from espcn.interrupts import interrupts
 from espcn.io.atomic import check_folder, remove_leftovers
@@ -84,7 +85,7 @@ def upscale(given: argparse.Namespace) -> list[str]:
         given.shard,
         given.format,
         given.preview,
-        lambda job: standing(job, settings(job)).name,
+        lambda job: standing(job, settings(job)),
     )
     outcome = Outcome(problems=list(todo.problems))
     finished = [job.target for job in todo.existing]  # the others use up what was left
@@ -117,7 +118,7 @@ def upscale(given: argparse.Namespace) -> list[str]:
         what = "Previewing" if given.preview else "Upscaling"
         print(f"{what} {_count(todo.jobs)} {how} with {upscaler.engine}", flush=True)
         for reason, jobs in todo.outdated.items():
-            print(f"Made anew, for {Standing[reason].value}: {_count(jobs)}", flush=True)
+            print(f"Made anew, for {reason.value}: {_count(jobs)}", flush=True)
         treatment = Treatment(
             upscaler, compression, size, encoding, given.quality, given.preview, settings
         )

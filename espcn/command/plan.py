@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from espcn.command.job import Job, stamp
+from espcn.command.records import Standing
 from espcn.io.containers import CONTAINERS, VIDEO_SUFFIXES
 from espcn.io.reading import SUFFIXES
 from espcn.io.writing import FORMATS
@@ -13,26 +15,6 @@ from espcn.upscaling.size import ENDINGS
 
 MAX_NAME_BYTES = 255  # of a file name, on common file systems
 _RESULT_STEM = re.compile(rf"(.+){ENDINGS.pattern}")
-
-
-@dataclass(frozen=True)
-class Job:
-    """A file to upscale and its target.
-
-    Attributes:
-        source: The picture or video.
-        target: The file to write.
-        existing: What stood there when this was planned, as `stamp` tells.
-    """
-
-    source: Path
-    target: Path
-    existing: tuple[int, int] | None = field(default=None, compare=False)
-
-    @property
-    def is_video(self) -> bool:
-        """Whether the source is a video, judging by its suffix."""
-        return self.source.suffix.lower() in VIDEO_SUFFIXES
 
 
 @dataclass
@@ -51,7 +33,7 @@ class Plan:
 
     jobs: list[Job] = field(default_factory=list)
     existing: list[Job] = field(default_factory=list)
-    outdated: dict[str, list[Job]] = field(default_factory=dict)
+    outdated: dict[Standing, list[Job]] = field(default_factory=dict)
     earlier_results: list[Path] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     single: bool = False
@@ -65,7 +47,7 @@ def plan(
     shard: tuple[int, int] = (0, 1),
     kind: str | None = None,
     stills: bool = False,
-    judge: Callable[[Job], str] = lambda job: "KEPT",
+    judge: Callable[[Job], Standing] = lambda job: Standing.KEPT,
 ) -> Plan:
     """Find the pictures and videos in files and folders, and name the target of each.
 
@@ -82,7 +64,7 @@ def plan(
         kind: The format that results are written in, as a file suffix such as `png`: pictures in
             one of pictures, videos in one of videos. By default results keep the sources' format.
         stills: Results are pictures, of videos as well, by default PNG.
-        judge: Returns what is known of a result that exists, the name of a `records.Standing`.
+        judge: Returns what is known of a result that exists.
 
     Returns:
         The plan.
@@ -144,34 +126,17 @@ def plan(
             taken[real] = source
             jobs.append(job)
     for job in jobs[shard[0] :: shard[1]]:
-        known = "" if job.existing is None or overwrite else judge(job)
-        if known == "ANOTHER":
+        known = None if job.existing is None or overwrite else judge(job)
+        if known == Standing.ANOTHER:
             made.problems.append(
                 f"{job.target} was made from another file than {job.source}: choose another target "
                 "with -o, or give --overwrite"
             )
             continue
-        if known not in ("", "KEPT"):
+        if known not in (None, Standing.KEPT):
             made.outdated.setdefault(known, []).append(job)
-        (made.existing if known == "KEPT" else made.jobs).append(job)
+        (made.existing if known == Standing.KEPT else made.jobs).append(job)
     return made
-
-
-def stamp(path: Path) -> tuple[int, int] | None:
-    """Return what changes when a file does.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Its length in bytes and the time of its last change in ns; None if it does not exist, or
-        can't.
-    """
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns
 
 
 def _is_file_name(output: str, count: int, folder: str | None) -> bool:

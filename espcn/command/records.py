@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from espcn import __version__
-from espcn.command.plan import Job, stamp
+from espcn.command.job import Job, stamp
 from espcn.io.atomic import MAX_PLAIN_BYTES, make_folder, write_json
 from espcn.io.segments import Segments
 

@@ -96,7 +96,8 @@ class History(Callback):
             raise ValueError(
                 "`data` must be the images that the run began with (fingerprint "
                 f"{state_dict['fingerprint']}), but these are others ({self.fingerprint}): give it "
-                "back its images, or start a new run"
+                "back its images and, if they are compressed, its versions of FFmpeg and Pillow; "
+                "or start a new run"
             )
         self.rows = list(state_dict["rows"])
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +98,15 @@ def upscale_video(
                 raise ValueError(f"{source} has no frame that can be read{reason}")
             first = head[-1].frame
             wanted = _enlargement(upscaler, size, first, source)
-            layout = (video, first, (wanted.width, wanted.height), codec, options)
-            made_by = [container, *layout[2:], str(upscaler.engine), av.library_versions, SEGMENT]
+            size_in_pixels = (wanted.width, wanted.height)
+            made_by = [
+                container, size_in_pixels, codec, options, str(upscaler.engine),
+                av.library_versions, SEGMENT,
+            ]  # fmt: skip
+            add_stream = partial(
+                add_video_stream, video=video, first=first, size=size_in_pixels, codec=codec,
+                options=options,
+            )  # fmt: skip
             kept = (segments or Segments()).also_from(video=made_by)
             finished = kept.count()
             done = finished * SEGMENT
@@ -107,13 +115,13 @@ def upscale_video(
             with atomic_write(target) as part, closing(flow):
                 try:
                     with av.open(url(part), "w", container) as outgoing:
-                        stream = add_video_stream(outgoing, *layout, remarks)
+                        stream = add_stream(outgoing, remarks=remarks)
                         others = copy_other_streams(outgoing, incoming, video, remarks)
                         counted = incoming.format.name == "avi" or first.pts is None
 
                         def again() -> Any:
                             spare = av.open(os.devnull, "w", container)  # lives with its stream
-                            return add_video_stream(spare, *layout, Remarks())
+                            return add_stream(spare, remarks=Remarks())
 
                         encoder = SegmentedEncoder(stream, again, kept, finished)
                         with closing(encoder):

@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 
 from espcn.command.cli import ENGINES, FACTORS
-from espcn.command.plan import Job, stamp
+from espcn.command.job import Job, stamp
 from espcn.command.records import Standing, kept_segments, standing, write_record
 from espcn.io.atomic import claim
 from espcn.io.reading import read_picture
