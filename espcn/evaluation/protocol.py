@@ -17,6 +17,7 @@ from espcn.imaging.degradation import BENCHMARK, Degradation
 from espcn.imaging.downsampling import crop_to_multiple
 from espcn.imaging.metrics import crop_border, is_scorable, psnr, quantize, ssim
 from espcn.imaging.resize import imresize
+from espcn.network.device import full_float32
 from espcn.network.model import ESPCN
 
 
@@ -82,7 +83,8 @@ def super_resolve(network: ESPCN, low: Tensor) -> Tensor:
     """
     weight = network.conv1.weight
     picture = low.to(weight) / 255
-    return network(picture[None])[0].double().cpu() * 255
+    with full_float32(weight.device):
+        return network(picture[None])[0].double().cpu() * 255
 
 
 def reconstruct(

@@ -8,6 +8,7 @@ the weights. In int8 grey levels are exact, too; see `espcn.network.quantization
 
 import copy
 import threading
+from contextlib import nullcontext
 from importlib.util import find_spec
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from torch import Tensor
 from espcn import checks
 from espcn.imaging.shuffle import SYMMETRIES, flip, flip_preshuffled, inverse
 from espcn.network.backends import BACKENDS, fuses_activations
-from espcn.network.device import multiplies_bfloat16, torch_device
+from espcn.network.device import full_float32, multiplies_bfloat16, torch_device
 from espcn.network.model import ESPCN, FIRST_REACH, HALO
 from espcn.network.rounding import round_weights
 
@@ -141,7 +142,8 @@ class Engine:
             float32 `(batch, channels r^2, height, width)`, grey levels, neither rounded nor
             clipped.
         """
-        with self.lock, torch.inference_mode():
+        exact = full_float32(self.device) if self.precision == "float32" else nullcontext()
+        with self.lock, torch.inference_mode(), exact:
             context = context.to(self.device, torch.float32)
             total = self._one(context, beyond)
             for symmetry in self._symmetries[1:]:
