@@ -1,14 +1,16 @@
 """What PyTorch Hub loads from here: `torch.hub.load(REPO, "espcn", r=3)`."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from espcn.network.model import ESPCN
-from espcn.network.strengths import CLEAN, given_strength, load_strength
+if TYPE_CHECKING:
+    from espcn.network.model import ESPCN
 
-dependencies = ["torch", "numpy", "safetensors"]
+# As they are imported. Hub looks for them only once it has imported this file, which must therefore
+# import none of them itself.
+dependencies = ["PIL", "av", "numpy", "safetensors", "skimage", "torch"]
 
 
-def espcn(r: int = 3, pretrained: bool = True, compression: int | None = None) -> ESPCN:
+def espcn(r: int = 3, pretrained: bool = True, compression: int | None = None) -> "ESPCN":
     """Return the network, in evaluation mode on the CPU.
 
     It takes luma, BT.601 in studio range divided by 255, as float32 `(batch, 1, height, width)`,
@@ -27,6 +29,9 @@ def espcn(r: int = 3, pretrained: bool = True, compression: int | None = None) -
     Raises:
         ValueError: There are no weights for this factor, or `compression` is no quality.
     """
+    from espcn.network.model import ESPCN
+    from espcn.network.strengths import CLEAN, given_strength, load_strength
+
     if not pretrained:
         return ESPCN(r)
     return load_strength(r, CLEAN if compression is None else given_strength(r, compression))
@@ -37,7 +42,7 @@ def upscaler(r: int = 3, **options: Any) -> Any:
 
     Args:
         r: The factor, 2, 3 or 4.
-        **options: As `espcn.Upscaler` takes them. It wants pyvips, Pillow and PyAV as well.
+        **options: As `espcn.Upscaler` takes them. It wants pyvips as well.
 
     Returns:
         An `espcn.Upscaler`.

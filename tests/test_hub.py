@@ -1,5 +1,6 @@
 """PyTorch Hub loads the network from the checkout, as it does from a repository."""
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,21 @@ import torch
 from espcn import Upscaler, load
 from espcn.network.strengths import Compression, load_strength, strength
 from helpers import ROOT, same_tensors
+
+# Prints what hubconf.py and the package themselves import; their libraries import more.
+IMPORTS = """
+import builtins, sys
+import torch
+found, usual = set(), builtins.__import__
+def note(name, globals=None, *rest):
+    if (globals or {}).get("__name__", "").partition(".")[0] in ("espcn", "hubconf"):
+        found.add(name.partition(".")[0])
+    return usual(name, globals, *rest)
+builtins.__import__ = note
+for compression in (None, 50):
+    torch.hub.load(REPO, "espcn", source="local", compression=compression)
+print(*sorted(found - {"espcn", *sys.stdlib_module_names}))
+"""
 
 
 @pytest.mark.parametrize("r", [2, 3, 4])
@@ -44,3 +60,26 @@ def test_hub_finds_the_package_from_any_folder(tmp_path: Path) -> None:
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120
     )
     assert (done.returncode, done.stdout.strip()) == (0, "3"), done.stderr
+
+
+def in_new_process(script: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120
+    )
+
+
+def test_dependencies_are_what_loading_imports() -> None:
+    listed = runpy.run_path(str(ROOT / "hubconf.py"))["dependencies"]
+    done = in_new_process(IMPORTS.replace("REPO", repr(str(ROOT))))
+    assert (done.returncode, done.stdout.split()) == (0, listed), done.stderr
+
+
+@pytest.mark.parametrize("name", ["PIL", "av", "safetensors", "skimage"])
+def test_missing_dependency_is_named_by_hub(name: str) -> None:
+    script = f"""
+import sys, torch
+sys.modules[{name!r}] = None  # as if it were not installed
+torch.hub.load({str(ROOT)!r}, "espcn", source="local")
+"""
+    done = in_new_process(script)
+    assert f"RuntimeError: Missing dependencies: {name}" in done.stderr
