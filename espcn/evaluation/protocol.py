@@ -49,7 +49,7 @@ class Reconstruction:
 
     Attributes:
         original: The cropped picture on luma, whole grey levels, float64 `(height, width)`.
-        low: The degraded picture on luma, float64 `(height / r, width / r)`.
+        low: The degraded picture on luma, whole grey levels, float64 `(height / r, width / r)`.
         bicubic: `low` upscaled by bicubic interpolation, clipped and rounded, as `original`.
         output: `low` upscaled by the network, clipped and rounded, on luma, as `original`.
         raw: The network's own output, 0..255, not yet clipped or rounded, float64
@@ -96,8 +96,9 @@ def reconstruct(
 ) -> Reconstruction:
     """Degrade a picture, and upscale it again by the network and by bicubic interpolation.
 
-    Luma and colours are degraded side by side: the benchmark takes the luma first and degrades
-    that, which is not the luma of the degraded colours.
+    The benchmark takes the luma first and degrades that, which is not the luma of the degraded
+    colours. By any other degradation bicubic and an RGB network are given the same: noise differs
+    from channel to channel, and JPEG and H.264 halve the resolution of colours.
 
     Args:
         network: A luma or an RGB network.
@@ -111,19 +112,22 @@ def reconstruct(
     """
     r, is_grey = network.r, pixels.shape[-1] < 3
     plane = crop_to_multiple(to_channels(pixels, 1), r)
-    drawn = degradation.draw(plane, seed)  # luma and colours share what was drawn
-    small = drawn(plane, r, seed)
+    drawn = degradation.draw(plane, seed)  # luma and colours share the amounts
     colors = low_colors = None
     if network.channels == 3 or (in_color and not is_grey):
         colors = crop_to_multiple(to_channels(pixels, 3), r)
         low_colors = drawn(colors, r, seed)
-    original, low = plane.double(), small.double()
+    if network.channels == 1 or low_colors is None:
+        seen = low = drawn(plane, r, seed)
+    else:
+        seen = low_colors
+        low = drawn(plane, r, seed) if degradation == BENCHMARK else _plane(seen, is_grey)
+    original, low = plane.double(), low.double()
     bicubic = quantize(imresize(low, *original.shape[-2:]))
-    seen = small if network.channels == 1 or low_colors is None else low_colors
     raw = super_resolve(network, seen)
     output = quantize(raw)
     if network.channels == 3:
-        output = output.mean(0, keepdim=True).round() if is_grey else luma(output)
+        output = _plane(output, is_grey)
     return Reconstruction(
         original[0], low[0], bicubic[0], output[0], raw, colors, low_colors, is_grey
     )
@@ -215,3 +219,8 @@ def score_mean(
     """
     scored = score_set(network, images, degradation, seed=seed)
     return mean_score(images.name, [one for one, _ in scored])
+
+
+def _plane(colors: Tensor, is_grey: bool) -> Tensor:
+    """Return the luma of whole grey levels; of a grey picture in three channels, their mean."""
+    return colors.double().mean(0, keepdim=True).round() if is_grey else luma(colors)

@@ -19,8 +19,8 @@ from espcn.data.image_set import ImageSet
 from espcn.evaluation.evaluate import evaluate
 from espcn.evaluation.kernels import painted
 from espcn.evaluation.protocol import mean_score, reconstruct, score_mean, score_set
-from espcn.imaging.color import to_channels
-from espcn.imaging.degradation import Degradation
+from espcn.imaging.color import luma, to_channels
+from espcn.imaging.degradation import BENCHMARK, Degradation
 from espcn.network.model import ESPCN
 from espcn.network.weights import load
 from helpers import ROOT, Call, run, write_checkpoint
@@ -202,6 +202,28 @@ def test_grey_pictures_are_scored_as_they_are_by_a_color_network() -> None:
     done = reconstruct(ESPCN(3, channels=3), random_picture(60, 60, 1))
     assert done.original.max() == 255  # not scaled to 16..235
     assert done.raw.shape == (3, 60, 60)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    "degradation", [Degradation(noise=20), Degradation(jpeg=30), Degradation(blur=1)], ids=str
+)
+def test_bicubic_is_given_what_a_color_network_is(degradation: Degradation, channels: int) -> None:
+    """Noise of the luma itself would be twice that of the luma of three channels' noise."""
+    picture = random_picture(60, 60, channels)
+    done = reconstruct(ESPCN(3, channels=3), picture, degradation)
+    assert done.low_colors is not None
+    seen = done.low_colors.double()
+    expected = luma(seen) if channels == 3 else seen.mean(0, keepdim=True).round()
+    assert torch.equal(done.low, expected[0])
+
+
+def test_benchmark_degrades_the_luma_whatever_the_network_sees() -> None:
+    picture = random_picture(60, 60)
+    seen = [reconstruct(ESPCN(3, channels=channels), picture).low for channels in (1, 3)]
+    expected = BENCHMARK(to_channels(picture, 1), 3)[0].double()
+    assert torch.equal(seen[0], expected)
+    assert torch.equal(seen[1], expected)
 
 
 def test_color_network_is_scored_by_the_notebooks_rgb_figure_too() -> None:
