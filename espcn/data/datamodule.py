@@ -98,8 +98,9 @@ class PatchData(pl.LightningDataModule):
     def prepare(self) -> str:
         """Read, degrade, cut and split.
 
-        Sets `train_patches`, `val_patches` and `val_set`, the held-out images, whole. With
-        `split=patch` those are the images of held-out patches, most of which are trained on too.
+        Sets `train_patches`, `val_patches` and `val_set`, the held-out images, whole; of a folder's
+        at most 100, at equal distances. With `split=patch` those are the images of held-out
+        patches, most of which are trained on too.
 
         Returns:
             A line that says which images these are.
@@ -132,7 +133,8 @@ class PatchData(pl.LightningDataModule):
             )
         held = self.val_patches.owner.unique().tolist()
         if isinstance(images, LazyImages):
-            held = held[:MAX_VALIDATION_IMAGES]
+            # Not the first: a folder may be sorted by what its pictures show.
+            held = held[:: max(1, -(-len(held) // MAX_VALIDATION_IMAGES))]
         self.val_set = self.images.subset(held, "validation")
         shown = kept.owner.unique().tolist()
         self.train_patches = join([at_scale(scale, shown, kept) for scale in self.recipe.scales])

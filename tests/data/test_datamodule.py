@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from espcn.data import datamodule
 from espcn.data.batches import EpochOrder
 from espcn.data.datamodule import PatchData
 
@@ -44,6 +45,20 @@ def test_held_out_pictures_are_as_they_were_read(pictures: Path) -> None:
 def test_folds_hold_out_every_image_once(pictures: Path) -> None:
     held_out = [made(pictures, fold=k, folds=4).val_patches.owner.unique() for k in range(4)]
     assert sorted(torch.cat(held_out).tolist()) == list(range(8))
+
+
+@pytest.mark.parametrize(
+    ("most", "places"), [(1, [0]), (2, [0, 2]), (3, [0, 2]), (4, [0, 1, 2, 3])]
+)
+def test_few_held_out_pictures_are_of_all_of_a_folder(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch, most: int, places: list[int]
+) -> None:
+    held = made(pictures, val_fraction=0.5).val_set.names
+    assert len(held) == 4
+    monkeypatch.setattr(datamodule, "MAX_VALIDATION_IMAGES", most)
+    some = made(pictures, val_fraction=0.5)
+    assert some.val_set.names == [held[place] for place in places]
+    assert len(some.val_patches.owner.unique()) == 4  # the loss is that of all
 
 
 def test_split_does_not_depend_on_the_seed(pictures: Path) -> None:
