@@ -40,6 +40,22 @@ def fraction(name: str, value: Any, remedy: str) -> None:
         raise ValueError(f"`{name}` (={value}) must be a fraction, 0 to 1: {remedy}")
 
 
+def truth(name: str, value: Any) -> None:
+    """Check that a setting is true or false.
+
+    Args:
+        name: The setting's name, for the message.
+        value: The value given; to Hydra yes, no, on and off are text, which Python takes as true.
+
+    Raises:
+        ValueError: The check fails.
+    """
+    if not isinstance(value, bool):
+        raise ValueError(
+            f"`{name}` (={value}) must be true or false: say {name}=true or {name}=false"
+        )
+
+
 def name_list(name: str, value: Any, remedy: str) -> None:
     """Check that a setting is a list of names.
 

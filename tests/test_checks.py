@@ -82,6 +82,17 @@ def test_what_is_not_among_the_choices_is_refused(value: Any, hint: str) -> None
     refused(message, checks.choice, "optimizer", value, ("adam", "soap"))
 
 
+@pytest.mark.parametrize("value", [True, False])
+def test_truth_is_taken(value: bool) -> None:
+    checks.truth("ensemble", value)
+
+
+@pytest.mark.parametrize("value", ["no", "off", "true", "", 0, 1, 1.0, None])
+def test_what_is_neither_true_nor_false_is_refused(value: Any) -> None:
+    message = f"`ensemble` (={value}) must be true or false: say ensemble=true or ensemble=false"
+    refused(message, checks.truth, "ensemble", value)
+
+
 def test_names_are_a_list_of_strings() -> None:
     checks.name_list("sets", ["Set5"], "say [Set5]")
     for value in ("Set5", None, [1], [["Set5"]]):

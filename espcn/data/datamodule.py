@@ -86,8 +86,7 @@ class PatchData(pl.LightningDataModule):
         self.recipe = Recipe(
             r, channels, degradation, patch, stride, halo, degrade == "patch", scales, seed
         )
-        if not isinstance(augment, bool):
-            raise ValueError(f"`data.augment` (={augment}) must be true or false")
+        checks.truth("data.augment", augment)
         self.split = Split(split, val_fraction, fold, folds)
         checks.integer("batch_size", batch_size, 1, "the number of patches a step looks at")
         checks.integer("seed", seed, 0, "any such number will do, say 0")

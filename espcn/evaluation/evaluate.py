@@ -72,6 +72,9 @@ def evaluate(
     """
     checks.integer("seed", seed, 0, "any such number will do, say 0")
     checks.name_list("sets", sets, "say [Set5,Set14]")
+    checks.truth("ensemble", ensemble)
+    checks.truth("save_images", save_images)
+    checks.truth("save_filters", save_filters)
     trained = load(r, ckpt)
     network, about = trained.network, trained.metadata
     taken, mixed = CLEAN, compression is not None
