@@ -143,7 +143,7 @@ def load_test(names: list[str], data_dir: str | None = None) -> tuple[list[Image
     """Load test sets.
 
     Args:
-        names: Names of known sets, and paths of folders of pictures.
+        names: Names of known sets, and paths of folders of pictures; repetitions are left out.
         data_dir: The folder that holds the known sets.
 
     Returns:
@@ -157,6 +157,7 @@ def load_test(names: list[str], data_dir: str | None = None) -> tuple[list[Image
     """
     sets: list[ImageSet] = []
     lines: list[str] = []
+    names = list(dict.fromkeys(names))
     for name in names:
         if name not in (*SETS, *EMBEDDED) and Path(name).expanduser().is_dir():
             sets.append(_under_its_own_name(load_folder(name, setting="sets"), name, sets))

@@ -48,7 +48,7 @@ def evaluate(
 
     Args:
         ckpt: A checkpoint, weights or a run's directory; None for the shipped weights.
-        sets: Names of known sets, and paths of folders of pictures.
+        sets: Names of known sets, and paths of folders of pictures; none only with `save_filters`.
         directory: Where to write.
         r: The factor of the shipped weights, 3 if not given.
         compression: Score the shipped weights that `upscale.py` takes for a JPEG of this quality,
@@ -75,6 +75,11 @@ def evaluate(
     checks.truth("ensemble", ensemble)
     checks.truth("save_images", save_images)
     checks.truth("save_filters", save_filters)
+    if not sets and not save_filters:
+        raise ValueError(
+            "`sets` (=[]) must name a test set, say [Set5,Set14]: without any there are only the "
+            "kernels to draw, by save_filters=true"
+        )
     trained = load(r, ckpt)
     network, about = trained.network, trained.metadata
     taken, mixed = CLEAN, compression is not None

@@ -577,8 +577,10 @@ def test_any_folder_is_scored_under_its_own_name(
     assert [images.name for images in sets] == ["mine", f"{below}_other_mine", f"{below}_Set5"]
     assert ([len(images) for images in sets], lines) == ([2, 1, 1], [])
     monkeypatch.chdir(tmp_path)
-    (sets, _) = load_test(["Set5/", "mine", "mine"])
+    (sets, _) = load_test(["Set5/", "mine", "./mine"])
     assert [images.name for images in sets] == [f"{below}_Set5", "mine", f"{below}_mine"]
+    (sets, _) = load_test(["mine", "skimage-test", "mine", "skimage-test"])
+    assert [images.name for images in sets] == ["mine", "skimage-test"]
     with pytest.raises(ValueError, match=r"or paths of folders, got '.*/nowhere'"):
         load_test([str(tmp_path / "nowhere")])
 

@@ -35,8 +35,8 @@ def ckpt(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_evaluation_writes_figures_and_pictures(call: Call, ckpt: Path, tmp_path: Path) -> None:
-    done = call("evaluate.py", f"ckpt={ckpt}", "sets=[skimage-test]", "save_images=true",
-               f"output={tmp_path}")  # fmt: skip
+    done = call("evaluate.py", f"ckpt={ckpt}", "sets=[skimage-test,skimage-test]",
+               "save_images=true", f"output={tmp_path}")  # fmt: skip
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "evaluation.json").read_text())
     figures = record["sets"]["skimage-test"]
@@ -79,7 +79,9 @@ def test_painted_is_what_a_one_in_a_feature_adds(channels: int) -> None:
 
 
 def test_factor_must_be_the_checkpoints(call: Call, ckpt: Path, tmp_path: Path) -> None:
-    done = call("evaluate.py", f"ckpt={ckpt}", "r=2", "sets=[]", f"output={tmp_path / 'new'}")
+    done = call(
+        "evaluate.py", f"ckpt={ckpt}", "r=2", "sets=[skimage-test]", f"output={tmp_path / 'new'}"
+    )
     assert done.returncode == 1
     assert not (tmp_path / "new").exists()
     assert "`r` (=2) must be the factor of `ckpt` (3)" in done.stderr
@@ -159,6 +161,7 @@ def test_directory_of_a_run_stands_for_its_best_checkpoint(ckpt: Path) -> None:
             "skimage-train, skimage-test, or paths of folders, got 'Sett5': did you mean Set5?",
         ),
         (["ckpt=CKPT", "sets=[conf]"], "`sets` (=conf) must contain pictures, with one of"),
+        (["sets=[]"], "`sets` (=[]) must name a test set, say [Set5,Set14]: without any there are"),
         (["ensemble=no"], "`ensemble` (=no) must be true or false: say ensemble=true or"),
         (["save_images=off"], "`save_images` (=off) must be true or false"),
         (["save_filters=0"], "`save_filters` (=0) must be true or false"),

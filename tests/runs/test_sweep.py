@@ -158,7 +158,9 @@ def test_jobs_are_named_by_what_is_swept_in_words_that_need_no_quotes(
     assert fork(*jobs, "blur=0.3", "jpeg=[30,95],50", "optim.lr=0.01").returncode == 0
     names = sorted(path.parent.name for path in tmp_path.glob("*/config.yaml"))
     assert [re.sub("_[0-9a-f]{6}$", "", name) for name in names] == ["jpeg-30-95", "jpeg-50"]
-    assert fork("evaluate.py", f"ckpt={tmp_path / names[0]}", "sets=[]").returncode == 0
+    job = tmp_path / names[0]
+    drawn = ["sets=[]", "save_filters=true", f"output={job / 'kernels'}"]
+    assert fork("evaluate.py", f"ckpt={job}", *drawn).returncode == 0
     # Where another setting is swept later, the jobs that are there are found all the same.
     done = fork(*jobs, "blur=0.3,0.2", "jpeg=50", "optim.lr=0.01")
     assert done.stdout.count("Finished already") == 1

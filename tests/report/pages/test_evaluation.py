@@ -137,10 +137,11 @@ def test_pictures_that_were_taken_away_have_no_slider(pictures: Path, tmp_path: 
 
 
 def test_evaluation_of_no_set_writes_no_page(call: Call, tmp_path: Path) -> None:
-    done = call("evaluate.py", "sets=[]", f"output={tmp_path}")
+    done = call("evaluate.py", "sets=[]", "save_filters=true", f"output={tmp_path}")
     assert done.returncode == 0
     assert "Warning" not in done.stderr
-    assert not list(tmp_path.iterdir())
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"filters_first.png", "filters_last.png"}
 
 
 def test_figures_are_safe_where_no_page_can_be_written(call: Call, tmp_path: Path) -> None:
