@@ -6,7 +6,7 @@ import runpy
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
 from espcn.io.encoder import usual_priority
+from espcn.runs import identity, sweep
 from helpers import ENVIRONMENT, ROOT, Call, Done
 
 # What takes longest begins first: else one process ends the tests alone, while others idle.
@@ -57,6 +58,24 @@ def call(capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Call:
         return subprocess.CompletedProcess([name, *arguments], code, printed.out, printed.err)
 
     return script
+
+
+@pytest.fixture
+def processor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Return what moves the test to a processor that trains in a given precision by default."""
+
+    def move(precision: str) -> None:
+        fast = precision == "bf16-mixed"
+        monkeypatch.setattr("espcn.network.device.multiplies_bfloat16", lambda _: fast)
+        monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+        forget()
+
+    def forget() -> None:  # as the processes of another machine have seen nothing yet
+        identity._composed.cache_clear()
+        sweep._stored_identity.cache_clear()
+
+    yield move
+    forget()
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,6 @@
 """Runs are known by what differs from the defaults, whatever an older version stored."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from espcn.runs.directory import read_config
 from espcn.runs.identity import completed, flatten, identity, plain_settings, upgraded
-from espcn.runs.resolvers import default_precision, register_resolvers
+from espcn.runs.resolvers import register_resolvers
 from espcn.runs.sweep import job_name
 from helpers import ROOT
 
@@ -110,14 +111,17 @@ def test_name_that_another_job_has_is_not_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("hydra")
-def test_job_of_version_0_1_has_the_identity_of_todays() -> None:
+@pytest.mark.parametrize(
+    ("default", "precision"),
+    [("32-true", {}), ("bf16-mixed", {"trainer.precision": "32-true"})],
+)
+def test_job_of_version_0_1_has_the_identity_of_todays(
+    default: str, precision: dict[str, str], processor: Callable[[str], None]
+) -> None:
+    processor(default)
     stored = read_config(OLD / "sweep/3eafd6d660")
     assert stored is not None
     assert identity(stored) == {
         "data": "skimage", "optim": "soap", "trainer": "auto", "r": 2, "blur": 0.5,
         "data.scales": [1], "data.stride": 34, "max_epochs": 1, "sets": [],
-    } | if_not_default("trainer.precision", "32-true")  # fmt: skip
-
-
-def if_not_default(name: str, value: str) -> dict[str, str]:
-    return {} if default_precision("auto") == value else {name: value}
+    } | precision  # fmt: skip
