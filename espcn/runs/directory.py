@@ -120,7 +120,8 @@ def settings_of(config: DictConfig, directory: Path, overrides: Sequence[str]) -
 
     A new directory takes those of `config` and stores them. One that holds a run keeps its own:
     with `resume`, only LENGTHS and the trainer may change, and are stored once training resumes;
-    without, the settings must be the same.
+    without, the settings must be the same. Its precision is kept unless `config` gives one: another
+    processor may have another default.
 
     Args:
         config: The configuration that Hydra composed.
@@ -134,7 +135,8 @@ def settings_of(config: DictConfig, directory: Path, overrides: Sequence[str]) -
         ValueError: There is no such setting, `resume` names no run, or the settings are not those
             of the run there.
     """
-    settings, stored = plain_settings(config), read_config(directory)
+    stored = read_config(directory)
+    settings = plain_settings(config, stored)
     check_names(settings)
     if config.resume is not None:
         if stored is None:

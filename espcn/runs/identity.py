@@ -18,26 +18,46 @@ from espcn.checks import nearest
 
 CONFIG_NAME = "train"
 GROUPS = ("data", "optim", "trainer")  # whose choice is a setting too
+PRECISION = "trainer.precision"
 
 
-def plain_settings(config: DictConfig) -> dict[str, Any]:
+def plain_settings(config: DictConfig, stored: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return a composed configuration as plain values, without Hydra's own part and `resume`.
 
     Args:
         config: The configuration that Hydra composed.
+        stored: The settings of the run that it may go on with, whose precision is kept unless the
+            configuration gives one.
 
     Returns:
         The settings by name, interpolations resolved. Whole numbers are ints: `blur=0` and
         `blur=0.0` are one setting.
     """
-    settings = {
-        name: OmegaConf.to_container(config[name], resolve=True)
-        if OmegaConf.is_config(config[name])
-        else config[name]
-        for name in config
-        if name not in ("hydra", "resume")
-    }
-    return _whole_numbers(settings)
+    settings = _whole_numbers(
+        {
+            name: OmegaConf.to_container(config[name], resolve=True)
+            if OmegaConf.is_config(config[name])
+            else config[name]
+            for name in config
+            if name not in ("hydra", "resume")
+        }
+    )
+    begun = flatten(stored or {}).get(PRECISION)
+    if begun is not None and leaves_precision(config):
+        settings["trainer"]["precision"] = begun
+    return settings
+
+
+def leaves_precision(config: DictConfig) -> bool:
+    """Return whether a configuration leaves the precision to the machine.
+
+    Args:
+        config: The configuration that Hydra composed, not resolved.
+
+    Returns:
+        Whether neither the command line nor a recipe gives one.
+    """
+    return "trainer" in config and OmegaConf.is_interpolation(config.trainer, "precision")
 
 
 def check_names(settings: dict[str, Any], command: str = CONFIG_NAME) -> None:

@@ -9,7 +9,14 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from espcn.runs.directory import CONFIG, read_config
-from espcn.runs.identity import digest, flatten, identity, plain_settings
+from espcn.runs.identity import (
+    PRECISION,
+    digest,
+    flatten,
+    identity,
+    leaves_precision,
+    plain_settings,
+)
 
 LONGEST = 120  # characters of a name
 
@@ -27,14 +34,14 @@ def job_name(*, _root_: DictConfig) -> str:
         The name of its folder within the sweep's directory, say `blur-0.5_lr-0.01_3fa9c1`.
     """
     settings, sweep = plain_settings(_root_), Path(str(_root_.hydra.sweep.dir))
-    own = identity(settings)
+    own, left = identity(settings), leaves_precision(_root_)
     given = OmegaConf.select(_root_, "hydra.overrides.task") or []
     named = [_word(one) for one in given if _key(one) in _swept(sweep)]
     name = "_".join([*named, digest(own)[:6]])[-LONGEST:].lstrip("_-.")
-    if _is_job(sweep / name / CONFIG, own):
+    if _is_job(sweep / name / CONFIG, own, left):
         return name
     for path in sorted(sweep.glob(f"*/{CONFIG}")):
-        if _is_job(path, own):
+        if _is_job(path, own, left):
             return path.parent.name
     # Where a default has changed since, another job may have this name.
     return digest(settings) if (sweep / name / CONFIG).is_file() else name
@@ -81,11 +88,14 @@ def _word(override: str) -> str:
     return f"{_key(override).rpartition('.')[2]}-{value}"
 
 
-def _is_job(path: Path, own: dict[str, Any]) -> bool:
+def _is_job(path: Path, own: dict[str, Any], any_precision: bool) -> bool:
     try:
-        return path.is_file() and _stored_identity(path.parent, path.stat().st_mtime_ns) == own
+        stored = _stored_identity(path.parent, path.stat().st_mtime_ns) if path.is_file() else None
     except (OSError, ValueError):  # damaged: gathering the sweep will say so
         return False
+    if stored is not None and any_precision:  # `own` is this machine's default and has none
+        stored = {name: value for name, value in stored.items() if name != PRECISION}
+    return stored == own
 
 
 @cache

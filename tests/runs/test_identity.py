@@ -8,7 +8,14 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from espcn.runs.directory import read_config
-from espcn.runs.identity import completed, flatten, identity, plain_settings, upgraded
+from espcn.runs.identity import (
+    completed,
+    flatten,
+    identity,
+    leaves_precision,
+    plain_settings,
+    upgraded,
+)
 from espcn.runs.resolvers import register_resolvers
 from espcn.runs.sweep import job_name
 from helpers import ROOT
@@ -125,3 +132,15 @@ def test_job_of_version_0_1_has_the_identity_of_todays(
         "data": "skimage", "optim": "soap", "trainer": "auto", "r": 2, "blur": 0.5,
         "data.scales": [1], "data.stride": 34, "max_epochs": 1, "sets": [],
     } | precision  # fmt: skip
+
+
+@pytest.mark.usefixtures("hydra")
+@pytest.mark.parametrize(
+    ("overrides", "left"),
+    [([], True), (["trainer=gpu"], True), (["trainer.devices=2"], True), (["trainer=ddp"], False),
+     (["trainer.precision=32-true"], False), (["experiment=finetune_x3"], False)],
+)  # fmt: skip
+def test_precision_is_the_machines_where_neither_command_nor_recipe_sets_it(
+    overrides: list[str], left: bool
+) -> None:
+    assert leaves_precision(composed(*overrides)) == left

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -333,3 +334,22 @@ def test_job_without_a_setting_that_was_added_is_not_trained_again(
     values = [f"blur={stored.blur}", f"optim={stored.optim.name}"]
     done = call(*sweep_arguments(pictures, swept[0], *values))
     assert done.stdout.count("Finished already") == 1
+
+
+def test_sweep_goes_on_on_a_processor_of_another_default_precision(
+    call: Call, pictures: Path, tmp_path: Path, processor: Callable[[str], None]
+) -> None:
+    jobs = sweep_arguments(pictures, tmp_path, "max_epochs=1")
+    processor("bf16-mixed")
+    assert call(*jobs, "blur=0.3,0.2").returncode == 0
+    processor("32-true")
+    assert call(*jobs, "blur=0.3,0.2,0.1").stdout.count("Finished already") == 2
+    # Swept beside other settings, jobs have other names.
+    assert call(*jobs, "blur=0.3", "seed=0,1").stdout.count("Finished already") == 1
+    given = [*jobs, "blur=0.3", "trainer.precision=32-true,bf16-mixed"]
+    assert call(*given).stdout.count("Finished already") == 1
+    rows = sweep_rows(tmp_path)
+    assert sorted((row["blur"], row["seed"], row["trainer.precision"]) for row in rows) == [
+        ("0.1", "0", "32-true"), ("0.2", "0", "bf16-mixed"), ("0.3", "0", "32-true"),
+        ("0.3", "0", "bf16-mixed"), ("0.3", "1", "32-true"),
+    ]  # fmt: skip

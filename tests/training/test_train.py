@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -321,6 +322,27 @@ def test_other_settings_are_refused_in_the_directory_of_a_run(
     assert done.returncode == 1
     assert "holds another run" in done.stderr
     assert (finished / "result.json").read_text() == before
+
+
+def test_run_goes_on_in_its_precision_on_a_processor_of_another_default(
+    call: Call, pictures: Path, tmp_path: Path, processor: Callable[[str], None]
+) -> None:
+    directory = tmp_path / "run"
+    command = ["train.py", *tiny_run(pictures), f"hydra.run.dir={directory}"]
+    processor("bf16-mixed")
+    assert call(*command).returncode == 0
+    processor("32-true")
+    assert "Finished already" in call(*command).stdout
+    assert "Finished already" in call(*command, "trainer.precision=bf16-mixed").stdout
+    check_failed(call(*command, "trainer.precision=32-true"), "holds another run")
+    (directory / "result.json").unlink()  # as of a run that SLURM requeues
+    assert call(*command).returncode == 0
+    assert read_run_result(directory)["trainer.precision"] == "bf16-mixed"
+    longer = ["train.py", f"resume={directory}", "max_epochs=4", "trainer.accelerator=cpu"]
+    assert call(*longer).returncode == 0
+    assert read_run_result(directory)["trainer.precision"] == "bf16-mixed"
+    assert call(*longer, "trainer.precision=32-true", "max_epochs=5").returncode == 0
+    assert read_run_result(directory)["trainer.precision"] == "32-true"
 
 
 def test_number_of_threads_is_kept_on_resume(call: Call, pictures: Path, tmp_path: Path) -> None:
