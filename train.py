@@ -21,6 +21,7 @@ from espcn.interrupts import REQUEUES, interrupts
 from espcn.openmp import wait_asleep
 from espcn.runs.directory import remove_refused, settings_of
 from espcn.runs.hydra_callbacks import gather_rest
+from espcn.runs.identity import PLACES
 from espcn.runs.launch import check_alone, launch, rank, requeue
 from espcn.runs.resolvers import register_resolvers
 from espcn.stdout import accept_all_names
@@ -51,7 +52,8 @@ def main(config: DictConfig) -> None:
 
     warnings.formatwarning = lambda message, *_, **__: f"Warning: {message}\n"
     # What makes the run again anywhere: without where its images lie, or where it is written to.
-    said = [o for o in job.overrides.task if not o.startswith(("resume=", "data_dir="))]
+    places = tuple(f"{name}=" for name in ("resume", *PLACES))
+    said = [o for o in job.overrides.task if not o.startswith(places)]
     again = ["resume=DIR"] if config.resume is not None else []
     command = shlex.join(["python", "train.py", *again, *said]) if said or not again else None
     result = train(settings, directory, command, sweeping)

@@ -14,15 +14,24 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from espcn.io.atomic import make_folder, write_text
-from espcn.runs.identity import check_names, completed, identity, plain_settings, upgraded
+from espcn.runs.identity import (
+    PLACES,
+    check_names,
+    completed,
+    flatten,
+    identity,
+    plain_settings,
+    upgraded,
+)
 from espcn.runs.launch import rank
 
 CONFIG, RESULT, COMMAND = "config.yaml", "result.json", "command.txt"
 INIT = "init.txt"  # the fingerprint of the weights that training began with
 THREADS = "threads.txt"  # the number of threads that it trains with, and goes on with
 LOCK = ".lock"  # held by the process that is at work in the directory
-# What a resumed run may be given anew: how long it trains, and what it is scored on.
-LENGTHS = ("max_epochs", "max_time", "patience", "sets")
+# What a resumed run may be given anew: how long it trains, what it is scored on, where things lie.
+# That `data.path` holds the same images is checked before it goes on.
+RENEWED = ("max_epochs", "max_time", "patience", "sets", *PLACES, "data.path")
 
 _made: set[Path] = set()  # folders that this process makes
 
@@ -119,9 +128,9 @@ def settings_of(config: DictConfig, directory: Path, overrides: Sequence[str]) -
     """Return the settings of the run in a directory.
 
     A new directory takes those of `config` and stores them. One that holds a run keeps its own:
-    with `resume`, only LENGTHS and the trainer may change, and are stored once training resumes;
-    without, the settings must be the same. Its precision is kept unless `config` gives one: another
-    processor may have another default.
+    with `resume`, only RENEWED and the trainer may change, and are stored once training resumes;
+    without, the settings must be the same, PLACES aside. Its precision is kept unless `config`
+    gives one: another processor may have another default.
 
     Args:
         config: The configuration that Hydra composed.
@@ -144,7 +153,7 @@ def settings_of(config: DictConfig, directory: Path, overrides: Sequence[str]) -
                 f"`resume` (={config.resume}) must be the directory of a run, which holds a "
                 f"{CONFIG}: this one has none"
             )
-        settings = completed(stored) | _changes(settings, overrides)
+        settings = _renewed(completed(stored), settings, overrides)
     elif stored is not None and identity(stored) != identity(settings):
         raise ValueError(
             f"the directory {directory} must be a new one or that of a run with the same settings, "
@@ -184,12 +193,21 @@ def remove_refused(directory: Path) -> None:
                 folder.rmdir()
 
 
-def _changes(settings: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    names = [override.partition("=")[0].lstrip("+~") for override in overrides]
-    wrong = [n for n in names if n not in (*LENGTHS, "resume") and n.split(".")[0] != "trainer"]
-    if wrong:
-        raise ValueError(
-            f"`{wrong[0]}` must not be given together with `resume`: a resumed run keeps its "
-            f"settings but for {', '.join(LENGTHS)} and trainer; start a new run instead"
-        )
-    return {n.split(".")[0]: settings[n.split(".")[0]] for n in names if n != "resume"}
+def _renewed(
+    stored: dict[str, Any], settings: dict[str, Any], overrides: Sequence[str]
+) -> dict[str, Any]:
+    """Return a run's settings with those that it is given anew when it is resumed."""
+    own, given, renewed = flatten(stored), flatten(settings), dict(stored)
+    for name in (override.partition("=")[0].lstrip("+~") for override in overrides):
+        group, _, inner = name.partition(".")
+        if name in RENEWED and inner:
+            renewed[group] = renewed[group] | {inner: given.get(name)}
+        elif name in RENEWED or group == "trainer":
+            renewed[group] = settings[group]
+        # What it has already may be said again: data.path=DIR needs data=folder beside it.
+        elif name != "resume" and (name not in given or given[name] != own.get(name)):
+            raise ValueError(
+                f"`{name}` must not be given together with `resume`: a resumed run keeps its "
+                f"settings but for {', '.join(RENEWED)} and trainer; start a new run instead"
+            )
+    return renewed

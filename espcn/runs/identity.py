@@ -19,6 +19,9 @@ from espcn.checks import nearest
 CONFIG_NAME = "train"
 GROUPS = ("data", "optim", "trainer")  # whose choice is a setting too
 PRECISION = "trainer.precision"
+# Where things lie is no part of what a run is. `data.path` is not among them: it names the images,
+# while those in `data_dir` are known by their checksums.
+PLACES = ("data_dir", "data.cache")
 
 
 def plain_settings(config: DictConfig, stored: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -118,13 +121,14 @@ def identity(settings: dict[str, Any]) -> dict[str, Any]:
         settings: Plain settings, perhaps stored by an older version.
 
     Returns:
-        The choice of each group, and the settings that differ from the defaults, by dotted name.
+        The choice of each group, and the settings that differ from the defaults, by dotted name,
+        without PLACES.
     """
     choices = {group: _choice(settings, group) for group in GROUPS}
     defaults = flatten(_defaults(*choices.values()))
     absent = object()
     changed = {k: v for k, v in flatten(settings).items() if defaults.get(k, absent) != v}
-    return choices | changed
+    return choices | {k: v for k, v in changed.items() if k not in PLACES}
 
 
 def digest(content: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from espcn.runs.directory import CONFIG, read_config
 from espcn.runs.identity import (
+    PLACES,
     PRECISION,
     digest,
     flatten,
@@ -53,14 +54,18 @@ def is_finished(result: dict[str, Any] | None, settings: dict[str, Any]) -> bool
     Args:
         result: The content of the run's result.json, None if there is none.
         settings: Plain settings; one that the result lacks, since it was added later, is no
-            difference.
+            difference, nor are PLACES.
 
     Returns:
         Whether it may be skipped.
     """
     if result is None or result["status"] != "completed":
         return False
-    return all(result.get(name, value) == value for name, value in flatten(settings).items())
+    return all(
+        result.get(name, value) == value
+        for name, value in flatten(settings).items()
+        if name not in PLACES
+    )
 
 
 def _swept(sweep: Path) -> set[str]:

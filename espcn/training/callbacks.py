@@ -88,17 +88,7 @@ class History(Callback):
 
         Args:
             state_dict: What `state_dict` returned.
-
-        Raises:
-            ValueError: The run was trained on other images.
         """
-        if state_dict["fingerprint"] != self.fingerprint:
-            raise ValueError(
-                "`data` must be the images that the run began with (fingerprint "
-                f"{state_dict['fingerprint']}), but these are others ({self.fingerprint}): give it "
-                "back its images and, if they are compressed, its versions of FFmpeg and Pillow; "
-                "or start a new run"
-            )
         self.rows = list(state_dict["rows"])
 
     def best(self) -> dict[str, Any] | None:

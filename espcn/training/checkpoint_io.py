@@ -59,3 +59,29 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 f"{path} must be a checkpoint that train.py wrote, but could not be read as such: "
                 f"{reason(error)}. Without it, the run begins anew"
             ) from error
+
+
+def last_checkpoint(directory: Path, fingerprint: str) -> Path | None:
+    """Return the checkpoint that a run goes on from.
+
+    Args:
+        directory: The run's directory.
+        fingerprint: That of its images.
+
+    Returns:
+        Its last.ckpt; None if there is none yet.
+
+    Raises:
+        ValueError: The run was trained on other images, or train.py did not write the file.
+    """
+    path = directory / "last.ckpt"
+    if not path.is_file():
+        return None
+    began = AtomicCheckpointIO().load_checkpoint(path)["callbacks"]["History"]["fingerprint"]
+    if began != fingerprint:
+        raise ValueError(
+            f"`data` must be the images that the run began with (fingerprint {began}), but these "
+            f"are others ({fingerprint}): give it back its images and, if they are compressed, its "
+            "versions of FFmpeg and Pillow; or start a new run"
+        )
+    return path

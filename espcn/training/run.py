@@ -40,6 +40,7 @@ from espcn.runs.directory import (
 from espcn.runs.identity import flatten
 from espcn.runs.launch import rank
 from espcn.training.callbacks import History
+from espcn.training.checkpoint_io import last_checkpoint
 from espcn.training.lightning_module import SuperResolution
 from espcn.training.optimizers import make_optimizer
 from espcn.training.trainer import is_judged, make_trainer, quieten_lightning
@@ -140,7 +141,8 @@ class Run:
             "val_patches": len(data.val_patches),
         }
         self.patches = data.val_patches if len(data.val_patches) else data.train_patches
-        self.history.fingerprint = data.fingerprint
+        begin = last_checkpoint(self.directory, data.fingerprint)  # before anything is replaced
+        self.history.fingerprint, self.history.goes_on = data.fingerprint, begin is not None
         if rank() == 0:
             store_config(s, self.directory)
             if self.result.get("init_fingerprint"):
@@ -148,11 +150,8 @@ class Run:
             write_text(self.directory / THREADS, f"{torch.get_num_threads()}\n")
             self.result["command"] = record_command(self.directory, self.command)
         self.began = True
-        last = self.directory / "last.ckpt"
-        self.history.goes_on = last.is_file()
         with self._timed("train_s"), warnings.catch_warnings():
             quieten_lightning()
-            begin = last if self.history.goes_on else None
             trainer.fit(task, data, ckpt_path=begin, weights_only=True)
         self._check_finite()
         if rank() > 0:

@@ -59,6 +59,22 @@ def test_resume_refuses_other_settings(tmp_path: Path) -> None:
         settings_of(config(resume="x", blur=0.1), tmp_path, ["resume=x", "blur=0.1"])
 
 
+def test_resume_takes_places_and_the_data_that_it_has(tmp_path: Path) -> None:
+    folder = {"name": "folder", "path": "a", "cache": None, "patch": 9}
+    settings_of(config(data=folder, data_dir=None), tmp_path, [])
+    moved = {"name": "folder", "path": "b", "cache": "c", "patch": 17}
+    again = config(resume="x", data=moved, data_dir="d")
+    given = ["resume=x", "data=folder", "data.path=b", "data.cache=c", "data_dir=d"]
+    settings = settings_of(again, tmp_path, given)
+    assert settings["data"] == moved | {"patch": 9}
+    assert settings["data_dir"] == "d"
+    for other in (["resume=x", "data=t91"], ["resume=x", "experiment=paper"]):
+        name = other[1].partition("=")[0]
+        again = config(resume="x", data={"name": "t91"})
+        with pytest.raises(ValueError, match=f"`{name}` must not be given together with `resume`"):
+            settings_of(again, tmp_path, other)
+
+
 @pytest.mark.parametrize("content", [b"a: b: c\n", b"\xff\xfe\x00", b"- 1\n- 2\n", b"1: 2\n", b"'"])
 def test_damaged_config_is_named(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_bytes(content)

@@ -135,6 +135,14 @@ def test_job_of_version_0_1_has_the_identity_of_todays(
 
 
 @pytest.mark.usefixtures("hydra")
+def test_identity_leaves_out_where_images_lie_but_not_which_folder_is_trained_on() -> None:
+    lies = ["data=folder", "data.path=a", "data.cache=b", "data_dir=c"]
+    assert identity(plain_settings(composed(*lies))) == {
+        "data": "folder", "optim": "soap", "trainer": "auto", "data.path": "a",
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("hydra")
 @pytest.mark.parametrize(
     ("overrides", "left"),
     [([], True), (["trainer=gpu"], True), (["trainer.devices=2"], True), (["trainer=ddp"], False),

@@ -353,3 +353,14 @@ def test_sweep_goes_on_on_a_processor_of_another_default_precision(
         ("0.1", "0", "32-true"), ("0.2", "0", "bf16-mixed"), ("0.3", "0", "32-true"),
         ("0.3", "0", "bf16-mixed"), ("0.3", "1", "32-true"),
     ]  # fmt: skip
+
+
+def test_each_folder_of_a_sweep_is_a_job(call: Call, pictures: Path, tmp_path: Path) -> None:
+    for name in "ab":
+        shutil.copytree(pictures, tmp_path / name)
+    next((tmp_path / "b").glob("color*")).unlink()
+    jobs = sweep_arguments(pictures, tmp_path / "sweep", "max_epochs=1")
+    jobs = [one for one in jobs if not one.startswith("data.path=")]
+    done = call(*jobs, f"data.path={tmp_path / 'a'},{tmp_path / 'b'}")
+    assert done.returncode == 0, done.stderr
+    assert {row["images"] for row in sweep_rows(tmp_path / "sweep")} == {"7", "8"}

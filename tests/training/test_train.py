@@ -196,10 +196,12 @@ def test_run_refuses_to_go_on_with_other_pictures(
     own, directory = tmp_path / "own", tmp_path / "run"
     shutil.copytree(pictures, own)
     assert call("train.py", *tiny_run(own), f"hydra.run.dir={directory}").returncode == 0
+    before = {name: (directory / name).read_bytes() for name in ("result.json", "config.yaml")}
     next(own.glob("color*")).unlink()
     done = call("train.py", f"resume={directory}", "max_epochs=5")
     assert done.returncode == 1
     assert "`data` must be the images that the run began with" in done.stderr
+    assert {name: (directory / name).read_bytes() for name in before} == before
 
 
 def test_last_checkpoint_is_the_last_epochs_though_nothing_improves(
@@ -343,6 +345,27 @@ def test_run_goes_on_in_its_precision_on_a_processor_of_another_default(
     assert read_run_result(directory)["trainer.precision"] == "bf16-mixed"
     assert call(*longer, "trainer.precision=32-true", "max_epochs=5").returncode == 0
     assert read_run_result(directory)["trainer.precision"] == "32-true"
+
+
+def test_run_is_the_same_wherever_its_images_lie(
+    call: Call, pictures: Path, tmp_path: Path
+) -> None:
+    old, new, directory = tmp_path / "old", tmp_path / "new", tmp_path / "run"
+    shutil.copytree(pictures, old)
+    where = [f"hydra.run.dir={directory}"]
+    assert call("train.py", *tiny_run(old), *where).returncode == 0
+    elsewhere = [f"data_dir={tmp_path}", f"data.cache={tmp_path / 'cache'}"]
+    assert "Finished already" in call("train.py", *tiny_run(old), *where, *elsewhere).stdout
+    assert "Finished already" in call("train.py", f"resume={directory}", elsewhere[0]).stdout
+    old.rename(new)
+    # Another folder may hold other pictures, which nobody looks at where a run is finished.
+    check_failed(call("train.py", *tiny_run(new), *where), "holds another run")
+    moved = [f"resume={directory}", "data=folder", f"data.path={new}", *elsewhere, "max_epochs=4"]
+    done = call("train.py", *moved)
+    assert done.returncode == 0, done.stderr
+    got = read_run_result(directory)
+    assert (got["epochs"], got["data.path"], got["data.patch"]) == (4, str(new), 8)
+    assert str(tmp_path / "cache") not in got["command"]
 
 
 def test_number_of_threads_is_kept_on_resume(call: Call, pictures: Path, tmp_path: Path) -> None:
