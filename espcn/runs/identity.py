@@ -19,6 +19,7 @@ from espcn.checks import nearest
 CONFIG_NAME = "train"
 GROUPS = ("data", "optim", "trainer")  # whose choice is a setting too
 PRECISION = "trainer.precision"
+DEFAULT_PRECISIONS = ("32-true", "bf16-mixed")  # which of them depends on the machine
 # Where things lie is no part of what a run is. `data.path` is not among them: it names the images,
 # while those in `data_dir` are known by their checksums.
 PLACES = ("data_dir", "data.cache")
@@ -46,7 +47,7 @@ def plain_settings(config: DictConfig, stored: dict[str, Any] | None = None) -> 
         }
     )
     begun = flatten(stored or {}).get(PRECISION)
-    if begun is not None and leaves_precision(config):
+    if begun in DEFAULT_PRECISIONS and leaves_precision(config):
         settings["trainer"]["precision"] = begun
     return settings
 

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from espcn.runs.directory import CONFIG, read_config
 from espcn.runs.identity import (
+    DEFAULT_PRECISIONS,
     PLACES,
     PRECISION,
     digest,
@@ -98,7 +99,8 @@ def _is_job(path: Path, own: dict[str, Any], any_precision: bool) -> bool:
         stored = _stored_identity(path.parent, path.stat().st_mtime_ns) if path.is_file() else None
     except (OSError, ValueError):  # damaged: gathering the sweep will say so
         return False
-    if stored is not None and any_precision:  # `own` is this machine's default and has none
+    # `own` is this machine's default and has none.
+    if stored is not None and any_precision and stored.get(PRECISION) in DEFAULT_PRECISIONS:
         stored = {name: value for name, value in stored.items() if name != PRECISION}
     return stored == own
 
