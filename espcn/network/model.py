@@ -6,12 +6,13 @@ activation on the last layer.
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import register_parametrization
 
 from espcn import checks
 
@@ -19,6 +20,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "relu"
 SETTINGS = ("r", "channels", "activation", "padding", "center", "gain")
 PADDINGS = ("replicate", "zeros")
 FIRST_REACH = 2  # low-resolution pixels that the first layer looks at beyond its own
+SPARE = 0.01  # of a kernel's standard deviation: what its two matrices have to spare
 HALO = 4  # low-resolution pixels that an output pixel looks at beyond its own: 2 + 1 + 1
 
 
@@ -144,3 +146,91 @@ class ESPCN(nn.Module):
         last.weight.mul_(gain / self.gain)
         last.bias.mul_(gain / self.gain).add_(gain * (self.center - center))
         return folded
+
+
+class Product(nn.Module):
+    """A kernel as the product of two matrices, which are trained in its place.
+
+    The network is trained as if each of its convolutions were two, with nothing between them: the
+    second is 1x1. The function is the same, and so is what it can express; only the way to it is
+    another (Arora et al. 2018, "On the Optimization of Deep Networks: Implicit Acceleration by
+    Overparameterization", arXiv 1802.06509). `joined` multiplies them again.
+
+    Args:
+        kernel: The kernel, `(out, in, height, width)`.
+        expansion: How many times as many channels there are between both as come out.
+    """
+
+    def __init__(self, kernel: Tensor, expansion: int) -> None:
+        super().__init__()
+        self.shape, self.expansion = kernel.shape, expansion
+        last = kernel.is_contiguous(memory_format=torch.channels_last)
+        self.layout = torch.channels_last if last else torch.contiguous_format
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        """Return the kernel.
+
+        Args:
+            first: `(expansion out, in height width)`.
+            second: `(out, expansion out)`.
+
+        Returns:
+            Their product, `(out, in, height, width)`.
+        """
+        return (second @ first).reshape(self.shape).contiguous(memory_format=self.layout)
+
+    def right_inverse(self, kernel: Tensor) -> tuple[Tensor, Tensor]:
+        """Return two matrices whose product is a kernel; what they have to spare is random.
+
+        Args:
+            kernel: The kernel.
+
+        Returns:
+            Both matrices, as `forward` takes them.
+        """
+        matrix = kernel.flatten(1)
+        count = self.expansion * len(matrix)
+        square = torch.randn(count, count, dtype=matrix.dtype)
+        second = torch.linalg.qr(square).Q[: len(matrix)].to(matrix.device)
+        spare = SPARE * matrix.std() * torch.randn(count, matrix.shape[1], dtype=matrix.dtype)
+        spare = spare.to(matrix.device)
+        return second.mT @ (matrix - second @ spare) + spare, second.contiguous()
+
+
+def expanded(network: ESPCN, expansion: int) -> ESPCN:
+    """Return a network to be trained by more weights than it has; its function is the same.
+
+    Args:
+        network: The network, which is changed.
+        expansion: See `Product`; 1 leaves the network as it is.
+
+    Returns:
+        The same network. Its `state_dict` becomes that of a plain one by `joined`.
+
+    Raises:
+        ValueError: `expansion` is out of its range.
+    """
+    checks.integer("expansion", expansion, 1, "1 trains the kernels themselves", most=8)
+    if expansion > 1:
+        for layer in (network.conv1, network.conv2, network.conv3):
+            register_parametrization(layer, "weight", Product(layer.weight, expansion))
+    return network
+
+
+def joined(weights: Mapping[str, Tensor], network: ESPCN) -> dict[str, Tensor]:
+    """Return the weights of a plain network from those of one that may have been `expanded`.
+
+    Args:
+        weights: What `state_dict` returned.
+        network: A plain network with the same layers.
+
+    Returns:
+        Weights that `network` can load.
+    """
+    plain = {name: value for name, value in weights.items() if ".parametrizations." not in name}
+    for name, kernel in network.state_dict().items():
+        parts = f"{name.replace('.weight', '.parametrizations.weight')}.original"
+        if name not in plain and f"{parts}0" in weights:
+            product = weights[f"{parts}1"] @ weights[f"{parts}0"]
+            plain[name] = product.reshape(kernel.shape)
+    return plain

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from espcn.imaging.degradation import Degradation
 from espcn.io.atomic import atomic_write
-from espcn.network.model import ESPCN
+from espcn.network.model import ESPCN, joined
 
 _KINDS = {
     "r": int,
@@ -93,7 +93,7 @@ def load(r: int | None = None, ckpt: str | Path | None = None) -> Trained:
             raise ValueError(f"its `r` (={options['r']}) must be at most {MAX_FACTOR}")
         degradation = Degradation.from_settings(settings)
         network = ESPCN(**options)
-        network.load_state_dict(weights)
+        network.load_state_dict(joined(weights, network))
     except Exception as error:  # a file from a stranger can fail in any way
         raise ValueError(
             f"`ckpt` (={path}) must be a checkpoint that train.py wrote, or weights made from one, "

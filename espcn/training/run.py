@@ -23,7 +23,7 @@ from espcn.evaluation.protocol import Score, score_mean
 from espcn.imaging.degradation import BENCHMARK, Degradation
 from espcn.io.atomic import make_folder, write_json, write_text
 from espcn.network.device import device_name
-from espcn.network.model import ESPCN, SETTINGS
+from espcn.network.model import ESPCN, SETTINGS, expanded
 from espcn.network.weights import load
 from espcn.report.plots import plot_losses
 from espcn.report.tables import score_table, table
@@ -216,7 +216,7 @@ class Run:
             self.result["init_fingerprint"] = digest
         if s["trainer"]["precision"] == "bf16-mixed":  # whose convolutions are twice as fast so
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return network
+        return expanded(network, s["expansion"])
 
     def _data(self, network: ESPCN) -> PatchData:
         s = self.settings

@@ -1,5 +1,6 @@
 """Expected outputs come from plain convolutions written out here, counts from the paper."""
 
+import copy
 import itertools
 import math
 import re
@@ -10,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from espcn.network.model import ESPCN
+from espcn.network.model import ESPCN, expanded, joined
 
 KINDS = list(itertools.product(["replicate", "zeros"], ["tanh", "relu"]))
 kinds = pytest.mark.parametrize(("padding", "activation"), KINDS)
@@ -176,3 +177,41 @@ def test_settings_build_the_same_network_again() -> None:
 def test_setting_that_makes_no_network_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         ESPCN(**options)
+
+
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("expansion", [1, 2, 3])
+def test_expanded_network_is_the_same_function_of_more_weights(expansion: int, last: bool) -> None:
+    torch.manual_seed(0)
+    plain = ESPCN(2).double()
+    if last:
+        plain = plain.to(memory_format=torch.channels_last)
+    network = expanded(copy.deepcopy(plain), expansion)
+    picture = torch.rand(2, 1, 9, 8, dtype=torch.float64)
+    torch.testing.assert_close(network(picture), plain(picture), rtol=0, atol=1e-12)
+    counts = [sum(p.numel() for p in one.parameters()) for one in (plain, network)]
+    assert (counts[1] > counts[0]) == (expansion > 1)
+    if expansion > 1:
+        first = network.conv2.parametrizations.weight.original0
+        assert torch.linalg.matrix_rank(first) == expansion * 32  # all directions are there
+    network(picture).square().mean().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
+
+
+def test_joined_weights_are_those_of_a_plain_network() -> None:
+    torch.manual_seed(0)
+    network = expanded(ESPCN(3), 2)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.01 * torch.randn_like(parameter))
+    plain = ESPCN(3)
+    plain.load_state_dict(joined(network.state_dict(), plain))
+    picture = torch.rand(1, 1, 9, 8)
+    torch.testing.assert_close(plain(picture), network(picture), rtol=0, atol=1e-5)
+    assert joined(plain.state_dict(), plain).keys() == plain.state_dict().keys()
+
+
+@pytest.mark.parametrize("expansion", [0, 9, 1.5, True])
+def test_expansion_out_of_range_is_refused(expansion: object) -> None:
+    with pytest.raises(ValueError, match=r"`expansion` \(="):
+        expanded(ESPCN(2), expansion)  # type: ignore[arg-type]

@@ -10,6 +10,9 @@ import torch
 from filelock import FileLock
 from omegaconf import OmegaConf
 
+from espcn.network.device import has_bfloat16
+from espcn.network.model import ESPCN
+from espcn.network.weights import load
 from forked import Forked, fork
 from helpers import (
     Call,
@@ -131,6 +134,31 @@ def _start_and_signal(
         command.wait_until(lambda: table.is_file() and len(table.read_text().splitlines()) > epochs)
         command.signal(number)
         return command.finish()
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_expanded_run_goes_on_to_the_same_weights_of_a_plain_network(
+    call: Call, pictures: Path, tmp_path: Path, precision: str
+) -> None:
+    if precision == "bf16-mixed" and not has_bfloat16(torch.device("cpu")):
+        pytest.skip("needs a processor with bfloat16")
+    options = {"expansion": 2, "trainer.precision": precision}
+    for name, epochs in (("whole", 4), ("parts", 2)):
+        where = f"hydra.run.dir={tmp_path / name}"
+        done = call("train.py", *tiny_run(pictures, **options, max_epochs=epochs), where)
+        assert done.returncode == 0, done.stderr
+    done = call("train.py", f"resume={tmp_path / 'parts'}", "max_epochs=4")
+    assert done.returncode == 0, done.stderr
+    for name in ("best.ckpt", "last.ckpt"):
+        states = [saved_state(tmp_path / part, name) for part in ("whole", "parts")]
+        assert same_tensors(*states)
+        networks = [load(ckpt=tmp_path / part / name).network for part in ("whole", "parts")]
+        assert {key: value.shape for key, value in networks[0].state_dict().items()} == {
+            key: value.shape for key, value in ESPCN(networks[0].r).state_dict().items()
+        }
+        assert same_tensors(*(one.state_dict() for one in networks))
+    psnrs = [read_run_result(tmp_path / part)["val_psnr"] for part in ("whole", "parts")]
+    assert psnrs[0] == psnrs[1] > 0
 
 
 def test_resumed_run_can_be_made_longer_but_not_changed(
