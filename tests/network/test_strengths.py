@@ -28,7 +28,12 @@ ENDS = {"jpeg": (100, 10), "webp": (0, 127), "avif": (0, 255), "heic": (0, 51),
 
 
 def begun(r: int, name: str) -> str:
-    """Return what a link began with: the clean weights, or the link before it."""
+    """Return what a link began with: the clean weights, or the link before it.
+
+    The finer ones for a factor of 2 went on from their own first part, which is made by the recipe.
+    """
+    if (r, name) == (2, "finer1"):
+        return "espcn_x2_finer1.safetensors, "
     if name.startswith(("jpeg", "finer")) or name == "video1":
         return "shipped, "
     return f"espcn_x{r}_video{int(name[-1]) - 1}.safetensors, "
