@@ -1,7 +1,7 @@
 """Measure the choice of weights: how often an old JPEG's grid is found, and what choosing costs.
 
 python benchmarks/choice.py
-python benchmarks/choice.py --video ../shared/video/bigbuckbunny.mp4
+python benchmarks/choice.py --video CLIP.mp4
 
 Pictures are T91's at five sizes, made small by bicubic: first as they are, then as JPEGs of several
 qualities that were cropped by some pixels, so that the grid lies anywhere. Writes results/grid.csv.

@@ -2,7 +2,7 @@
 
 python benchmarks/real.py
 python benchmarks/real.py --only pictures -r 2 --sets Set14
-python benchmarks/real.py --clips ../shared/video
+python benchmarks/real.py --clips DIR
 
 Pictures: each is made small channel by channel, saved as a JPEG by Pillow, read, chosen for and
 upscaled by the program. Clips (found by `--clips` or `ESPCN_VIDEO`): each is made small, encoded,

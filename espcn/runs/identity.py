@@ -37,7 +37,11 @@ def plain_settings(config: DictConfig, stored: dict[str, Any] | None = None) -> 
         The settings by name, interpolations resolved. Whole numbers are ints: `blur=0` and
         `blur=0.0` are one setting.
     """
-    settings = _whole_numbers(
+    begun = flatten(stored or {}).get(PRECISION)
+    if begun in DEFAULT_PRECISIONS and _leaves_precision(config):
+        config = config.copy()
+        config.trainer.precision = begun  # before what depends on it is resolved
+    return _whole_numbers(
         {
             name: OmegaConf.to_container(config[name], resolve=True)
             if OmegaConf.is_config(config[name])
@@ -46,22 +50,6 @@ def plain_settings(config: DictConfig, stored: dict[str, Any] | None = None) -> 
             if name not in ("hydra", "resume")
         }
     )
-    begun = flatten(stored or {}).get(PRECISION)
-    if begun in DEFAULT_PRECISIONS and leaves_precision(config):
-        settings["trainer"]["precision"] = begun
-    return settings
-
-
-def leaves_precision(config: DictConfig) -> bool:
-    """Return whether a configuration leaves the precision to the machine.
-
-    Args:
-        config: The configuration that Hydra composed, not resolved.
-
-    Returns:
-        Whether neither the command line nor a recipe gives one.
-    """
-    return "trainer" in config and OmegaConf.is_interpolation(config.trainer, "precision")
 
 
 def check_names(settings: dict[str, Any], command: str = CONFIG_NAME) -> None:
@@ -87,14 +75,18 @@ def check_names(settings: dict[str, Any], command: str = CONFIG_NAME) -> None:
 
 
 def upgraded(stored: dict[str, Any]) -> dict[str, Any]:
-    """Return a stored configuration with its optimiser by name, where it was an import path.
+    """Return a stored configuration as this version would have stored it.
+
+    An optimiser was an import path once, and there was no `expansion`.
 
     Args:
         stored: A configuration, of any age.
 
     Returns:
-        The same, as it would be stored now.
+        The same settings.
     """
+    if flatten(stored).get(PRECISION) == "bf16-mixed":  # in which the default is 2 now
+        stored = {"expansion": 1} | stored
     optim = stored.get("optim")
     if not isinstance(optim, dict) or "_target_" not in optim:
         return stored
@@ -112,7 +104,7 @@ def completed(settings: dict[str, Any]) -> dict[str, Any]:
     Returns:
         All settings.
     """
-    return _merged(_defaults(*(_choice(settings, group) for group in GROUPS)), settings)
+    return _merged(_defaults_beside(settings), settings)
 
 
 def identity(settings: dict[str, Any]) -> dict[str, Any]:
@@ -122,11 +114,12 @@ def identity(settings: dict[str, Any]) -> dict[str, Any]:
         settings: Plain settings, perhaps stored by an older version.
 
     Returns:
-        The choice of each group, and the settings that differ from the defaults, by dotted name,
-        without PLACES.
+        The choice of each group, and the settings that differ from the defaults in its precision,
+        by dotted name, without PLACES. Its precision is compared with this machine's default.
     """
     choices = {group: _choice(settings, group) for group in GROUPS}
-    defaults = flatten(_defaults(*choices.values()))
+    defaults = flatten(_defaults_beside(settings))
+    defaults[PRECISION] = flatten(_defaults(*choices.values())).get(PRECISION)
     absent = object()
     changed = {k: v for k, v in flatten(settings).items() if defaults.get(k, absent) != v}
     return choices | {k: v for k, v in changed.items() if k not in PLACES}
@@ -170,20 +163,36 @@ def _choice(settings: dict[str, Any], group: str) -> str | None:
     return chosen.get("name") if isinstance(chosen, dict) else None
 
 
-def _defaults(*choices: str | None, command: str = CONFIG_NAME) -> dict[str, Any]:
+def _leaves_precision(config: DictConfig) -> bool:
+    """Return whether neither the command line nor a recipe gives a precision."""
+    return "trainer" in config and OmegaConf.is_interpolation(config.trainer, "precision")
+
+
+def _defaults_beside(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the defaults of a run with the same GROUPS and precision, on which some depend."""
+    precision = flatten(settings).get(PRECISION)
+    given = () if precision is None else (f"{PRECISION}={precision}",)
+    return _defaults(*(_choice(settings, group) for group in GROUPS), given=given)
+
+
+def _defaults(
+    *choices: str | None, command: str = CONFIG_NAME, given: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """Return the settings of a run with these choices of GROUPS and nothing else changed.
 
     Empty where there is no configuration to ask: outside Hydra, or for a choice that is not in it.
     """
-    return _composed(command, *choices) if GlobalHydra.instance().is_initialized() else {}
+    if not GlobalHydra.instance().is_initialized():
+        return {}
+    chosen = [f"{group}={choice}" for group, choice in zip(GROUPS, choices, strict=False)]
+    return _composed(command, *chosen, *given)
 
 
 @lru_cache
-def _composed(command: str, *choices: str | None) -> dict[str, Any]:
-    overrides = [f"{group}={choice}" for group, choice in zip(GROUPS, choices, strict=False)]
+def _composed(command: str, *overrides: str) -> dict[str, Any]:
     loader = GlobalHydra.instance().config_loader()
     try:
-        return plain_settings(loader.load_configuration(command, overrides, RunMode.RUN))
+        return plain_settings(loader.load_configuration(command, list(overrides), RunMode.RUN))
     except HydraException:
         return {}
 

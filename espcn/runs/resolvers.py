@@ -1,5 +1,7 @@
 """What the configurations call by name, as OmegaConf's resolvers: directories and a precision."""
 
+from typing import Any
+
 from omegaconf import OmegaConf
 
 from espcn.runs.launch import run_directory
@@ -12,6 +14,7 @@ def register_resolvers() -> None:
     # Cached: a sweep's jobs ask too, and a second later the name would be another.
     OmegaConf.register_new_resolver("run_directory", run_directory, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("default_precision", default_precision, replace=True)
+    OmegaConf.register_new_resolver("if_equal", _if_equal, replace=True)
     OmegaConf.register_new_resolver("first", lambda a, b: b if a is None else a, replace=True)
 
 
@@ -31,3 +34,7 @@ def default_precision(accelerator: str) -> str:
 
     on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.cuda.is_available())
     return "bf16-mixed" if on_cpu and multiplies_bfloat16(torch.device("cpu")) else "32-true"
+
+
+def _if_equal(value: Any, expected: Any, then: Any, otherwise: Any) -> Any:
+    return then if value == expected else otherwise

@@ -12,11 +12,9 @@ from espcn.runs.directory import CONFIG, read_config
 from espcn.runs.identity import (
     DEFAULT_PRECISIONS,
     PLACES,
-    PRECISION,
     digest,
     flatten,
     identity,
-    leaves_precision,
     plain_settings,
 )
 
@@ -36,14 +34,17 @@ def job_name(*, _root_: DictConfig) -> str:
         The name of its folder within the sweep's directory, say `blur-0.5_lr-0.01_3fa9c1`.
     """
     settings, sweep = plain_settings(_root_), Path(str(_root_.hydra.sweep.dir))
-    own, left = identity(settings), leaves_precision(_root_)
+    own = identity(settings)
+    # Begun on another machine, it may have another default precision.
+    elsewhere = [{"trainer": {"precision": one}} for one in DEFAULT_PRECISIONS]
+    same = [own, *(identity(plain_settings(_root_, one)) for one in elsewhere)]
     given = OmegaConf.select(_root_, "hydra.overrides.task") or []
     named = [_word(one) for one in given if _key(one) in _swept(sweep)]
     name = "_".join([*named, digest(own)[:6]])[-LONGEST:].lstrip("_-.")
-    if _is_job(sweep / name / CONFIG, own, left):
+    if _is_job(sweep / name / CONFIG, same):
         return name
     for path in sorted(sweep.glob(f"*/{CONFIG}")):
-        if _is_job(path, own, left):
+        if _is_job(path, same):
             return path.parent.name
     # Where a default has changed since, another job may have this name.
     return digest(settings) if (sweep / name / CONFIG).is_file() else name
@@ -94,15 +95,12 @@ def _word(override: str) -> str:
     return f"{_key(override).rpartition('.')[2]}-{value}"
 
 
-def _is_job(path: Path, own: dict[str, Any], any_precision: bool) -> bool:
+def _is_job(path: Path, same: list[dict[str, Any]]) -> bool:
+    """Return whether a configuration is stored there that has one of these identities."""
     try:
-        stored = _stored_identity(path.parent, path.stat().st_mtime_ns) if path.is_file() else None
+        return path.is_file() and _stored_identity(path.parent, path.stat().st_mtime_ns) in same
     except (OSError, ValueError):  # damaged: gathering the sweep will say so
         return False
-    # `own` is this machine's default and has none.
-    if stored is not None and any_precision and stored.get(PRECISION) in DEFAULT_PRECISIONS:
-        stored = {name: value for name, value in stored.items() if name != PRECISION}
-    return stored == own
 
 
 @cache

@@ -12,7 +12,6 @@ from espcn.runs.identity import (
     completed,
     flatten,
     identity,
-    leaves_precision,
     plain_settings,
     upgraded,
 )
@@ -151,4 +150,42 @@ def test_identity_leaves_out_where_images_lie_but_not_which_folder_is_trained_on
 def test_precision_is_the_machines_where_neither_command_nor_recipe_sets_it(
     overrides: list[str], left: bool
 ) -> None:
-    assert leaves_precision(composed(*overrides)) == left
+    given = plain_settings(composed(*overrides))["trainer"]["precision"]
+    other = {"32-true": "bf16-mixed", "bf16-mixed": "32-true"}[given]
+    kept = plain_settings(composed(*overrides), {"trainer": {"precision": other}})
+    assert kept["trainer"]["precision"] == (other if left else given)
+
+
+@pytest.mark.usefixtures("hydra")
+def test_length_follows_from_the_product_of_two_matrices_and_that_from_the_precision() -> None:
+    def chosen(*overrides: str) -> tuple[int, int]:
+        settings = plain_settings(composed(*overrides))
+        return settings["expansion"], settings["max_epochs"]
+
+    fast = "trainer.precision=bf16-mixed"
+    assert chosen("trainer.precision=32-true") == (1, 20)
+    assert chosen(fast) == (2, 11)
+    assert chosen(fast, "expansion=1") == (1, 20)
+    assert chosen(fast, "max_epochs=5") == (2, 5)
+    assert chosen(fast, "experiment=best_x3") == (1, 120)
+
+
+@pytest.mark.usefixtures("hydra")
+@pytest.mark.parametrize("default", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("begun", ["32-true", "bf16-mixed"])
+def test_run_of_another_default_precision_keeps_what_depends_on_it(
+    default: str, begun: str, processor: Callable[[str], None]
+) -> None:
+    processor(default)
+    stored = plain_settings(composed(f"trainer.precision={begun}"))
+    assert plain_settings(composed(), stored) == stored
+    changed = {} if begun == default else {"trainer.precision": begun}
+    assert identity(stored) == {"data": "auto", "optim": "soap", "trainer": "auto"} | changed
+
+
+@pytest.mark.usefixtures("hydra")
+def test_run_from_before_there_was_a_product_is_not_taken_for_one_of_today() -> None:
+    now = plain_settings(composed("trainer.precision=bf16-mixed"))
+    before = {name: value for name, value in now.items() if name != "expansion"}
+    assert identity(upgraded(before)) != identity(now)
+    assert completed(upgraded(before))["expansion"] == 1
