@@ -255,6 +255,7 @@ def main() -> None:
     parser.add_argument("--clips", default=os.environ.get("ESPCN_VIDEO"), help="folder of clips")
     parser.add_argument("--output", type=Path, default=ROOT / "results", help="folder (results)")
     given = parser.parse_args()
+    given.output.mkdir(parents=True, exist_ok=True)
     shown = ("r", "set", "clip", "codec", "crf", "quality", "gain_clean", "gain_auto",
              "best_file", "auto_below_best", "found")  # fmt: skip
     work: dict[str, Iterator[dict[str, Any]]] = {}

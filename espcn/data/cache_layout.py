@@ -164,7 +164,10 @@ def entries(folder: Path) -> list[CacheEntry]:
     for one in folder.iterdir() if folder.is_dir() else ():
         if not _NAME.fullmatch(one.name) or not one.is_dir():
             continue
-        files = [path.stat() for path in one.iterdir() if path.is_file()]
+        try:
+            files = [path.stat() for path in one.iterdir() if path.is_file()]
+        except FileNotFoundError:  # another process has deleted it just now
+            continue
         try:
             meta = dict(json.loads((one / META).read_text(encoding="utf-8")))
             used = (one / META).stat().st_mtime
@@ -176,7 +179,7 @@ def entries(folder: Path) -> list[CacheEntry]:
 
 
 def delete(entry: CacheEntry) -> bool:
-    """Delete an entry, unless it is being prepared just now.
+    """Delete an entry, unless another process prepares it just now.
 
     Args:
         entry: The entry. A run that has it open keeps it until its end, but on Windows.
@@ -189,7 +192,7 @@ def delete(entry: CacheEntry) -> bool:
         with FileLock(lock, timeout=0):
             (entry.folder / META).unlink(missing_ok=True)  # first: what is left is not complete
             shutil.rmtree(entry.folder)
-    except Timeout:
+    except (Timeout, FileNotFoundError):  # it is at work, or has deleted it first
         return False
     return True  # and the lock stays, or two could hold one of its name
 

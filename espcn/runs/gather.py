@@ -7,6 +7,7 @@ The second also writes a small table of the swept settings and their figures, fo
 are sorted by the PSNR on the validation images, never by a test set.
 """
 
+import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,7 +35,8 @@ def gather(directory: Path) -> list[dict[str, Any]]:
     """
     rows = [_row(path.parent) for path in sorted(directory.glob(f"*/{CONFIG}"))]
     if not rows:
-        print(f"No job of {directory} has begun: there is nothing to gather", file=sys.stderr)
+        hint = "it is a run's directory" if (directory / CONFIG).is_file() else "none has begun"
+        print(f"{directory} must hold the jobs of a sweep, but {hint}", file=sys.stderr)
         return []
     best_first = sorted(rows, key=lambda row: -(row.get("val_psnr") or float("-inf")))
     swept = swept_settings(rows)
@@ -119,11 +121,25 @@ def _draw(directory: Path, rows: Sequence[dict[str, Any]], swept: list[str]) -> 
             plot_sweep(means, name, others, directory / f"sweep_{name}.png")
 
 
+def main() -> None:
+    """Gather a sweep's table again, and perhaps a small one; the exit code is 1 if it can't."""
+    parser = argparse.ArgumentParser(
+        prog="python -m espcn.runs.gather",
+        description="Write the table, the plots and the page of a sweep from its runs.",
+    )
+    parser.add_argument("directory", metavar="DIR", type=Path, help="the directory of the sweep")
+    parser.add_argument(
+        "small", metavar="FILE.csv", type=Path, nargs="?", help="a table of the swept settings too"
+    )
+    given = parser.parse_args()
+    try:
+        rows = gather(given.directory)
+        if rows and given.small is not None:
+            write_small_table(rows, given.small)
+    except (ValueError, OSError) as error:
+        sys.exit(f"Error: {error}")
+    sys.exit(not rows)
+
+
 if __name__ == "__main__":
-    if len(sys.argv) not in (2, 3) or sys.argv[1].startswith("-"):
-        sys.exit("usage: python -m espcn.runs.gather DIR [FILE.csv]    (the directory of a sweep)")
-    gathered = gather(Path(sys.argv[1]))
-    if not gathered:
-        sys.exit(1)
-    if len(sys.argv) == 3:
-        write_small_table(gathered, Path(sys.argv[2]))
+    main()

@@ -445,6 +445,16 @@ def test_cache_that_is_being_prepared_is_not_deleted(pictures: Path, tmp_path: P
     assert [path.name for path in tmp_path.iterdir()] == [f"{where.name}.lock"]
 
 
+def test_entry_that_another_process_has_deleted_is_passed_over(tmp_path: Path) -> None:
+    for digit in "01":
+        (tmp_path / (digit * 24)).mkdir()
+    first, second = entries(tmp_path)
+    assert delete(first)
+    assert not delete(first)
+    assert delete(second)
+    assert entries(tmp_path) == []
+
+
 def test_cache_is_prepared_where_one_is_being_deleted(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -297,8 +297,22 @@ def test_stopped_sweep_says_that_its_slurm_jobs_keep_running(
 def test_gathering_nothing_is_an_error(tmp_path: Path) -> None:
     done = fork("-m", "espcn.runs.gather", str(tmp_path))
     assert done.returncode == 1
-    assert "there is nothing to gather" in done.stderr
-    assert "usage" in run("-m", "espcn.runs.gather").stderr
+    assert "must hold the jobs of a sweep, but none has begun" in done.stderr
+    (tmp_path / "config.yaml").touch()
+    done = fork("-m", "espcn.runs.gather", str(tmp_path))
+    assert done.returncode == 1
+    assert "but it is a run's directory" in done.stderr
+    assert "usage" in fork("-m", "espcn.runs.gather").stderr
+
+
+def test_small_table_that_cannot_be_written_is_refused_in_a_sentence(
+    swept: tuple[Path, str, int], tmp_path: Path
+) -> None:
+    done = fork("-m", "espcn.runs.gather", str(swept[0]), str(tmp_path))
+    assert done.returncode == 1
+    assert f"'{tmp_path}'" in done.stderr.splitlines()[-1]
+    assert "Error: " in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_sweep_of_version_0_1_is_taken_up_without_training_again(
