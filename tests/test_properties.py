@@ -333,9 +333,8 @@ def upscaled(picture: np.ndarray, r: int) -> np.ndarray:
     planes = picture.transpose(2, 0, 1)
     _, height, width = planes.shape
     large = resized(planes, r * height, r * width)
-    known = planes[:1]
-    if len(planes) > 2:
-        known = (np.tensordot(WEIGHTS[:1], planes[:3], 1) + 16) / 255
+    rgb = planes[:3] if len(planes) > 2 else planes[:1].repeat(3, 0)
+    known = (np.tensordot(WEIGHTS[:1], rgb, 1) + 16) / 255
     with torch.no_grad():
         finer = network(r)(torch.from_numpy(known)[None])[0].numpy()
     if len(planes) > 2:
@@ -343,7 +342,7 @@ def upscaled(picture: np.ndarray, r: int) -> np.ndarray:
         ycbcr[:1] = 255 * finer
         large[:3] = np.tensordot(np.linalg.inv(WEIGHTS), ycbcr - OFFSET[:, None, None], 1)
     else:
-        large[:1] = finer
+        large[:1] = (255 * finer - 16) / 219
     return large.transpose(1, 2, 0).clip(0, 1)
 
 

@@ -27,17 +27,17 @@ def grey_levels(pixels: np.ndarray, device: torch.device) -> Tensor:
 
 
 def luma_levels(planes: Tensor, whole: bool) -> Tensor:
-    """Return the luma of a picture: a grey one's own, of full range, or BT.601's, of studio range.
+    """Return a picture's luma, BT.601's of studio range; a grey one is three equal channels to it.
 
     Args:
         planes: Grey levels `(channels, height, width)`: grey or RGB first, then perhaps alpha.
         whole: Round them.
 
     Returns:
-        Grey levels `(1, height, width)`.
+        Grey levels `(1, height, width)`, 16..235.
     """
     if len(planes) < 3:
-        return planes[:1]
+        planes = planes[:1].expand(3, -1, -1)
     weights = LUMA_FROM_RGB.to(planes.device)
     luma = torch.tensordot(weights, planes[:3], 1)[None] + float(YCBCR_OFFSET[0])
     return luma.round_() if whole else luma

@@ -45,6 +45,7 @@ def upscale_frame(
     width, height = even_size(upscaler.r * frame.width, upscaler.r * frame.height, kind)
     target = (width, height) if size is None else even_size(*size, kind)
     large = av.VideoFrame(width, height, kind)
+    large.color_range = frame.color_range
     bits = large.format.components[0].bits
     shift = 0.0
     if large.format.chroma_width(2) == 1:
@@ -56,7 +57,7 @@ def upscale_frame(
     for index, (small, plane) in enumerate(zip(frame.planes, large.planes, strict=True)):
         samples, upscaled = _array(small, bits), _array(plane, bits)
         if index == 0:
-            upscaler.luma(samples, bits, upscaled)
+            upscaler.luma(samples, bits, upscaled, frame.color_range == ColorRange.JPEG)
         else:
             upscaler.chroma(samples, bits, upscaled, shift)
     if target != (width, height):

@@ -73,14 +73,17 @@ def upscaled_bands(
 
 
 @torch.inference_mode()
-def upscale_luma(engines: Engines, plane: np.ndarray, bits: int, large: np.ndarray) -> None:
-    """Upscale a luma plane, of limited or full range.
+def upscale_luma(
+    engines: Engines, plane: np.ndarray, bits: int, large: np.ndarray, full_range: bool = False
+) -> None:
+    """Upscale a luma plane.
 
     Args:
         engines: The network.
         plane: `(height, width)`, uint8 or uint16.
         bits: Bit depth, 8 or 10.
         large: The array to write to, `(r height, r width)`, or one row or column smaller.
+        full_range: Whether black and white are 0 and 255 at 8 bits, not 16 and 235.
 
     Raises:
         ValueError: It is a network of RGB.
@@ -90,9 +93,12 @@ def upscale_luma(engines: Engines, plane: np.ndarray, bits: int, large: np.ndarr
             "a video is upscaled by its luma, but the network in `ckpt` is one of RGB: train one "
             "with channels=1, or leave `ckpt` out"
         )
+    height, width = plane.shape
+    if full_range:
+        _upscale_grey(engines, plane, 2**bits - 1, large)
+        return
     engine = engines.quick if bits == 8 else engines.exact
     levels = F.pad(_levels(plane, bits, engine), [HALO] * 4, mode="replicate")
-    height, width = plane.shape
     for top, bottom in _parts(height, max(16, engine.tile // width)):
         beyond = _beyond((top, bottom, height), (0, width, width))
         strip = engine(levels[..., top : bottom + 2 * HALO, :], beyond)[0]
@@ -135,6 +141,19 @@ def _parts(length: int, most: int) -> list[tuple[int, int]]:
     return list(itertools.pairwise(ends))
 
 
+def _upscale_grey(engines: Engines, plane: np.ndarray, white: int, large: np.ndarray) -> None:
+    """Upscale a luma plane of full range as the grey picture that it is."""
+    picture = plane[..., None]
+    if white > 255:
+        picture = picture / np.float32(white)
+    (height, width), top = plane.shape, 0
+    for band in upscaled_bands(engines, lambda first, last: picture[first:last], height, width, 1):
+        part = large[top : top + len(band)]
+        samples = band if white == 255 else np.rint(white * band)
+        part[:] = samples[: len(part), : part.shape[1], 0]
+        top += len(band)
+
+
 @lru_cache(256)
 def _interpolation(r: int, across: float, device: torch.device) -> Tensor:
     """Return the filters of `bicubic_filters` in float32, ready to be used on a device."""
@@ -150,8 +169,8 @@ def _tile(
     """Upscale a tile, `(height + 8, width + 8, channels)`, given with both kinds of border.
 
     Luma and bicubic interpolation are both linear in RGB. Therefore the network's luma replaces
-    the bicubic one if their difference, scaled, is added to bicubic RGB; chroma is unchanged. Of a
-    network of RGB only alpha is bicubic.
+    the bicubic one if their difference, scaled, is added to bicubic RGB, or to bicubic grey; chroma
+    is unchanged. Of a network of RGB only alpha is bicubic.
     """
     engine = engines.exact if repeated.dtype != np.uint8 else engines.quick
     planes = grey_levels(mirrored, engine.device)
@@ -167,10 +186,7 @@ def _tile(
         colors[: len(made)] = made
         return _laid_out(limited(colors, repeated.dtype), engine.r)
     finer = engine(luma_levels(known, whole)[None], beyond)[0] - luma
-    if len(colors) < 3:
-        colors[0] += finer
-    else:
-        colors[:3] += RGB_FROM_LUMA * finer
+    colors[: 3 if len(colors) > 2 else 1] += RGB_FROM_LUMA * finer
     return _laid_out(limited(colors, repeated.dtype), engine.r)
 
 

@@ -214,16 +214,19 @@ class Upscaler:
         self._enter()
         return upscaled_bands(self._engines, rows, height, width, channels)
 
-    def luma(self, plane: np.ndarray, bits: int, large: np.ndarray) -> None:
-        """Upscale a video's luma plane, of limited or full range.
+    def luma(
+        self, plane: np.ndarray, bits: int, large: np.ndarray, full_range: bool = False
+    ) -> None:
+        """Upscale a video's luma plane.
 
         Args:
             plane: `(height, width)`, uint8 or uint16.
             bits: Bit depth, 8 or 10.
             large: The array to write to, `(r height, r width)`, or one row or column smaller.
+            full_range: Whether black and white are 0 and 255 at 8 bits, not 16 and 235.
         """
         self._enter()
-        upscale_luma(self._engines, plane, bits, large)
+        upscale_luma(self._engines, plane, bits, large, full_range)
 
     def chroma(self, plane: np.ndarray, bits: int, large: np.ndarray, shift: float = 0.0) -> None:
         """Upscale a chroma plane by bicubic interpolation.

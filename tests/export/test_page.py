@@ -218,15 +218,17 @@ def test_smallest_pictures_agree(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_grey_pictures_are_their_own_luma(
+def test_grey_pictures_stay_grey_and_their_white_stays_white(
     visitor: Visitor, photo: np.ndarray, tmp_path: Path, engine: str
 ) -> None:
     grey = np.ascontiguousarray(photo[..., 1])
+    grey[:20, :20] = 255
     visitor.open(engine)
     large = read(visitor.upscale(save(grey, tmp_path / "grey.png")))
     wanted = exact(2)(grey)
     assert large.shape == wanted.shape
     assert np.abs(large.astype(int) - wanted).max() <= 1
+    assert large[:30, :30].min() >= 254
 
 
 @pytest.mark.parametrize("r", [3, 4])

@@ -54,9 +54,12 @@ def test_levels_are_clipped_and_rounded_for_whole_numbers(name: str, expected: l
 
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("whole", [False, True])
-def test_grey_is_its_own_luma_in_full_range(channels: int, whole: bool) -> None:
+def test_grey_has_the_luma_of_three_equal_channels(channels: int, whole: bool) -> None:
     planes = torch.rand(channels, 2, 3) * 255
-    assert torch.equal(luma_levels(planes, whole), planes[:1])
+    luma = luma_levels(planes, whole)
+    assert torch.equal(luma, luma_levels(planes[:1].repeat(3, 1, 1), whole))
+    wanted = planes[:1] * 219 / 255 + 16
+    torch.testing.assert_close(luma, wanted.round() if whole else wanted, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("channels", [3, 4])

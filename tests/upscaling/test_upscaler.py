@@ -66,12 +66,14 @@ def test_every_depth_gives_the_same_picture(photo: np.ndarray, exact: Upscaler) 
         np.testing.assert_allclose(large, wanted, rtol=0, atol=1e-5)
 
 
-def test_grey_is_its_own_luma_and_alpha_is_bicubic(photo: np.ndarray, exact: Upscaler) -> None:
+def test_grey_is_upscaled_like_luma_and_alpha_is_bicubic(
+    photo: np.ndarray, exact: Upscaler
+) -> None:
     grey, alpha = photo[..., 1], photo[..., 2].clip(1)  # nothing is quite hidden
     with torch.no_grad():
-        wanted = (
-            load_strength(3, FINER)(torch.from_numpy(grey)[None, None] / 255)[0, 0].numpy() * 255
-        )
+        luma = (torch.from_numpy(grey)[None, None].float() * 219 / 255 + 16) / 255
+        finer = load_strength(3, FINER)(luma)[0, 0].numpy()
+    wanted = (255 * finer - 16) * 255 / 219
     large = exact(grey)
     assert large.shape == (213, 249)
     assert np.abs(large - wanted.clip(0, 255)).max() < 0.51
@@ -83,6 +85,21 @@ def test_grey_is_its_own_luma_and_alpha_is_bicubic(photo: np.ndarray, exact: Ups
     colored = exact(np.concatenate([photo, alpha[..., None]], 2))
     assert np.array_equal(colored[..., :3], exact(photo))
     assert np.array_equal(colored[..., 3], both[..., 1])
+
+
+@pytest.mark.parametrize("precision", ["float32", pytest.param("bfloat16", marks=HAS_BFLOAT16)])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+def test_black_and_white_stay_so_in_grey_as_in_colour(precision: str, kind: type) -> None:
+    upscaler = Upscaler(3, engine="torch", precision=precision, device="cpu")
+    white = np.iinfo(kind).max if np.issubdtype(kind, np.integer) else 1
+    drawing = np.full((30, 40), white, kind)
+    drawing[:, :20] = 0
+    grey, color = upscaler(drawing), upscaler(np.dstack([drawing] * 3))
+    np.testing.assert_allclose(grey, color[..., 0], rtol=0, atol=white / 255)
+    assert grey[:, 90:].min() > (1 - 1.5 / 255) * white
+    assert grey[:, :30].max() < 1.5 / 255 * white
+    both = upscaler(np.dstack([drawing, np.full_like(drawing, white)]))
+    assert np.array_equal(both[..., 0], grey)
 
 
 def test_transparency_leaves_no_halo(photo: np.ndarray, exact: Upscaler) -> None:
@@ -145,7 +162,8 @@ def test_networks_of_every_kind_upscale_as_they_were_trained(
         luma = torch.from_numpy(made(planes[:1])).permute(2, 0, 1)
         chroma = imresize(planes[1:], 142, 166)
         color = from_ycbcr(torch.cat([luma, chroma])).permute(1, 2, 0).numpy()
-        wanted = {"rgb": color, "grey": made(grey)[..., 0]}
+        finer = made(grey.double() * 219 / 255 + 16)[..., 0]
+        wanted = {"rgb": color, "grey": (finer - 16) * 255 / 219}
     for band, across in ((10**6, 512), (83 * 7, 11)):  # whole, and in many tiles
         monkeypatch.setattr(tiles, "BAND", band)
         monkeypatch.setattr(tiles, "TILE_WIDTH", across)
@@ -165,7 +183,7 @@ def test_planes_of_video_want_a_network_of_luma(own: Upscaler, photo: np.ndarray
         with pytest.raises(ValueError, match="a video is upscaled by its luma, but the network in"):
             own.luma(grey, 8, large)
         return
-    own.luma(grey, 8, large)
+    own.luma(grey, 8, large, full_range=True)
     assert np.array_equal(large, own(grey))
 
 
@@ -185,17 +203,24 @@ def test_bfloat16_is_near_and_deep_pictures_are_exact(photo: np.ndarray, exact: 
     assert np.array_equal(short(deep), exact(deep))
 
 
-def test_planes_of_video_agree_with_pictures(photo: np.ndarray, exact: Upscaler) -> None:
+@pytest.mark.parametrize("full_range", [False, True])
+def test_planes_of_video_are_luma_as_it_is_or_grey_pictures(
+    photo: np.ndarray, exact: Upscaler, full_range: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiles, "BAND", 83 * 30)  # three bands
     grey = np.ascontiguousarray(photo[..., 1])
     large = np.empty((213, 249), np.uint8)
-    exact.luma(grey, 8, large)
-    assert np.array_equal(large, exact(grey))
-    deep = np.empty((213, 249), np.uint16)
-    exact.luma(grey.astype(np.uint16) * 4, 10, deep)
-    assert np.abs(deep / 4 - large).max() <= 0.5
+    exact.luma(grey, 8, large, full_range)
+    with torch.no_grad():
+        finer = load_strength(3, FINER)(torch.from_numpy(grey)[None, None] / 255)[0, 0].numpy()
+    wanted = exact(grey) if full_range else (255 * finer).clip(0, 255)
+    assert np.abs(large - wanted).max() < (1e-9 if full_range else 0.51)
+    deep, white = np.empty((213, 249), np.uint16), 1023 if full_range else 1020
+    exact.luma(np.rint(grey / 255 * white).astype(np.uint16), 10, deep, full_range)
+    assert np.abs(deep * (255 / white) - large).max() <= 1
     assert deep.max() <= 1023
     cut = np.empty((212, 248), np.uint8)  # as of an odd size with chroma at half
-    exact.luma(grey, 8, cut)
+    exact.luma(grey, 8, cut, full_range)
     assert np.array_equal(cut, large[:212, :248])
 
 

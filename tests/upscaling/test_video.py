@@ -12,6 +12,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import ColorRange
 
 from espcn.io.encoder import SegmentedEncoder, timed
 from espcn.io.segments import Segments
@@ -97,6 +98,22 @@ def test_every_frame_is_upscaled_in_its_own_format(
     assert [(frame.width, frame.height) for frame in made] == [(144, 96)] * 12
     assert times(target) == times(source)
     assert mean_error(source, target, 3) < 2  # grey levels
+
+
+@pytest.mark.parametrize("size", [None, Size(scale=5)])
+def test_white_stays_white_in_full_range(size: Size | None, tmp_path: Path) -> None:
+    clip = tmp_path / "a.avi"
+    with av.open(str(clip), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuvj420p"
+        page = av.VideoFrame.from_ndarray(np.full((32, 48, 3), 255, np.uint8), format="rgb24")
+        container.mux(stream.encode(page.reformat(format="yuvj420p")))
+        container.mux(stream.encode(None))
+    upscaler = Upscaler(2, engine="torch", precision="float32", device="cpu")
+    upscale_video(upscaler, clip, tmp_path / "b.mkv", Encoding(crf=0), size=size)
+    [large] = frames(tmp_path / "b.mkv")
+    assert large.color_range == ColorRange.JPEG
+    assert np.abs(plane(large).astype(int) - 255).max() <= 1
 
 
 def test_chroma_is_upscaled_too(upscaler: Upscaler, tmp_path: Path) -> None:

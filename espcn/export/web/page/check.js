@@ -10,7 +10,7 @@ async function check(network) {
   for (const name of ["plain", "webgl2"]) {
     try {
       const engine = await ENGINES[name].make(await network);
-      report[name] = btoa(String.fromCharCode(...(await engine.run(tile, COLOR))));
+      report[name] = btoa(String.fromCharCode(...(await engine.run(tile))));
     } catch (error) {
       console.info(`${ENGINES[name].title} is left out: ${error.message}`);
     }

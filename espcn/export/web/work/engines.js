@@ -23,8 +23,8 @@ async function makeEngine(names, network, canvas) {
 async function difference(engine, network) {
   const { pixels, width, height } = testPicture(31, 22);
   const tile = { pixels, width, height, x: 0, y: 0, w: 27, h: 22 }; // three borders, one neighbour
-  const plain = await new PlainEngine(network).run(tile, COLOR);
-  const large = await engine.run(tile, COLOR);
+  const plain = await new PlainEngine(network).run(tile);
+  const large = await engine.run(tile);
   return large.reduce((most, value, i) => Math.max(most, Math.abs(value - plain[i])), 0);
 }
 

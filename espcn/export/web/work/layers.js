@@ -12,9 +12,8 @@ const HALO = 4; // low-resolution pixels that the network looks at beyond its ow
 const CENTER = 115; // the network maps grey levels less this to grey levels less this
 
 // How luma is made of red, green and blue, in grey levels, and how much of its change each of them
-// takes: BT.601's of studio range for colour, a grey picture's own.
-const COLOR = { weights: [65.481 / 255, 128.553 / 255, 24.966 / 255], offset: 16, gain: 255 / 219 };
-const GREY = { weights: [1, 0, 0], offset: 0, gain: 1 };
+// takes: BT.601's of studio range. Of a grey picture all three are the same.
+const LUMA = { weights: [65.481 / 255, 128.553 / 255, 24.966 / 255], offset: 16, gain: 255 / 219 };
 
 // Return the rectangles of at most `side` by `side` that a picture is divided into, row by row.
 function tiles(width, height, side) {

@@ -15,19 +15,19 @@ class PlainEngine {
   }
 
   // Return the rectangle upscaled: bytes of straight RGBA, r w by r h.
-  async run(tile, luma) {
+  async run(tile) {
     const { x, y, w, h } = tile;
-    let flow = lumaPlane(tile, luma, x - HALO, y - HALO, w + 2 * HALO, h + 2 * HALO);
+    let flow = lumaPlane(tile, x - HALO, y - HALO, w + 2 * HALO, h + 2 * HALO);
     let [width, height] = [w + 2 * HALO, h + 2 * HALO];
     this.layers.forEach((layer, number) => {
       flow = convolved(flow, width, height, layer);
       [width, height] = [width - layer.size + 1, height - layer.size + 1];
       if (number < 2) activate(flow, this.network.activation);
     });
-    return this.composed(tile, luma, flow);
+    return this.composed(tile, flow);
   }
 
-  composed(tile, luma, finer) {
+  composed(tile, finer) {
     const { r } = this.network;
     const { outputs } = this.layers[2];
     const { x, y, w, h } = tile;
@@ -53,10 +53,10 @@ class PlainEngine {
           const weight = this.cubic[5 * subX + tap];
           for (let c = 0; c < 4; c++) rgba[c] += weight * line[4 * (cellX + tap) + c];
         }
-        const known = luma.offset
-          + luma.weights[0] * rgba[0] + luma.weights[1] * rgba[1] + luma.weights[2] * rgba[2];
+        const known = LUMA.offset
+          + LUMA.weights[0] * rgba[0] + LUMA.weights[1] * rgba[1] + LUMA.weights[2] * rgba[2];
         const level = finer[(cellY * w + cellX) * outputs + subY * r + subX] + CENTER;
-        const change = luma.gain * (level - known);
+        const change = LUMA.gain * (level - known);
         const to = 4 * (row * r * w + column);
         for (let c = 0; c < 3; c++) large[to + c] = rgba[c] + change; // rounded and clamped
         large[to + 3] = rgba[3];
@@ -76,7 +76,8 @@ function mirrored(first, count, size) {
 }
 
 // Return luma less CENTER, of a rectangle that may reach beyond the tile, whose border is repeated.
-function lumaPlane(tile, { weights, offset }, left, top, width, height) {
+function lumaPlane(tile, left, top, width, height) {
+  const { weights, offset } = LUMA;
   const plane = new Float32Array(width * height + 1); // see `convolved`
   for (let y = 0; y < height; y++) {
     const row = Math.min(Math.max(top + y, 0), tile.height - 1) * tile.width;

@@ -105,13 +105,13 @@ class WebglEngine {
   }
 
   // Return the rectangle upscaled: bytes of straight RGBA, r w by r h.
-  async run(tile, luma) {
+  async run(tile) {
     const { gl, r } = this;
     const [width, height] = [r * tile.w, r * tile.h];
     gl.bindTexture(gl.TEXTURE_2D, this.source);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, tile.width, tile.height, 0, gl.RGBA,
       gl.UNSIGNED_BYTE, tile.pixels);
-    this.convolve(tile, luma);
+    this.convolve(tile);
     gl.bindTexture(gl.TEXTURE_2D, this.large);
     if (width !== this.width || height !== this.height) {
       gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, width, height, 0, gl.RGBA, gl.UNSIGNED_BYTE, null);
@@ -119,7 +119,7 @@ class WebglEngine {
     }
     gl.bindFramebuffer(gl.FRAMEBUFFER, this.frame);
     gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, this.large, 0);
-    this.draw(tile, luma, 0, 0, -1);
+    this.draw(tile, 0, 0, -1);
     return readBack(gl, width, height);
   }
 
@@ -133,15 +133,15 @@ class WebglEngine {
     gl.bindTexture(gl.TEXTURE_2D, this.source);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, gl.RGBA, gl.UNSIGNED_BYTE, frame);
     for (const { x, y, w, h } of tiles(width, height, WebglEngine.TILE)) {
-      this.convolve({ x, y, w, h }, COLOR);
+      this.convolve({ x, y, w, h });
       gl.bindFramebuffer(gl.FRAMEBUFFER, null);
-      this.draw({ x, y, w, h }, COLOR, r * x, r * y, canvas.height - 1);
+      this.draw({ x, y, w, h }, r * x, r * y, canvas.height - 1);
     }
     await gpuDone(gl);
   }
 
   // Run the layers on the tile in the source texture.
-  convolve(tile, luma) {
+  convolve(tile) {
     const { gl } = this;
     let [width, height] = [tile.w + 2 * HALO, tile.h + 2 * HALO];
     let flow = null;
@@ -149,7 +149,7 @@ class WebglEngine {
       [width, height] = [width - layer.size + 1, height - layer.size + 1];
       this.resize(layer, width, height);
       for (const { program, weights, frame } of layer.passes) {
-        this.use(program, tile, luma, flow);
+        this.use(program, tile, flow);
         gl.bindBufferBase(gl.UNIFORM_BUFFER, 0, weights);
         gl.bindFramebuffer(gl.FRAMEBUFFER, frame);
         gl.viewport(0, 0, width, height);
@@ -160,18 +160,18 @@ class WebglEngine {
     this.flow = flow;
   }
 
-  draw(tile, luma, left, top, bottom) {
+  draw(tile, left, top, bottom) {
     const { gl, r, compose } = this;
     const [width, height] = [r * tile.w, r * tile.h];
-    this.use(compose, tile, luma, this.flow);
-    gl.uniform1f(gl.getUniformLocation(compose, "gain"), luma.gain);
+    this.use(compose, tile, this.flow);
+    gl.uniform1f(gl.getUniformLocation(compose, "gain"), LUMA.gain);
     gl.uniform2i(gl.getUniformLocation(compose, "corner"), left, top);
     gl.uniform1i(gl.getUniformLocation(compose, "bottom"), bottom);
     gl.viewport(left, bottom < 0 ? top : bottom + 1 - top - height, width, height);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
   }
 
-  use(program, tile, { weights, offset }, flow) {
+  use(program, tile, flow) {
     const { gl } = this;
     gl.useProgram(program);
     gl.activeTexture(gl.TEXTURE1);
@@ -181,7 +181,7 @@ class WebglEngine {
     gl.uniform1i(gl.getUniformLocation(program, "source"), 0);
     gl.uniform1i(gl.getUniformLocation(program, "flow"), 1);
     gl.uniform2i(gl.getUniformLocation(program, "origin"), tile.x, tile.y);
-    gl.uniform4f(gl.getUniformLocation(program, "luma"), ...weights, offset - CENTER);
+    gl.uniform4f(gl.getUniformLocation(program, "luma"), ...LUMA.weights, LUMA.offset - CENTER);
   }
 
   // Divide a layer into passes of as many outputs as the GPU takes at a time.

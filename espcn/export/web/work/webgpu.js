@@ -150,7 +150,7 @@ class WebgpuEngine {
   }
 
   // Return the rectangle upscaled: bytes of straight RGBA, r w by r h.
-  async run(tile, luma) {
+  async run(tile) {
     const { device, r } = this;
     const size = [tile.width, tile.height];
     const source = this.texture(...size, GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_DST);
@@ -159,7 +159,7 @@ class WebgpuEngine {
     const usage = GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_SRC;
     const large = this.texture(width, height, usage);
     const encoder = device.createCommandEncoder();
-    this.encode(encoder, source, tile, luma, large, [0, 0]);
+    this.encode(encoder, source, tile, large, [0, 0]);
     const bytesPerRow = 256 * Math.ceil((4 * width) / 256);
     const copy = this.buffer(bytesPerRow * height, GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ);
     encoder.copyTextureToBuffer({ texture: large }, { buffer: copy, bytesPerRow }, [width, height]);
@@ -188,7 +188,7 @@ class WebgpuEngine {
     const large = this.context.getCurrentTexture();
     const encoder = device.createCommandEncoder();
     for (const tile of tiles(width, height, WebgpuEngine.TILE)) {
-      this.encode(encoder, source, tile, COLOR, large, [r * tile.x, r * tile.y]);
+      this.encode(encoder, source, tile, large, [r * tile.x, r * tile.y]);
     }
     device.queue.submit([encoder.finish()]);
     await device.queue.onSubmittedWorkDone();
@@ -197,7 +197,7 @@ class WebgpuEngine {
   }
 
   // Encode what upscales a tile of the source into a picture, at a corner.
-  encode(encoder, source, tile, luma, picture, corner) {
+  encode(encoder, source, tile, picture, corner) {
     const { r } = this;
     let [width, height] = [tile.w + 2 * HALO, tile.h + 2 * HALO];
     let flow = source.createView();
@@ -205,13 +205,13 @@ class WebgpuEngine {
     for (const layer of this.layers) {
       [width, height] = [width - layer.size + 1, height - layer.size + 1];
       const result = this.room(layer, 4 * width * height * layer.outputs);
-      const parts = this.uniforms(tile, luma, [width, height], corner);
+      const parts = this.uniforms(tile, [width, height], corner);
       const threads = layer.outputs / 4 / layerGroups(layer.outputs);
       const bound = [parts, layer.weights, layer.biases, result, flow];
       this.dispatch(pass, layer.pipeline, bound, width / SPAN, height, threads);
       flow = result;
     }
-    const parts = this.uniforms(tile, luma, [r * width, r * height], corner);
+    const parts = this.uniforms(tile, [r * width, r * height], corner);
     const bound = [parts, this.cubic, flow, source.createView(), picture.createView()];
     this.dispatch(pass, this.compose, bound, r * width, r * height, 1);
     pass.end();
@@ -227,11 +227,11 @@ class WebgpuEngine {
     pass.dispatchWorkgroups(Math.ceil(width / 8), Math.ceil(height / 8), depth);
   }
 
-  uniforms(tile, { weights, offset, gain }, extent, corner) {
+  uniforms(tile, extent, corner) {
     const values = new ArrayBuffer(48);
-    new Float32Array(values).set([...weights, offset - CENTER]);
+    new Float32Array(values).set([...LUMA.weights, LUMA.offset - CENTER]);
     new Int32Array(values).set([tile.x, tile.y, ...extent, ...corner], 4);
-    new Float32Array(values)[10] = gain;
+    new Float32Array(values)[10] = LUMA.gain;
     const buffer = this.buffer(48, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
     this.device.queue.writeBuffer(buffer, 0, values);
     return buffer;

@@ -68,7 +68,7 @@ async function upscaled(source, engine, isGrey, isTransparent) {
     for (let left = 0; left < width; left += side) {
       const w = Math.min(side, width - left);
       const tile = { ...columns(held, width, left, left + w), y: held.above, w, h };
-      const large = await engine.run(tile, isGrey ? GREY : COLOR);
+      const large = await engine.run(tile);
       for (let y = 0; y < r * h; y++) {
         strip.set(large.subarray(4 * r * w * y, 4 * r * w * (y + 1)), 4 * r * (width * y + left));
       }
