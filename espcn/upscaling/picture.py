@@ -24,6 +24,7 @@ from espcn.upscaling.upscaler import Upscaler
 
 Progress = Callable[[int, int], None]
 
+KEPT = ("icc_profile", "exif", "dpi")  # of an animation, in Pillow's words
 ANIMATED = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG"}
 MAX_ANIMATION = 400_000_000  # pixels of all upscaled frames: 1.6 GB
 
@@ -96,8 +97,9 @@ def upscale_animation(
 ) -> None:
     """Upscale an animated GIF, WebP or PNG into one of its own kind.
 
-    Frames keep their durations and the number of repetitions; they are written whole, since what
-    changes from one to the next is blended differently at another size. All are held in memory.
+    Frames keep their durations and the number of repetitions, the file its colour profile, EXIF and
+    resolution. Frames are written whole, since what changes from one to the next is blended
+    differently at another size. All are held in memory.
 
     Args:
         upscaler: What upscales its frames.
@@ -121,6 +123,9 @@ def upscale_animation(
     durations: list[int] = []
     with Image.open(source, formats=(kind,)) as opened:
         total, loop = getattr(opened, "n_frames", 1), opened.info.get("loop")
+        options: dict[str, Any] = {name: opened.info[name] for name in KEPT if name in opened.info}
+        # A PNG has perhaps one more at first, for programs that play no animation.
+        apart = getattr(opened, "default_image", False)
         wanted = enlargement(upscaler, size, *opened.size).suited_to(compression or NONE)
         pixels = total * wanted.width * wanted.height
         if pixels > MAX_ANIMATION:
@@ -140,12 +145,14 @@ def upscale_animation(
             raise ValueError(
                 f"{source} is damaged or cut short ({error}): copy or download it again"
             ) from error
-    options: dict[str, Any] = {"duration": durations, "loop": 0 if loop is None else loop}
+    options |= {"duration": durations[apart:], "loop": 0 if loop is None else loop}
     if kind == "GIF":
         options |= {"disposal": 2}  # each frame begins with an empty picture
         if loop is None:
             del options["loop"]  # shown once
     elif kind == "WEBP":
         options |= {"quality": quality}
+    else:
+        options |= {"default_image": apart}
     with atomic_write(target) as part:
         frames[0].save(part, kind, save_all=True, append_images=frames[1:], **options)

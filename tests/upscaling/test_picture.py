@@ -439,6 +439,44 @@ def test_animations_keep_their_frames_and_times(
         assert durations == [100, 200, 100, 50, 80]
 
 
+@pytest.mark.parametrize("kind", ["png", "webp"])
+def test_animations_keep_profile_exif_and_resolution(
+    kind: str, upscaler: Upscaler, photo: np.ndarray, tmp_path: Path
+) -> None:
+    source, target = tmp_path / f"a.{kind}", tmp_path / f"b.{kind}"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[0x010E] = "a moving photograph"  # its description
+    frames = [Image.fromarray(photo), Image.fromarray(photo[::-1])]
+    frames[0].save(
+        source, save_all=True, append_images=frames[1:], icc_profile=profile, exif=exif,
+        dpi=(300, 300),
+    )  # fmt: skip
+    upscale_animation(upscaler, source, target)
+    with Image.open(source) as given, Image.open(target) as made:
+        assert made.info["icc_profile"] == profile
+        assert made.info["exif"] == given.info["exif"]
+        assert made.info.get("dpi") == given.info.get("dpi")
+        assert ("dpi" in made.info) == (kind == "png")
+        assert made.getexif()[0x010E] == "a moving photograph"
+
+
+def test_picture_that_stands_apart_from_an_animation_is_not_played(
+    upscaler: Upscaler, photo: np.ndarray, tmp_path: Path
+) -> None:
+    still, *moving = (Image.fromarray(np.roll(photo, 9 * count, 0)) for count in range(4))
+    still.save(
+        tmp_path / "a.png", save_all=True, append_images=moving, default_image=True,
+        duration=[100, 200, 300],
+    )  # fmt: skip
+    upscale_animation(upscaler, tmp_path / "a.png", tmp_path / "b.png")
+    with Image.open(tmp_path / "b.png") as made:
+        assert made.default_image  # type: ignore[attr-defined]
+        assert np.array_equal(np.asarray(made)[..., :3], upscaler(photo))
+        played = [frame.info.get("duration") for frame in ImageSequence.Iterator(made)]
+        assert played == [None, 100, 200, 300]
+
+
 def test_animation_is_upscaled_for_a_compression_that_is_given(tmp_path: Path) -> None:
     source, upscaler = tmp_path / "a.png", Upscaler(2, precision="float32")
     frame = np.asarray(write_animation(source)[0].convert("RGBA"))
