@@ -27,11 +27,17 @@ def espcn(r: int = 3, pretrained: bool = True, compression: int | None = None) -
         The network.
 
     Raises:
-        ValueError: There are no weights for this factor, or `compression` is no quality.
+        ValueError: There are no weights for this factor, or `compression` is no quality or given
+            without `pretrained`.
     """
     from espcn.network.model import ESPCN
     from espcn.network.strengths import CLEAN, given_strength, load_strength
 
+    if not pretrained and compression is not None:
+        raise ValueError(
+            f"`compression` (={compression}) must be left out with `pretrained` (=False): it "
+            "chooses among the shipped weights"
+        )
     if not pretrained:
         return ESPCN(r)
     return load_strength(r, CLEAN if compression is None else given_strength(r, compression))

@@ -11,7 +11,7 @@ def integer(name: str, value: Any, least: int, remedy: str, most: int = 2**31 - 
 
     Args:
         name: The setting's name, for the message.
-        value: The value given; true and false are not numbers.
+        value: The value given; true and false are not numbers, nor is text.
         least: The smallest allowed value.
         remedy: What to do instead, for the message.
         most: The largest allowed value.
@@ -22,7 +22,7 @@ def integer(name: str, value: Any, least: int, remedy: str, most: int = 2**31 - 
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         few = f"must be a whole number of at least {least}"
         rule = few if not isinstance(value, int) or value <= most else f"must be at most {most}"
-        raise ValueError(f"`{name}` (={value}) {rule}: {remedy}")
+        raise ValueError(f"`{name}` (={value!r}) {rule}: {remedy}")
 
 
 def fraction(name: str, value: Any, remedy: str) -> None:
@@ -37,7 +37,7 @@ def fraction(name: str, value: Any, remedy: str) -> None:
         ValueError: The check fails.
     """
     if not _is_number(value) or not 0 <= value <= 1:
-        raise ValueError(f"`{name}` (={value}) must be a fraction, 0 to 1: {remedy}")
+        raise ValueError(f"`{name}` (={value!r}) must be a fraction, 0 to 1: {remedy}")
 
 
 def truth(name: str, value: Any) -> None:
@@ -85,7 +85,7 @@ def number(name: str, value: Any, remedy: str, above: float | None = None) -> No
     """
     if not _is_number(value) or value < 0 or (above is not None and value <= above):
         rule = "must be a number of at least 0" if above is None else f"must be above {above:g}"
-        raise ValueError(f"`{name}` (={value}) {rule}: {remedy}")
+        raise ValueError(f"`{name}` (={value!r}) {rule}: {remedy}")
 
 
 def choice(name: str, value: Any, choices: Collection[str]) -> None:

@@ -22,7 +22,7 @@ def test_whole_number_is_taken(value: int) -> None:
 
 @pytest.mark.parametrize("value", [2, -1, 3.0, "3", None, True, math.nan])
 def test_what_is_not_whole_or_too_small_is_refused(value: Any) -> None:
-    message = f"`patch` (={value}) must be a whole number of at least 3: take 17"
+    message = f"`patch` (={value!r}) must be a whole number of at least 3: take 17"
     refused(message, checks.integer, "patch", value, 3, "take 17")
 
 
@@ -41,7 +41,7 @@ def test_fraction_is_taken(value: float) -> None:
 
 @pytest.mark.parametrize("value", [-0.01, 1.01, 2, math.nan, math.inf, "0.5", None])
 def test_what_is_no_fraction_is_refused(value: Any) -> None:
-    message = f"`holdout` (={value}) must be a fraction, 0 to 1: take 0.2"
+    message = f"`holdout` (={value!r}) must be a fraction, 0 to 1: take 0.2"
     refused(message, checks.fraction, "holdout", value, "take 0.2")
 
 
@@ -53,7 +53,11 @@ def test_number_of_at_least_0_is_taken(value: float) -> None:
 @pytest.mark.parametrize("value", [-1, -1e-9, math.inf, math.nan, "1", None])
 def test_what_is_below_0_or_not_finite_is_refused(value: Any) -> None:
     refused(
-        f"`mu` (={value}) must be a number of at least 0: none", checks.number, "mu", value, "none"
+        f"`mu` (={value!r}) must be a number of at least 0: none",
+        checks.number,
+        "mu",
+        value,
+        "none",
     )
 
 
@@ -64,7 +68,7 @@ def test_number_above_a_bound_is_taken() -> None:
 
 @pytest.mark.parametrize(("value", "above"), [(0, 0), (0.0, 0), (-1, 0), (0.5, 0.5), (math.inf, 0)])
 def test_number_not_above_the_bound_is_refused(value: float, above: float) -> None:
-    message = f"`lr` (={value}) must be above {above}: take 0.01"
+    message = f"`lr` (={value!r}) must be above {above}: take 0.01"
     refused(message, checks.number, "lr", value, "take 0.01", above=above)
 
 

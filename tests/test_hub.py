@@ -48,6 +48,14 @@ def test_hub_has_weights_for_jpegs_and_none() -> None:
         torch.hub.load(str(ROOT), "espcn", source="local", r=5)
 
 
+def test_hub_refuses_a_compression_that_it_can_not_heed() -> None:
+    rule = r"`compression` \(=50\) must be left out with `pretrained` \(=False\): it chooses"
+    with pytest.raises(ValueError, match=rule):
+        torch.hub.load(str(ROOT), "espcn", source="local", pretrained=False, compression=50)
+    with pytest.raises(ValueError, match=r"`compression` \(='50'\) must be a whole number of"):
+        torch.hub.load(str(ROOT), "espcn", source="local", compression="50")
+
+
 def test_hub_has_what_upscales_pictures() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
     large = torch.hub.load(str(ROOT), "upscaler", source="local", r=2)(picture)

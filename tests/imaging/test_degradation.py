@@ -255,7 +255,7 @@ def test_crop_leaves_out_what_r_does_not_divide() -> None:
 
 @pytest.mark.parametrize("r", [1, 0, -3, 2.0, "3", True, None])
 def test_factor_that_is_not_whole_or_below_2_is_refused(r: Any) -> None:
-    message = f"`r` (={r}) must be a whole number of at least 2: choose 2, 3 or 4"
+    message = f"`r` (={r!r}) must be a whole number of at least 2: choose 2, 3 or 4"
     with pytest.raises(ValueError, match=re.escape(message)):
         Degradation()(noise(12, 12), r)
 

@@ -155,7 +155,7 @@ def test_settings_build_the_same_network_again() -> None:
     ("options", "message"),
     [
         *(
-            ({"r": r}, f"`r` (={r}) must be a whole number of at least 2: take 2, 3 or 4")
+            ({"r": r}, f"`r` (={r!r}) must be a whole number of at least 2: take 2, 3 or 4")
             for r in (1, 0, -2, 3.0, "3", True)
         ),
         *(

@@ -162,7 +162,7 @@ def test_moving_average_is_no_part_of_the_gradient() -> None:
         ({"last_layer_lr": 10}, r"`last_layer_lr` \(=10\) must be a fraction"),
         ({"loss": "l1"}, r"`loss` \(=l1\) must be one of mse, rmse"),
         ({"schedule": "step"}, r"`schedule` \(=step\) must be one of plateau, cosine"),
-        ({"mu": "x"}, r"`mu` \(=x\) must be a number"),
+        ({"mu": "x"}, r"`mu` \(='x'\) must be a number"),
         ({"plateau_patience": -1}, r"`plateau_patience` \(=-1\) must be a whole number"),
     ],
 )
