@@ -98,7 +98,8 @@ def _onnx(network: ESPCN, about: Mapping[str, str]) -> bytes:
     from onnx import helper
 
     model = onnx_model(network, channels_last=True)
-    metadata = dict(about) | {
+    # What the weights say of their `input` is true of studio range.
+    metadata = {name: text for name, text in about.items() if name != "input"} | {
         "range": "0..1, luma of full range as in OpenCV's YCrCb; the output is not clipped",
         "layout": "float32, (batch, height, width, 1) to (batch, 1, r height, r width)",
     }

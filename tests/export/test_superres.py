@@ -112,6 +112,7 @@ def test_onnx_takes_full_range_and_channels_last(r: int, tmp_path: Path) -> None
     np.testing.assert_allclose(got, (large - 16 / 255) / 219 * 255, rtol=0, atol=1e-5)
     about = {one.key: one.value for one in onnx.load(path).metadata_props}
     assert about["range"].startswith("0..1, luma of full range")
+    assert not [name for name, text in about.items() if "studio" in text]
     assert about["licence"] == "MIT"
 
 
