@@ -423,6 +423,40 @@ def test_a_video_without_a_gpu_gets_a_sentence(visitor: Visitor, tmp_path: Path)
     assert visitor.problem().startswith("Videos are upscaled by WebGPU or WebGL2")
 
 
+def give_slowly(visitor: Visitor, path: Path) -> None:
+    """Give a video that does not open until `window.go()`."""
+    visitor.run(
+        "const usual = Object.getOwnPropertyDescriptor(HTMLMediaElement.prototype, 'src');"
+        "Object.defineProperty(HTMLMediaElement.prototype, 'src', {...usual, set(url) {"
+        "  [window.slow, window.go] = [this, () => usual.set.call(this, url)];"
+        "}});"
+    )
+    visitor.give(path)
+    visitor.wait("Boolean(window.slow)")
+
+
+def test_a_video_that_opens_too_late_leaves_the_picture_that_followed_it(
+    visitor: Visitor, photo: np.ndarray, tmp_path: Path
+) -> None:
+    give_slowly(visitor, write_clip(tmp_path / "clip.webm", 5, codec="libvpx-vp9"))
+    visitor.upscale(save(photo, tmp_path / "photo.png"))
+    said = visitor["status"].text
+    visitor.run("window.go()")
+    visitor.wait("window.slow.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA")
+    time.sleep(0.2)  # for what should not come
+    assert visitor["video"].get_attribute("innerHTML") == ""
+    assert (visitor["status"].text, visitor["download"].is_displayed()) == (said, True)
+
+
+def test_a_video_is_not_lost_if_the_factor_changes_while_it_opens(
+    chooser: Visitor, tmp_path: Path
+) -> None:
+    give_slowly(chooser, write_clip(tmp_path / "clip.webm", 5, codec="libvpx-vp9"))
+    chooser["factor"].send_keys("4")
+    chooser.run("window.go()")
+    assert chooser.problem().startswith("Videos are upscaled by WebGPU or WebGL2")
+
+
 def test_a_video_larger_than_a_gpu_draws_gets_a_sentence(chooser: Visitor, tmp_path: Path) -> None:
     chooser.open("webgl2")
     chooser["factor"].send_keys("4")

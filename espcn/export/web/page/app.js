@@ -13,27 +13,31 @@ let halt = new AbortController(); // ends what is being done
 // Take a file: a picture or a video.
 async function take(file) {
   if (!file) return;
-  await begin(async () => {
+  await begin(async (signal) => {
     if (current.video) {
       URL.revokeObjectURL(current.video.src);
       current.video.remove();
     }
-    current = { file, header: await readHeader(file) };
+    current = {}; // until this file is open
+    const own = { file, header: await readHeader(file) };
     if (!file.type.startsWith("image/") && (file.type.startsWith("video/") || VIDEOS.test(file.name))) {
-      current.video = await openVideoFile(file);
-      $("video").append(current.video);
+      own.video = await openVideoFile(file);
     }
-    await upscale();
+    signal.throwIfAborted();
+    current = own;
+    if (own.video) $("video").append(own.video);
+    await upscale(signal);
   });
 }
 
-// Do something instead of what is being done, and say in a sentence what went wrong.
+// Do something instead of what is being done, which ends with its signal, and say in a sentence what
+// went wrong.
 async function begin(act) {
-  halt.abort();
+  halt.abort(new Stopped());
   const own = (halt = new AbortController());
   $("problem").textContent = $("status").textContent = "";
   try {
-    await act();
+    await act(own.signal);
   } catch (error) {
     if (own !== halt || error instanceof Stopped) return;
     const said = error instanceof Refused ? error.message : `This went wrong: ${error.message}.`;
@@ -45,13 +49,12 @@ async function begin(act) {
   }
 }
 
-async function upscale() {
+async function upscale(signal) {
   const { file, video, header } = current;
-  if (!file) return;
-  const { signal } = halt;
   const r = $("factor").value;
   const { strength, found } = choice(r);
   const network = networkAt(await networks, r, strength, DATA.activation);
+  signal.throwIfAborted();
   const job = { network, isGrey: Boolean(header.isGrey), engines: engines() };
   const known = `${file.name}: ${found}${DATA.levels ? `, ${named(strength)}` : ""}`;
   for (const id of ["play", "seek", "time", "rate", "mute"]) $(id).hidden = !video;
@@ -149,7 +152,9 @@ function listen() {
     take($("file").files[0]);
     $("file").value = ""; // or the same file could not be chosen again
   };
-  for (const id of ["factor", "compression"]) $(id).onchange = () => begin(upscale);
+  for (const id of ["factor", "compression"]) {
+    $(id).onchange = () => current.file && begin(upscale);
+  }
   $("cancel").onclick = () => begin(async () => ($("viewer").hidden = true));
   document.addEventListener("paste", (event) => take(event.clipboardData.files[0]));
   document.addEventListener("dragover", (event) => {
