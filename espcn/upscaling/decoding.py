@@ -94,6 +94,17 @@ def read_video(incoming: Any, video: Any, seen: Seen) -> Iterator[Any]:
         Decoded frames, and the packets of all other streams, in file order.
     """
     compression = seen.compression
+    began = late = None
+
+    def decoded(frame: Any) -> Decoded:
+        nonlocal late
+        if incoming.format.name == "avi":
+            # All it says is when packets are decoded. Frames are later by what the decoder holds.
+            if late is None and frame.dts is not None:
+                late = frame.dts - began
+            frame.pts = None if frame.dts is None else frame.dts - late
+        return Decoded(frame, compression())
+
     packets = incoming.demux()
     while True:
         try:
@@ -102,7 +113,7 @@ def read_video(incoming: Any, video: Any, seen: Seen) -> Iterator[Any]:
             return
         except av.FFmpegError as error:
             seen.error = in_words(error)
-            yield from (Decoded(frame, compression()) for frame in _rest(video))
+            yield from map(decoded, _rest(video))
             return
         if packet.pts is not None:
             seen.end = max(seen.end, float((packet.pts + packet.duration) * packet.time_base))
@@ -110,6 +121,7 @@ def read_video(incoming: Any, video: Any, seen: Seen) -> Iterator[Any]:
             if packet.size:  # each stream ends with an empty packet
                 yield packet
             continue
+        began = packet.dts if began is None else began
         compression.see_packet(packet)
         try:
             frames = packet.decode()
@@ -119,7 +131,7 @@ def read_video(incoming: Any, video: Any, seen: Seen) -> Iterator[Any]:
         for frame in frames:
             seen.damaged += bool(frame.is_corrupt)
             compression.see_frame(frame)
-            yield Decoded(frame, compression())
+            yield decoded(frame)
 
 
 def until_frame(pieces: Iterator[Any]) -> list[Any]:

@@ -117,7 +117,7 @@ def upscale_video(
                     with av.open(url(part), "w", container) as outgoing:
                         stream = add_stream(outgoing, remarks=remarks)
                         others = copy_other_streams(outgoing, incoming, video, remarks)
-                        counted = incoming.format.name == "avi" or first.pts is None
+                        counted = first.pts is None
 
                         def again() -> Any:
                             spare = av.open(os.devnull, "w", container)  # lives with its stream
@@ -200,8 +200,8 @@ def _write(
 ) -> Iterator[int]:  # fmt: skip
     """Encode the frames and copy the packets; yield the number of finished frames after each.
 
-    With `counted`, timestamps are ignored and frames follow one another at the stream's rate, as in
-    AVI and raw streams. A frame without a timestamp follows its predecessor in the same way.
+    With `counted`, frames follow one another at the stream's rate, as in raw streams. A frame
+    without a timestamp follows its predecessor in the same way.
     """
     stream, last, base = encoder.stream, None, encoder.stream.codec_context.time_base
     time = Fraction(0)

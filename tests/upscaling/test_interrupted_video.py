@@ -101,6 +101,23 @@ def test_interrupted_video_goes_on_to_the_same_file(
     assert not (tmp_path / "segments").exists()
 
 
+def test_avi_with_dropped_frames_goes_on_to_the_same_file(
+    upscaler: Upscaler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shorten(monkeypatch, 50)
+    source = write_clip(
+        tmp_path / "clip.avi", 70, (48, 48), codec="mpeg4",
+        pts=lambda number: 40 * (number + 20 * (number >= 30) + 20 * (number >= 60)),
+    )  # fmt: skip
+    alone, cut = tmp_path / "alone.mkv", tmp_path / "cut.mkv"
+    upscale(upscaler, source, alone, "libx264")
+    segments = Segments(tmp_path / "segments", {"clip": 1})
+    upscale(upscaler, source, cut, "libx264", segments, 60)
+    assert upscale(upscaler, source, cut, "libx264", segments)[0] == 50
+    assert content(cut) == content(alone)
+    assert 40 * (69 + 40) in [row[0] for row in content(cut)[0]]
+
+
 def test_other_settings_begin_anew(
     upscaler: Upscaler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

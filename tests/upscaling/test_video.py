@@ -247,6 +247,21 @@ def test_avi_counts_its_frames(
     assert mean_error(small, tmp_path / f"b.{target}", 3) < 3
 
 
+@pytest.mark.parametrize(("codec", "preset"), [("mpeg4", ""), ("libx264", "medium")])
+def test_frames_after_a_gap_in_avi_keep_their_times(
+    codec: str, preset: str, upscaler: Upscaler, tmp_path: Path
+) -> None:
+    slots = [*range(10), *range(30, 50)]
+    source = write_clip(
+        tmp_path / "a.avi", 30, pts=lambda number: 40 * slots[number], codec=codec, preset=preset
+    )
+    for name in ("b.mkv", "b.avi"):
+        upscale_video(upscaler, source, tmp_path / name, FAST)
+        with av.open(str(tmp_path / name)) as made:  # without frames out of order
+            got = [packet.dts * packet.time_base for packet in made.demux(video=0) if packet.size]
+        assert got == [Fraction(slot, 25) for slot in slots]
+
+
 def test_webm_is_written_as_vp9(upscaler: Upscaler, tmp_path: Path) -> None:
     source = write_clip(tmp_path / "a.webm", codec="libvpx-vp9", sound="libopus")
     assert upscale_video(upscaler, source, tmp_path / "b.webm") == Remarks()
