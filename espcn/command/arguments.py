@@ -132,7 +132,8 @@ def _add_videos(add: Callable[..., Any]) -> None:
         "--codec",
         metavar="NAME",
         help="how they are compressed: libx264 (H.264, which plays everywhere), libx265 (H.265), "
-        "libsvtav1 (AV1) or libvpx-vp9 (VP9) (default: libx264, in WebM libvpx-vp9)",
+        "libsvtav1 (AV1) or libvpx-vp9 (VP9) (default: libx264, in WebM libvpx-vp9, "
+        "or libsvtav1 for 10 bits)",
     )
     add(
         "--crf",

@@ -12,11 +12,11 @@ from av.codec.context import Flags
 
 from espcn import checks
 from espcn.io.containers import (
-    ANY_SOUND,
     CHAPTERS,
     CONTAINER_METADATA,
     NO_REORDERING,
     ROTATION,
+    UNLISTED,
 )
 from espcn.upscaling.enlargement import Remarks
 from espcn.upscaling.frames import even_size, is_rgb, planar
@@ -47,7 +47,8 @@ class Encoding:
     """How frames are encoded.
 
     Args:
-        codec: FFmpeg's name of one of `ENCODERS`; by default libx264, or libvpx-vp9 in WebM.
+        codec: FFmpeg's name of one of `ENCODERS`; by default libx264; in WebM libvpx-vp9,
+            or libsvtav1 for what that does not take.
         crf: The constant rate factor, from 0 to that of MAX_CRF; lower is better.
         preset: The encoder's own name or number of a speed preset; by default a fast one.
 
@@ -73,11 +74,12 @@ class Encoding:
         elif self.crf > max(MAX_CRF.values()):  # too much for any that might be chosen
             self._check_for("libx264")
 
-    def within(self, container: str) -> tuple[str, dict[str, str]]:
+    def within(self, container: str, kind: str = "yuv420p") -> tuple[str, dict[str, str]]:
         """Return the encoder and its options for a container.
 
         Args:
             container: The container's name in FFmpeg.
+            kind: FFmpeg's name of the frames' format, by default that of most videos.
 
         Returns:
             The encoder's name and its options.
@@ -85,7 +87,9 @@ class Encoding:
         Raises:
             ValueError: `crf` or `preset` is none of the encoder's.
         """
-        codec = self.codec or ("libvpx-vp9" if container == "webm" else "libx264")
+        usual = ("libvpx-vp9", "libsvtav1") if container == "webm" else ("libx264",)
+        suited = [name for name in usual if kind in _formats(name)]
+        codec = self.codec or (suited or usual)[0]
         self._check_for(codec)
         if codec == "libsvtav1":  # log errors only
             os.environ.setdefault("SVT_LOG", "1")
@@ -131,16 +135,16 @@ def add_video_stream(
         ValueError: The encoder does not support the frames' format, or the container the encoder.
     """
     kind, container = planar(first.format), outgoing.format.name
-    if kind not in [known.name for known in av.Codec(codec, "w").video_formats or []]:
-        raise ValueError(f"`codec` (={codec}) must support {kind}: choose libx264 or libx265")
-    rate = video.average_rate or video.guessed_rate or Fraction(25)
-    try:
-        stream = outgoing.add_stream(codec, rate=rate, options=options)
-    except ValueError as error:
+    suited = [name for name in ENCODERS if kind in _formats(name) and _holds(outgoing, name)]
+    if codec not in suited:
+        remedies = [f"choose {' or '.join(suited)}"] if suited else []
+        remedies += ["name an .mkv file with -o"] if container != "matroska" else []
         raise ValueError(
-            f"`codec` (={codec}) must be one that {container} can hold: choose another, or name an "
-            ".mkv file with -o"
-        ) from error
+            f"`codec` (={codec}) must support {kind} and be one that {container} can hold: "
+            f"{', or '.join(remedies)}"
+        )
+    rate = video.average_rate or video.guessed_rate or Fraction(25)
+    stream = outgoing.add_stream(codec, rate=rate, options=options)
     context = stream.codec_context
     context.width, context.height = even_size(*size, kind)
     context.pix_fmt = kind
@@ -197,7 +201,7 @@ def copy_other_streams(
             continue  # MP4 stores chapters as a data stream; they are copied above
         codec = getattr(stream, "codec_context", None)
         name = codec.name if codec else ""
-        sounds = stream.type == "audio" and container in ANY_SOUND
+        sounds = stream.type == "audio" and container in UNLISTED
         try:
             if stream.type == "attachment" and container == "matroska":
                 outgoing.add_attachment(stream.name, stream.mimetype, stream.data)
@@ -214,3 +218,15 @@ def copy_other_streams(
                 f"its stream {stream.index} ({what}), which {container} can't hold{remedy}"
             )
     return copies
+
+
+def _formats(codec: str) -> list[str]:
+    """Return the formats that an encoder takes; none if it is not available."""
+    there = codec in av.codecs_available
+    return [kind.name for kind in av.Codec(codec, "w").video_formats or []] if there else []
+
+
+def _holds(outgoing: Any, codec: str) -> bool:
+    """Return whether a container can hold what an encoder makes."""
+    listed = outgoing.supported_codecs
+    return outgoing.format.name in UNLISTED or av.Codec(codec, "w").canonical_name in listed

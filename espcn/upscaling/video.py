@@ -38,7 +38,7 @@ from espcn.upscaling.encoding import (
     copy_other_streams,
 )
 from espcn.upscaling.enlargement import Enlargement, Remarks, enlargement
-from espcn.upscaling.frames import CENTRED, upscale_frame
+from espcn.upscaling.frames import CENTRED, planar, upscale_frame
 from espcn.upscaling.size import Size
 from espcn.upscaling.upscaler import Upscaler
 
@@ -86,7 +86,6 @@ def upscale_video(
     container = CONTAINERS.get(target.suffix.lower())
     if container is None:
         raise ValueError(f"{target} must end in one of {' '.join(CONTAINERS)}: name it with -o")
-    codec, options = (encoding or Encoding()).within(container)
     with open_video(source) as incoming:
         video = moving_stream(incoming, source)
         total = frame_count(incoming, video)
@@ -97,6 +96,7 @@ def upscale_video(
                 reason = f" ({seen.error})" if seen.error else ""
                 raise ValueError(f"{source} has no frame that can be read{reason}")
             first = head[-1].frame
+            codec, options = (encoding or Encoding()).within(container, planar(first.format))
             wanted = _enlargement(upscaler, size, first, source)
             size_in_pixels = (wanted.width, wanted.height)
             made_by = [

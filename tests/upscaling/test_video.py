@@ -272,6 +272,14 @@ def test_webm_is_written_as_vp9(upscaler: Upscaler, tmp_path: Path) -> None:
     assert mean_error(source, tmp_path / "b.webm", 3) < 3
 
 
+def test_webm_of_ten_bits_is_written_as_av1(upscaler: Upscaler, tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "a.webm", 3, (64, 64), kind="yuv420p10le", codec="libsvtav1")
+    assert upscale_video(upscaler, source, tmp_path / "b.webm") == Remarks()
+    first = frames(tmp_path / "b.webm")[0]
+    assert (first.width, first.format.name) == (192, "yuv420p10le")
+    assert mean_error(source, tmp_path / "b.webm", 3) < 3
+
+
 def test_mp4_chapters_are_kept_and_losses_are_named(
     titled: Path, upscaler: Upscaler, tmp_path: Path
 ) -> None:
@@ -560,16 +568,25 @@ def test_what_cannot_be_written_is_refused(upscaler: Upscaler, tmp_path: Path) -
     with pytest.raises(ValueError, match="must end in one of .mp4"):
         upscale_video(upscaler, source, tmp_path / "b.txt")
     deep = write_clip(tmp_path / "deep.mkv", kind="yuv444p")
-    with pytest.raises(
-        ValueError, match=r"`codec` \(=libsvtav1\) must support yuv444p: choose libx264"
+    for name, encoding, remedy in (
+        ("b.mkv", Encoding("libsvtav1", 30, "12"), "choose libx264 or libx265 or libvpx-vp9"),
+        (
+            "b.avi",
+            Encoding("libsvtav1"),
+            "choose libx264 or libvpx-vp9, or name an .mkv file with -o",
+        ),
+        ("b.webm", Encoding("libx264"), "choose libvpx-vp9, or name an .mkv file with -o"),
     ):
-        upscale_video(upscaler, deep, tmp_path / "b.mkv", Encoding("libsvtav1", 30, "12"))
+        rule = rf"`codec` \(={encoding.codec}\) must support yuv444p and be one that \w+ can hold"
+        with pytest.raises(ValueError, match=f"{rule}: {remedy}$"):
+            upscale_video(upscaler, deep, tmp_path / name, encoding)
+    grey = write_clip(tmp_path / "grey.mkv", count=3, kind="gray", codec="ffv1")
+    with pytest.raises(ValueError, match="must support gray and be .*: name an .mkv file with -o"):
+        upscale_video(upscaler, grey, tmp_path / "b.webm")
     with pytest.raises(
         ValueError, match=r"`preset` \(=warp\) must be one of libx264's: ultrafast, s"
     ):
         upscale_video(upscaler, source, tmp_path / "b.mkv", Encoding(preset="warp"))
-    with pytest.raises(ValueError, match=r"`codec` \(=libx264\) must be one that webm can hold:"):
-        upscale_video(upscaler, source, tmp_path / "b.webm", Encoding("libx264"))
     with pytest.raises(ValueError, match=r"`crf` \(=-1\) must be a number of at least 0"):
         Encoding(crf=-1)
     with pytest.raises(ValueError, match=r"`crf` \(=51.5\) must be at most 51 with libx264: 18"):
