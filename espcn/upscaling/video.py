@@ -235,7 +235,9 @@ def _note_losses(incoming: Any, seen: Seen, done: int, remarks: Remarks) -> None
         remarks.damaged.append(f"{seen.damaged} damaged frames are incomplete or missing")
     if seen.missing:
         remarks.damaged.append(f"{seen.missing} damaged packets of sound or subtitles are missing")
-    claimed = ((incoming.start_time or 0) + (incoming.duration or 0)) / 1e6
+    # Matroska's duration begins at 0, that of others when they do.
+    start = 0 if "matroska" in incoming.format.name else incoming.start_time or 0
+    claimed = (start + (incoming.duration or 0)) / 1e6
     if seen.error or claimed - seen.end > EARLY:
         where = f"after {done} frames, {seen.end:.1f} of {claimed:.1f} s"
         remarks.damaged.append(

@@ -411,6 +411,14 @@ def test_cut_off_file_is_kept_as_far_as_it_goes(upscaler: Upscaler, tmp_path: Pa
     assert 15 <= len(frames(tmp_path / "b.mkv")) <= 30
 
 
+@pytest.mark.parametrize("ending", ["mkv", "mp4", "ts"])
+def test_late_beginning_is_no_cut(ending: str, upscaler: Upscaler, tmp_path: Path) -> None:
+    source = write_clip(tmp_path / f"a.{ending}", pts=lambda number: 5000 + 40 * number)
+    assert times(source)[0] >= 5
+    assert upscale_video(upscaler, source, tmp_path / f"b.{ending}", FAST) == Remarks()
+    assert times(tmp_path / f"b.{ending}")[0] >= 5
+
+
 def test_frame_that_lost_its_time_comes_after_the_one_before() -> None:
     made: list[Any] = []
     stream = Namespace(
