@@ -121,6 +121,8 @@ def read_video(incoming: Any, video: Any, seen: Seen) -> Iterator[Any]:
             if packet.size:  # each stream ends with an empty packet
                 yield packet
             continue
+        if not packet.size and packet.dts is not None:  # Theora repeats a frame so
+            continue
         began = packet.dts if began is None else began
         compression.see_packet(packet)
         try:

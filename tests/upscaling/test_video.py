@@ -419,6 +419,20 @@ def test_late_beginning_is_no_cut(ending: str, upscaler: Upscaler, tmp_path: Pat
     assert times(tmp_path / f"b.{ending}")[0] >= 5
 
 
+def test_repeated_frame_is_not_damaged(upscaler: Upscaler, tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "a.mkv", codec="mjpeg", kind="yuvj420p")
+    with av.open(str(source)) as clip, av.open(str(tmp_path / "a.nut"), "w") as made:
+        stream = made.add_stream_from_template(clip.streams.video[0])
+        for number, packet in enumerate(clip.demux(video=0)):
+            if packet.size:
+                sent = av.Packet(b"") if number == 5 else packet  # an empty one, as in Theora
+                sent.pts, sent.dts, sent.time_base = packet.pts, packet.dts, packet.time_base
+                sent.stream = stream
+                made.mux(sent)
+    assert upscale_video(upscaler, tmp_path / "a.nut", tmp_path / "b.mkv", FAST) == Remarks()
+    assert times(tmp_path / "b.mkv") == [time for time in times(source) if time != 0.2]
+
+
 def test_frame_that_lost_its_time_comes_after_the_one_before() -> None:
     made: list[Any] = []
     stream = Namespace(
