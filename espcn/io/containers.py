@@ -17,3 +17,5 @@ UNLISTED = ("mpegts", "mpeg")  # take codecs that FFmpeg does not list for them
 NO_REORDERING = ("avi", "mpeg")  # frames have no timestamps, or lose them
 # Metadata that describes the container itself, and is not copied to another.
 CONTAINER_METADATA = ("major_brand", "minor_version", "compatible_brands", "encoder")
+# Metadata of a video stream that is no longer true of it upscaled.
+STREAM_METADATA = ("alpha_mode",)

@@ -16,6 +16,7 @@ from espcn.io.containers import (
     CONTAINER_METADATA,
     NO_REORDERING,
     ROTATION,
+    STREAM_METADATA,
     UNLISTED,
 )
 from espcn.upscaling.enlargement import Remarks
@@ -159,18 +160,13 @@ def add_video_stream(
     context.color_range = 1 if converted else first.color_range
     context.colorspace = 1 if converted else first.colorspace
     context.color_primaries, context.color_trc = first.color_primaries, first.color_trc
-    stream.metadata.update(video.metadata)
+    for key, text in video.metadata.items():
+        if key.lower() not in STREAM_METADATA:
+            stream.metadata[key] = text
     matrix = first.side_data.get("DISPLAYMATRIX")
     if matrix is not None and container in ROTATION:
         stream.set_display_matrix(struct.unpack("9i", bytes(matrix)))
-    lost = {
-        f"its rotation, which {container} can't hold": matrix is not None
-        and container not in ROTATION,
-        "its transparency": any(one.is_alpha for one in first.format.components),
-        "that it is interlaced: its two fields were upscaled as one frame": first.interlaced_frame,
-        "its HDR mastering values": "MASTERING_DISPLAY_METADATA" in first.side_data,
-    }
-    remarks.left_out += [words for words, is_lost in lost.items() if is_lost]
+    remarks.left_out += _lost(video, first, container)
     return stream
 
 
@@ -218,6 +214,21 @@ def copy_other_streams(
                 f"its stream {stream.index} ({what}), which {container} can't hold{remedy}"
             )
     return copies
+
+
+def _lost(video: Any, first: Any, container: str) -> list[str]:
+    """Name the properties of a video that its upscaled stream will not have."""
+    tags = {key.lower(): text for key, text in video.metadata.items()}
+    lost = {
+        f"its rotation, which {container} can't hold": "DISPLAYMATRIX" in first.side_data
+        and container not in ROTATION,
+        # VP9's is a picture of its own, which is not decoded.
+        "its transparency": any(one.is_alpha for one in first.format.components)
+        or tags.get("alpha_mode") == "1",
+        "that it is interlaced: its two fields were upscaled as one frame": first.interlaced_frame,
+        "its HDR mastering values": "MASTERING_DISPLAY_METADATA" in first.side_data,
+    }
+    return [words for words, is_lost in lost.items() if is_lost]
 
 
 def _formats(codec: str) -> list[str]:

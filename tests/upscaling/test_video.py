@@ -293,6 +293,17 @@ def test_mp4_chapters_are_kept_and_losses_are_named(
     assert upscale_video(upscaler, clear, tmp_path / "d.mkv", FAST).left_out == ["its transparency"]
 
 
+def test_transparency_of_vp9_is_said_to_be_lost(upscaler: Upscaler, tmp_path: Path) -> None:
+    source = write_clip(
+        tmp_path / "a.webm", 3, kind="yuva420p", codec="libvpx-vp9",
+        prepare=lambda _, stream: stream.metadata.update(alpha_mode="1"),
+    )  # fmt: skip
+    for name in ("b.webm", "b.mkv"):
+        assert upscale_video(upscaler, source, tmp_path / name).left_out == ["its transparency"]
+        with av.open(str(tmp_path / name)) as made:
+            assert made.streams.video[0].metadata.keys() == {"DURATION"}
+
+
 @pytest.mark.parametrize(
     ("ending", "sound"),
     [("mp4", "aac"), ("mkv", "flac"), ("ts", "aac"), ("m2ts", "ac3"), ("mov", "aac")],
