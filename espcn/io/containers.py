@@ -18,4 +18,8 @@ NO_REORDERING = ("avi", "mpeg")  # frames have no timestamps, or lose them
 # Metadata that describes the container itself, and is not copied to another.
 CONTAINER_METADATA = ("major_brand", "minor_version", "compatible_brands", "encoder")
 # Metadata of a video stream that is no longer true of it upscaled.
-STREAM_METADATA = ("alpha_mode",)
+STREAM_METADATA = (
+    "alpha_mode", "bps", "duration", "encoder", "encoder_settings", "number_of_bytes",
+    "number_of_frames", "_statistics_tags", "_statistics_writing_app",
+    "_statistics_writing_date_utc",
+)  # fmt: skip

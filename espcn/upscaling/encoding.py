@@ -161,7 +161,7 @@ def add_video_stream(
     context.colorspace = 1 if converted else first.colorspace
     context.color_primaries, context.color_trc = first.color_primaries, first.color_trc
     for key, text in video.metadata.items():
-        if key.lower() not in STREAM_METADATA:
+        if key.partition("-")[0].lower() not in STREAM_METADATA:  # "BPS-eng"
             stream.metadata[key] = text
     matrix = first.side_data.get("DISPLAYMATRIX")
     if matrix is not None and container in ROTATION:

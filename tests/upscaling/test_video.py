@@ -379,6 +379,18 @@ def test_what_the_container_cannot_hold_is_named(
     assert len(frames(tmp_path / "b.mp4")) == 12
 
 
+def test_statistics_of_the_source_are_not_kept(upscaler: Upscaler, tmp_path: Path) -> None:
+    stale = {"BPS": "1", "NUMBER_OF_BYTES-eng": "2", "_STATISTICS_TAGS": "BPS", "ENCODER": "x"}
+    source = write_clip(
+        tmp_path / "a.mkv", 3,
+        prepare=lambda _, stream: stream.metadata.update(stale, title="A test"),
+    )  # fmt: skip
+    upscale_video(upscaler, source, tmp_path / "b.mkv", FAST)
+    with av.open(str(source)) as small, av.open(str(tmp_path / "b.mkv")) as large:
+        assert small.streams.video[0].metadata.items() >= stale.items()
+        assert large.streams.video[0].metadata.keys() == {"title", "DURATION"}  # its own
+
+
 def test_rotation_aspect_and_colors_are_kept(upscaler: Upscaler, tmp_path: Path) -> None:
     def prepare(_: Any, stream: Any) -> None:
         stream.set_display_rotation(90)
