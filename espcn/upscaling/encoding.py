@@ -151,6 +151,8 @@ def add_video_stream(
     context.pix_fmt = kind
     # AVI has no timestamps, only a frame rate.
     context.time_base = stream.time_base = 1 / rate if container == "avi" else video.time_base
+    if codec == "libx265" and container in ("mp4", "mov"):
+        context.codec_tag = "hvc1"  # all that Apple's players take
     if container in NO_REORDERING:
         context.max_b_frames = 0
     context.flags |= Flags.frame_duration

@@ -535,6 +535,11 @@ def test_other_codecs(upscaler: Upscaler, tmp_path: Path) -> None:
     with av.open(str(tmp_path / "b.mkv")) as container:
         assert container.streams.video[0].codec_context.name == "hevc"
     assert times(tmp_path / "b.mkv") == times(source)
+    for name in ("b.mp4", "b.mov"):
+        upscale_video(upscaler, source, tmp_path / name, encoding)
+        with av.open(str(tmp_path / name)) as container:
+            assert container.streams.video[0].codec_context.codec_tag == "hvc1"  # plays on Apple's
+        assert len(frames(tmp_path / name)) == 12
 
 
 def test_what_is_not_a_video_is_refused(upscaler: Upscaler, tmp_path: Path) -> None:
