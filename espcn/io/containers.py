@@ -14,7 +14,7 @@ VIDEO_SUFFIXES = (*CONTAINERS, ".ogv")
 # What containers support, as far as they differ and FFmpeg does not report it.
 CHAPTERS = ROTATION = ("mp4", "mov", "3gp", "matroska", "webm")
 UNLISTED = ("mpegts", "mpeg")  # take codecs that FFmpeg does not list for them
-NO_REORDERING = ("avi", "mpeg")  # frames have no timestamps, or lose them
+NO_REORDERING = ("asf", "avi", "mpeg")  # frames have no timestamps, or lose them
 # Metadata that describes the container itself, and is not copied to another.
 CONTAINER_METADATA = ("major_brand", "minor_version", "compatible_brands", "encoder")
 # Metadata of a video stream that is no longer true of it upscaled.

@@ -262,6 +262,13 @@ def test_frames_after_a_gap_in_avi_keep_their_times(
         assert got == [Fraction(slot, 25) for slot in slots]
 
 
+def test_wmv_has_the_times_of_its_source(upscaler: Upscaler, tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "a.mkv", pts=lambda number: 40 * number + 7 * (number % 2))
+    upscale_video(upscaler, source, tmp_path / "b.wmv", Encoding())
+    # All that it says is when the packet is decoded that a frame comes from.
+    assert [frame.dts / 1000 for frame in frames(tmp_path / "b.wmv")] == times(source)
+
+
 def test_webm_is_written_as_vp9(upscaler: Upscaler, tmp_path: Path) -> None:
     source = write_clip(tmp_path / "a.webm", codec="libvpx-vp9", sound="libopus")
     assert upscale_video(upscaler, source, tmp_path / "b.webm") == Remarks()
