@@ -167,7 +167,7 @@ def add_video_stream(
             stream.metadata[key] = text
     matrix = first.side_data.get("DISPLAYMATRIX")
     if matrix is not None and container in ROTATION:
-        stream.set_display_matrix(struct.unpack("9i", bytes(matrix)))
+        stream.set_display_matrix(_moved(matrix, context.width / first.width))
     remarks.left_out += _lost(video, first, container)
     return stream
 
@@ -216,6 +216,13 @@ def copy_other_streams(
                 f"its stream {stream.index} ({what}), which {container} can't hold{remedy}"
             )
     return copies
+
+
+def _moved(matrix: Any, ratio: float) -> list[int]:
+    """Return a display matrix for a larger frame: what is turned is moved back by its own size."""
+    entries = list(struct.unpack("9i", bytes(matrix)))
+    entries[6:8] = [round(ratio * entry) for entry in entries[6:8]]
+    return entries
 
 
 def _lost(video: Any, first: Any, container: str) -> list[str]:

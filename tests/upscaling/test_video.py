@@ -2,6 +2,7 @@
 
 import os
 import re
+import struct
 import sys
 from argparse import Namespace
 from contextlib import suppress
@@ -417,6 +418,19 @@ def test_rotation_aspect_and_colors_are_kept(upscaler: Upscaler, tmp_path: Path)
         )  # fmt: skip
         with av.open(str(target)) as container:
             assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
+
+
+def test_turned_picture_is_moved_by_its_own_size(upscaler: Upscaler, tmp_path: Path) -> None:
+    # A quarter turn about the corner, then to the right by the height, in units of 1 / 65536.
+    turn = [0, 2**16, 0, -(2**16), 0, 0, 32 * 2**16, 0, 2**30]
+    source = write_clip(
+        tmp_path / "a.mp4", 3, prepare=lambda _, stream: stream.set_display_matrix(turn)
+    )
+    upscale_video(upscaler, source, tmp_path / "b.mp4", FAST)
+    turn[6] *= 3
+    assert bytes(frames(tmp_path / "b.mp4")[0].side_data["DISPLAYMATRIX"]) == struct.pack(
+        "9i", *turn
+    )
 
 
 def test_damaged_frames_are_counted_and_the_rest_is_kept(
