@@ -15,6 +15,8 @@ VIDEO_SUFFIXES = (*CONTAINERS, ".ogv")
 CHAPTERS = ROTATION = ("mp4", "mov", "3gp", "matroska", "webm")
 UNLISTED = ("mpegts", "mpeg")  # take codecs that FFmpeg does not list for them
 NO_REORDERING = ("asf", "avi", "mpeg")  # frames have no timestamps, or lose them
+# The attachments that cover pictures become in Matroska, by FFmpeg's name of their codec.
+COVERS = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png")}
 # Metadata that describes the container itself, and is not copied to another.
 CONTAINER_METADATA = ("major_brand", "minor_version", "compatible_brands", "encoder")
 # Metadata of a video stream that is no longer true of it upscaled.

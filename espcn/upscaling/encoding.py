@@ -9,11 +9,13 @@ from typing import Any
 import av
 import torch
 from av.codec.context import Flags
+from av.stream import Disposition
 
 from espcn import checks
 from espcn.io.containers import (
     CHAPTERS,
     CONTAINER_METADATA,
+    COVERS,
     NO_REORDERING,
     ROTATION,
     STREAM_METADATA,
@@ -173,7 +175,7 @@ def add_video_stream(
 
 
 def copy_other_streams(
-    outgoing: Any, incoming: Any, video: Any, remarks: Remarks
+    outgoing: Any, incoming: Any, video: Any, head: list[Any], remarks: Remarks
 ) -> dict[int, Any]:
     """Add copies of all other streams, with metadata, chapters and attachments.
 
@@ -181,6 +183,7 @@ def copy_other_streams(
         outgoing: The target, open for writing.
         incoming: The source, open for reading.
         video: The stream that is upscaled.
+        head: What `until_frame` returned, in which cover pictures come first.
         remarks: Receives a remark on each stream that can't be copied.
 
     Returns:
@@ -194,6 +197,11 @@ def copy_other_streams(
     elif chapters:
         remarks.left_out.append(f"its chapters, which {container} can't hold")
     copies = {}
+    covers = {
+        one.stream_index: bytes(one)
+        for one in head
+        if isinstance(one, av.Packet) and one.stream.disposition & Disposition.attached_pic
+    }
     for stream in incoming.streams:
         if stream.index == video.index or (stream.type == "data" and chapters):
             continue  # MP4 stores chapters as a data stream; they are copied above
@@ -201,8 +209,11 @@ def copy_other_streams(
         name = codec.name if codec else ""
         sounds = stream.type == "audio" and container in UNLISTED
         try:
-            if stream.type == "attachment" and container == "matroska":
+            if container == "matroska" and stream.type == "attachment":
                 outgoing.add_attachment(stream.name, stream.mimetype, stream.data)
+                continue
+            if container == "matroska" and stream.index in covers and name in COVERS:
+                outgoing.add_attachment(*COVERS[name], covers[stream.index])
                 continue
             if not sounds and name not in outgoing.supported_codecs:
                 raise ValueError(name)

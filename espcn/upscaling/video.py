@@ -116,7 +116,7 @@ def upscale_video(
                 try:
                     with av.open(url(part), "w", container) as outgoing:
                         stream = add_stream(outgoing, remarks=remarks)
-                        others = copy_other_streams(outgoing, incoming, video, remarks)
+                        others = copy_other_streams(outgoing, incoming, video, head, remarks)
                         counted = first.pts is None
 
                         def again() -> Any:

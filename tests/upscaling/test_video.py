@@ -1,5 +1,6 @@
 """Videos: every frame at its time, and all that comes with it; what is broken is said."""
 
+import io
 import os
 import re
 import struct
@@ -14,6 +15,7 @@ import av
 import numpy as np
 import pytest
 from av.video.reformatter import ColorRange
+from PIL import Image
 
 from espcn.io.encoder import SegmentedEncoder, timed
 from espcn.io.segments import Segments
@@ -373,6 +375,24 @@ def test_subtitles_chapters_and_titles_are_kept(
         ]
         assert [s.type for s in b.streams] == [s.type for s in a.streams]
         assert b.streams.subtitles[0].metadata["language"] == "fre"
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg"])
+def test_cover_pictures_are_kept(kind: str, upscaler: Upscaler, tmp_path: Path) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (16, 16), "red").save(file, kind)
+    source = write_clip(
+        tmp_path / "a.mkv",
+        prepare=lambda made, _: made.add_attachment("cover", f"image/{kind}", file.getvalue()),
+    )
+    for name in ("b.mkv", "b.mp4"):
+        assert upscale_video(upscaler, source, tmp_path / name, FAST) == Remarks()
+    assert upscale_video(upscaler, tmp_path / "b.mp4", tmp_path / "c.mkv", FAST) == Remarks()
+    for name in ("b.mkv", "b.mp4", "c.mkv"):
+        with av.open(str(tmp_path / name)) as made:
+            cover = made.streams.video[1]
+            assert cover.disposition & cover.disposition.attached_pic
+            assert bytes(next(made.demux(cover))) == file.getvalue()
 
 
 def test_what_the_container_cannot_hold_is_named(
