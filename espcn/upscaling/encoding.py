@@ -44,6 +44,14 @@ PRESETS = {
 # The largest constant rate factor, which is the poorest.
 MAX_CRF = {"libx264": 51, "libx265": 51, "libsvtav1": 63, "libvpx-vp9": 63}
 
+# What is said where frames have side data that their upscaled ones have not.
+SIDE_DATA = {
+    "its HDR mastering values": ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL"),
+    "its HDR10+ values": ("DYNAMIC_HDR_PLUS",),
+    "its Dolby Vision": ("DOVI_RPU_BUFFER", "DOVI_METADATA"),
+    "that it is spherical": ("SPHERICAL",),
+}
+
 
 @dataclass(frozen=True)
 class Encoding:
@@ -246,8 +254,16 @@ def _lost(video: Any, first: Any, container: str) -> list[str]:
         "its transparency": any(one.is_alpha for one in first.format.components)
         or tags.get("alpha_mode") == "1",
         "that it is interlaced: its two fields were upscaled as one frame": first.interlaced_frame,
-        "its HDR mastering values": "MASTERING_DISPLAY_METADATA" in first.side_data,
     }
+    lost |= {
+        words: any(kind in first.side_data for kind in kinds) for words, kinds in SIDE_DATA.items()
+    }
+    stereo = first.side_data.get("STEREO3D")
+    lost["that it is stereoscopic"] = (
+        stereo is not None
+        and any(bytes(stereo)[:4])  # 0 is an ordinary picture
+        and not ("stereo_mode" in tags and container in ("matroska", "webm"))
+    )
     return [words for words, is_lost in lost.items() if is_lost]
 
 

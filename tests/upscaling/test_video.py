@@ -14,6 +14,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from av.sidedata.sidedata import Type
 from av.video.reformatter import ColorRange
 from PIL import Image
 
@@ -23,7 +24,7 @@ from espcn.network.strengths import NONE, Compression
 from espcn.network.weights import shipped
 from espcn.upscaling.choice import VideoCompression
 from espcn.upscaling.decoding import Seen
-from espcn.upscaling.encoding import MAX_CRF, Encoding
+from espcn.upscaling.encoding import MAX_CRF, SIDE_DATA, Encoding
 from espcn.upscaling.enlargement import Remarks
 from espcn.upscaling.frames import planar, upscale_frame
 from espcn.upscaling.size import LargeEnough, Size
@@ -301,6 +302,32 @@ def test_mp4_chapters_are_kept_and_losses_are_named(
     assert "its chapters, which mpegts can't hold" in lost
     clear = write_clip(tmp_path / "clear.mkv", kind="yuva420p", codec="ffv1")
     assert upscale_video(upscaler, clear, tmp_path / "d.mkv", FAST).left_out == ["its transparency"]
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options", "words"),
+    [
+        ("b.mkv", "libx265", {"x265-params": "max-cll=1000,400"}, ["its HDR mastering values"]),
+        ("b.mkv", "libx264", {"x264-params": "frame-packing=3"}, ["that it is stereoscopic"]),
+        ("b.mkv", "libx264", {"stereo_mode": "left_right"}, []),
+        ("b.mp4", "libx264", {"stereo_mode": "left_right"}, ["that it is stereoscopic"]),
+        ("b.mp4", "libx264", {"stereo_mode": "mono"}, []),
+    ],
+)
+def test_side_data_that_is_lost_is_named(
+    name: str, codec: str, options: dict[str, str], words: list[str], upscaler: Upscaler,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    def prepare(_: Any, stream: Any) -> None:
+        stream.options = options
+        stream.metadata.update(options)  # of which Matroska takes "stereo_mode"
+
+    source = write_clip(tmp_path / "a.mkv", 3, (64, 64), codec=codec, prepare=prepare)
+    assert upscale_video(upscaler, source, tmp_path / name, FAST).left_out == words
+
+
+def test_side_data_is_known_by_pyavs_names() -> None:
+    assert {kind for kinds in SIDE_DATA.values() for kind in kinds} <= {kind.name for kind in Type}
 
 
 def test_transparency_of_vp9_is_said_to_be_lost(upscaler: Upscaler, tmp_path: Path) -> None:
