@@ -9,7 +9,7 @@ from typing import Any
 import av
 import torch
 from av.codec.context import Flags
-from av.stream import Disposition
+from av.stream import Discard, Disposition
 
 from espcn import checks
 from espcn.io.containers import (
@@ -211,8 +211,9 @@ def copy_other_streams(
         if isinstance(one, av.Packet) and one.stream.disposition & Disposition.attached_pic
     }
     for stream in incoming.streams:
-        if stream.index == video.index or (stream.type == "data" and chapters):
-            continue  # MP4 stores chapters as a data stream; they are copied above
+        chapters_own = stream.type == "data" and stream.discard == Discard.all
+        if stream.index == video.index or chapters_own:
+            continue  # MP4 stores chapters as a stream, of which FFmpeg gives no packets
         codec = getattr(stream, "codec_context", None)
         name = codec.name if codec else ""
         sounds = stream.type == "audio" and container in UNLISTED
@@ -231,9 +232,8 @@ def copy_other_streams(
         except (av.FFmpegError, ValueError, AttributeError, TypeError):
             what = " ".join([stream.type, name]).strip()
             remedy = "" if container == "matroska" else ": .mkv may"
-            remarks.left_out.append(
-                f"its stream {stream.index} ({what}), which {container} can't hold{remedy}"
-            )
+            reason = "" if stream.type == "data" else f", which {container} can't hold{remedy}"
+            remarks.left_out.append(f"its stream {stream.index} ({what}){reason}")
     return copies
 
 

@@ -304,6 +304,29 @@ def test_mp4_chapters_are_kept_and_losses_are_named(
     assert upscale_video(upscaler, clear, tmp_path / "d.mkv", FAST).left_out == ["its transparency"]
 
 
+def test_data_beside_chapters_is_said_to_be_lost(
+    titled: Path, upscaler: Upscaler, tmp_path: Path
+) -> None:
+    with av.open(str(titled)) as source:
+        chapters = source.chapters()
+
+    def locate(made: Any, _: Any) -> None:
+        made.set_chapters(chapters)
+        stream = made.add_data_stream("bin_data")  # as cameras tell their place
+        for moment in (0, 200):
+            place = av.Packet(b"place")
+            place.pts, place.dts, place.time_base = moment, moment, Fraction(1, 1000)
+            place.stream = stream
+            made.mux(place)
+
+    source = write_clip(tmp_path / "a.mp4", prepare=locate)
+    assert upscale_video(upscaler, source, tmp_path / "b.mp4", FAST).left_out == [
+        "its stream 1 (data)"
+    ]
+    with av.open(str(tmp_path / "b.mp4")) as made:
+        assert [c["metadata"]["title"] for c in made.chapters()] == ["Beginning", "End"]
+
+
 @pytest.mark.parametrize(
     ("name", "codec", "options", "words"),
     [
