@@ -25,15 +25,16 @@ from helpers import ROOT, same_tensors
 MOST_BYTES = 4_000_000  # of all shipped weights together
 ENDS = {"jpeg": (100, 10), "webp": (0, 127), "avif": (0, 255), "heic": (0, 51),
         "h264": (0, 51), "hevc": (0, 51), "vp9": (0, 255), "av1": (0, 255)}  # fmt: skip
+WENT_ON = ((2, "finer1"), (4, "finer1"))
 
 
 def begun(r: int, name: str) -> str:
     """Return what a link began with: the clean weights, or the link before it.
 
-    The finer ones for a factor of 2 went on from their own first part, which is made by the recipe.
+    Some went on from their own first part, which is made by the recipe.
     """
-    if (r, name) == (2, "finer1"):
-        return "espcn_x2_finer1.safetensors, "
+    if (r, name) in WENT_ON:
+        return f"espcn_x{r}_{name}.safetensors, "
     if name.startswith(("jpeg", "finer")) or name == "video1":
         return "shipped, "
     return f"espcn_x{r}_video{int(name[-1]) - 1}.safetensors, "
