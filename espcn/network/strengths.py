@@ -96,8 +96,8 @@ def strength(r: int, compression: Compression) -> Strength:
         compression: The compression.
 
     Returns:
-        The place on its chain; without compression FINER, which is better on held-out images, or
-        CLEAN where there are no such weights; CLEAN also where little was lost.
+        The place on its chain; FINER, which is better on held-out images than CLEAN, where next to
+        nothing was lost, or CLEAN where there are no such weights.
 
     Raises:
         ValueError: There are no weights for this factor.
@@ -110,7 +110,7 @@ def strength(r: int, compression: Compression) -> Strength:
         knots = [[0.0, 0.0], *knots]  # what is not quantised is clean
     numbers, asked = zip(*knots, strict=True)
     level = round(float(np.interp(compression.number, numbers, asked)) / STEP) * STEP
-    return Strength(CHAINS[compression.codec], level) if level else CLEAN
+    return Strength(CHAINS[compression.codec], level) if level else _finest(r)
 
 
 def load_strength(r: int, wanted: Strength) -> ESPCN:

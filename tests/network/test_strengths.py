@@ -80,18 +80,18 @@ def test_stronger_compression_takes_a_higher_level(codec: str, r: int) -> None:
     weak, strong = ENDS[codec]
     numbers = [weak + (strong - weak) * part / 20 for part in range(21)]
     chosen = [strength(r, Compression(codec, number)) for number in numbers]
-    levels = [one.level for one in chosen]
+    levels = [0 if one == FINER else one.level for one in chosen]
     assert all(one <= other for one, other in pairwise(levels))
     assert levels[0] < 1
     assert levels[-1] >= 1
-    for one in chosen:
-        assert one.chain == ("clean" if one.level == 0 else CHAINS[codec])
+    for one, level in zip(chosen, levels, strict=True):
+        assert one.chain == (CHAINS[codec] if level else "finer")
         assert one.level / STEP == int(one.level / STEP)
         load_strength(r, one)
 
 
 def test_no_compression_is_the_finer_weights() -> None:
-    assert strength(3, NONE) == FINER
+    assert strength(3, NONE) == strength(3, Compression("jpeg", 100)) == FINER
     finer = load(3, links(3)["finer1"]).network.state_dict()
     assert same_tensors(load_strength(3, FINER).state_dict(), finer)
     assert str(FINER) == "finer weights"
