@@ -85,7 +85,7 @@ class Strength:
 
 
 CLEAN = Strength()
-FINER = Strength("finer", 1)
+FINER = Strength("finer", 1.0)
 
 
 def strength(r: int, compression: Compression) -> Strength:

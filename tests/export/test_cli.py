@@ -26,7 +26,7 @@ def test_quality_chooses_the_weights_and_is_written_down(call: Call, tmp_path: P
 
 
 @pytest.mark.parametrize(("quality", "words"), [
-    (50, "jpeg=[40,62]"), (100, "experiment=best_x2"), (82, "mixed from the shipped weights: "),
+    (50, "jpeg=[40,62]"), (100, "experiment=finer_x2"), (82, "mixed from the shipped weights: "),
 ])  # fmt: skip
 def test_provenance_is_that_of_the_weights_that_were_taken(
     call: Call, tmp_path: Path, quality: int, words: str
