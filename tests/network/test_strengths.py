@@ -25,7 +25,7 @@ from helpers import ROOT, same_tensors
 MOST_BYTES = 4_000_000  # of all shipped weights together
 ENDS = {"jpeg": (100, 10), "webp": (0, 127), "avif": (0, 255), "heic": (0, 51),
         "h264": (0, 51), "hevc": (0, 51), "vp9": (0, 255), "av1": (0, 255)}  # fmt: skip
-WENT_ON = ((2, "finer1"), (4, "finer1"), (4, "jpeg1"))
+WENT_ON = ((2, "finer1"), (3, "finer1"), (4, "finer1"), (4, "jpeg1"))
 
 
 def begun(r: int, name: str) -> str:
