@@ -124,6 +124,8 @@ def upscale_animation(
     with Image.open(source, formats=(kind,)) as opened:
         total, loop = getattr(opened, "n_frames", 1), opened.info.get("loop")
         options: dict[str, Any] = {name: opened.info[name] for name in KEPT if name in opened.info}
+        if options.get("icc_profile", b"")[16:20] == b"GRAY":  # the frames become colours
+            del options["icc_profile"]
         # A PNG has perhaps one more at first, for programs that play no animation.
         apart = getattr(opened, "default_image", False)
         wanted = enlargement(upscaler, size, *opened.size).suited_to(compression or NONE)

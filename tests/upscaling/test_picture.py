@@ -461,6 +461,20 @@ def test_animations_keep_profile_exif_and_resolution(
         assert made.getexif()[0x010E] == "a moving photograph"
 
 
+def test_profile_of_greys_is_not_given_to_frames_of_colours(
+    upscaler: Upscaler, photo: np.ndarray, tmp_path: Path
+) -> None:
+    frames = [Image.fromarray(one).convert("L") for one in (photo, photo[::-1])]
+    profile = bytes(16) + b"GRAY" + bytes(108)
+    source, target = tmp_path / "a.png", tmp_path / "b.png"
+    frames[0].save(source, save_all=True, append_images=frames[1:], icc_profile=profile)
+    upscale_animation(upscaler, source, target)
+    with Image.open(source) as given, Image.open(target) as made:
+        assert given.info["icc_profile"] == profile
+        assert made.mode == "RGBA"
+        assert "icc_profile" not in made.info
+
+
 def test_picture_that_stands_apart_from_an_animation_is_not_played(
     upscaler: Upscaler, photo: np.ndarray, tmp_path: Path
 ) -> None:
