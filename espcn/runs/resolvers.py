@@ -1,4 +1,4 @@
-"""What the configurations call by name, as OmegaConf's resolvers: directories and a precision."""
+"""What the configurations call by name, as OmegaConf's resolvers: directories and defaults."""
 
 from typing import Any
 
