@@ -183,3 +183,43 @@ def clear_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("SLURM_", "TORCHELASTIC_", "RANK", "WORLD_", "LOCAL_")):
             monkeypatch.delenv(name)
+
+
+def duration(path: Path) -> float:
+    with av.open(str(path)) as container:
+        return container.duration / 1e6
+
+
+def frames(path: Path) -> list[av.VideoFrame]:
+    with av.open(str(path)) as container:
+        return list(container.decode(video=0))
+
+
+def packets(path: Path, kind: str) -> list[tuple[float, bytes]]:
+    """Return when each packet of the first stream of a kind comes, and what it holds."""
+    with av.open(str(path)) as container:
+        stream = next(one for one in container.streams if one.type == kind)
+        return [
+            (round(float(packet.pts * packet.time_base), 3), bytes(packet))
+            for packet in container.demux(stream)
+            if packet.size
+        ]
+
+
+def plane(frame: av.VideoFrame, index: int = 0) -> np.ndarray:
+    own = frame.planes[index]
+    kind = np.uint8 if frame.format.components[0].bits == 8 else np.uint16
+    rows = np.frombuffer(bytes(own), kind).reshape(-1, own.line_size // np.dtype(kind).itemsize)
+    return rows[: own.height, : own.width]
+
+
+def mean_error(small: Path, large: Path, r: int) -> float:
+    """Return the mean absolute difference of the luma planes, the larger one averaged."""
+    errors = []
+    for one, other in zip(frames(small), frames(large), strict=True):
+        bits = one.format.components[0].bits
+        a, b = (plane(frame).astype(float) / 2 ** (bits - 8) for frame in (one, other))
+        height, width = b.shape[0] // r, b.shape[1] // r
+        cells = b[: r * height, : r * width].reshape(height, r, width, r).mean((1, 3))
+        errors.append(np.abs(cells - a[:height, :width]).mean())
+    return float(np.mean(errors))
