@@ -36,7 +36,8 @@ from espcn.imaging.metrics import crop_border, psnr, quantize
 from espcn.io.atomic import write_csv, write_json
 from espcn.network.strengths import CHAINS, SHIPPED
 from espcn.network.weights import load
-from espcn.upscaling.choice import VideoCompression, picture_compression
+from espcn.upscaling.compression import picture_compression
+from espcn.video.compression import VideoCompression
 
 RESULTS = Path(__file__).parents[1] / "results"
 FACTORS = (2, 3, 4)

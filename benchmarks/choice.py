@@ -31,9 +31,9 @@ from espcn.imaging.jpeg_traces import grid_quality
 from espcn.io.atomic import write_csv
 from espcn.network.strengths import Compression
 from espcn.report.tables import table
-from espcn.upscaling.choice import VideoCompression
-from espcn.upscaling.frames import upscale_frame
 from espcn.upscaling.upscaler import Upscaler
+from espcn.video.compression import VideoCompression
+from espcn.video.frames import upscale_frame
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 QUALITIES = (30, 50, 70, 80, 90, 95)

@@ -38,7 +38,7 @@ from espcn.io.atomic import write_csv
 from espcn.io.reading import read_picture
 from espcn.network.strengths import links
 from espcn.report.tables import table
-from espcn.upscaling.choice import picture_compression
+from espcn.upscaling.compression import picture_compression
 from espcn.upscaling.upscaler import Upscaler
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -31,10 +31,10 @@ from av.video.reformatter import Interpolation
 from espcn.io.atomic import write_csv
 from espcn.io.prefetch import prefetch
 from espcn.report.tables import table
-from espcn.upscaling.encoding import Encoding
-from espcn.upscaling.frames import upscale_frame
 from espcn.upscaling.upscaler import Upscaler
-from espcn.upscaling.video import upscale_video
+from espcn.video.encoding import Encoding
+from espcn.video.frames import upscale_frame
+from espcn.video.pipeline import upscale_video
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 CLIP = Path("../shared/video/bigbuckbunny.mp4")
@@ -131,7 +131,7 @@ def main() -> None:
                 encoding = Encoding(preset=preset)
                 for upscaler in upscalers:
                     stage = f"the whole way, {upscaler.engine.precision}"
-                    note(stage, preset, upscale_video, upscaler, clip, target, encoding)
+                    note(stage, preset, upscale_video, upscaler, clip, target, None, encoding)
                 note("swscale's bicubic instead", preset, enlarge, clip, target, encoding)
     rows = []
     for (stage, preset), times in seconds.items():

@@ -250,7 +250,7 @@ def _work(line: Connection, folder: Path, names: list[str], seed: int) -> None:
 def _read_picture(path: Path, alive: Callable[..., None]) -> None:
     """Read a picture whole and by rows, as read_picture and upscale_picture do."""
     from espcn.io.reading import Rows, open_picture, read_picture
-    from espcn.upscaling.choice import picture_compression
+    from espcn.upscaling.compression import picture_compression
 
     with suppress(ValueError):  # refused, as it is below
         picture_compression(path)
@@ -271,15 +271,15 @@ def _read_picture(path: Path, alive: Callable[..., None]) -> None:
 
 def _read_video(path: Path, alive: Callable[..., None]) -> None:
     """Upscale a video, and take away what that made."""
-    from espcn.upscaling.encoding import Encoding
     from espcn.upscaling.upscaler import Upscaler
-    from espcn.upscaling.video import upscale_video
+    from espcn.video.encoding import Encoding
+    from espcn.video.pipeline import upscale_video
 
     if 2 not in _upscalers:
         _upscalers[2] = Upscaler(2, engine="torch", precision="float32", device="cpu")
     target = path.with_name("large.mkv")
     encoding = Encoding(preset="ultrafast")
-    upscale_video(_upscalers[2], path, target, encoding, alive, compression=None)
+    upscale_video(_upscalers[2], path, target, encoding=encoding, progress=alive)
     target.unlink()
 
 

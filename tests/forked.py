@@ -28,7 +28,7 @@ from helpers import ENVIRONMENT, ROOT, Done
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
     ["hydra", "espcn.training.train", "espcn.evaluation.evaluate",
-     "espcn.command.cli", "espcn.upscaling.picture", "espcn.upscaling.video", "tensorboard"]
+     "espcn.command.cli", "espcn.upscaling.picture", "espcn.video.pipeline", "tensorboard"]
 )  # fmt: skip
 
 

@@ -11,7 +11,8 @@ LAYERS = (
     ("imaging", "io"),
     ("data", "network", "report"),
     ("evaluation", "export", "runs", "upscaling"),
-    ("command", "training"),
+    ("training", "video"),
+    ("command",),
 )
 
 

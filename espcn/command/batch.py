@@ -18,9 +18,8 @@ from espcn.report.progress import bar
 from espcn.upscaling.size import LargeEnough, Size
 
 if TYPE_CHECKING:  # torch: only when there is work to do
-    from espcn.network.strengths import Compression
-    from espcn.upscaling.encoding import Encoding
     from espcn.upscaling.upscaler import Upscaler
+    from espcn.video.encoding import Encoding
 
 
 WAKE = 0.5  # seconds between two looks for Ctrl-C
@@ -67,7 +66,6 @@ class Treatment:
 
     Attributes:
         upscaler: What upscales them.
-        compression: How they were compressed; None finds out for each.
         size: How large the results are; None for the upscaler's factor.
         encoding: How videos are encoded.
         quality: Of JPEG, WebP and AVIF, 1 to 100.
@@ -76,7 +74,6 @@ class Treatment:
     """
 
     upscaler: "Upscaler"
-    compression: "Compression | None"
     size: Size | None
     encoding: "Encoding"
     quality: int
@@ -185,21 +182,20 @@ def _made(job: Job, treatment: Treatment, progress: Callable[[int, int | None], 
     from espcn.command.preview import save_preview
     from espcn.io.reading import is_animation
     from espcn.upscaling.picture import upscale_animation, upscale_picture
-    from espcn.upscaling.video import upscale_video
+    from espcn.video.pipeline import upscale_video
 
-    upscaler, given, size = treatment.upscaler, treatment.compression, treatment.size
-    way = (upscaler, job.source, job.target)
+    upscaler, quality = treatment.upscaler, treatment.quality
+    what = (upscaler, job.source, job.target, treatment.size)
     if treatment.preview:
-        _say(job, save_preview(*way, given, size), upscaler)
-        return Outcome(done=1)
-    if not job.is_video and is_animation(job.source):
-        upscale_animation(*way, treatment.quality, progress, given, size)
+        _say(job, save_preview(*what), upscaler)
         return Outcome(done=1)
     if job.is_video:
         kept = kept_segments(job, treatment.settings(job))
-        made = upscale_video(*way, treatment.encoding, progress, given, size, kept)
+        made = upscale_video(*what, treatment.encoding, progress, kept)
+    elif is_animation(job.source):
+        made = upscale_animation(*what, quality, progress)
     else:
-        made = upscale_picture(*way, treatment.quality, progress, given, size)
+        made = upscale_picture(*what, quality, progress)
     _say(job, made.compression, upscaler)
     return Outcome(
         done=1,

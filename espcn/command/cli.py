@@ -95,33 +95,27 @@ def upscale(given: argparse.Namespace) -> list[str]:
     _tell_skipped(todo)
     if todo.jobs:
         _check_output(given.output)
-        from espcn.network.strengths import NONE
-        from espcn.upscaling.choice import given_compression
-        from espcn.upscaling.encoding import Encoding
         from espcn.upscaling.upscaler import Upscaler  # torch: only when there is work to do
+        from espcn.video.encoding import Encoding
 
-        compression = given_compression(given.compression)
-        if given.ckpt is not None:
-            if compression not in (None, NONE):
-                raise ValueError(
-                    f"`--compression` (={given.compression}) must be left out with --ckpt: a "
-                    "network of your own is used as it is"
-                )
-            compression = NONE
         encoding = Encoding(given.codec, given.crf, given.preset)
         for suffix in {job.target.suffix.lower() for job in todo.jobs} & CONTAINERS.keys():
             encoding.within(CONTAINERS[suffix])  # once, and not for each video
         upscaler = Upscaler(
-            r, given.ckpt, given.engine, given.precision, given.device, ensemble=given.ensemble
+            r,
+            given.ckpt,
+            given.engine,
+            given.precision,
+            given.device,
+            given.compression,
+            given.ensemble,
         )
         how = f"by {r}" if size is None else str(size)
         what = "Previewing" if given.preview else "Upscaling"
         print(f"{what} {_count(todo.jobs)} {how} with {upscaler.engine}", flush=True)
         for reason, jobs in todo.outdated.items():
             print(f"Made anew, for {reason.value}: {_count(jobs)}", flush=True)
-        treatment = Treatment(
-            upscaler, compression, size, encoding, given.quality, given.preview, settings
-        )
+        treatment = Treatment(upscaler, size, encoding, given.quality, given.preview, settings)
         outcome.add(carry_out(todo.jobs, treatment))
         (outcome.problems if todo.single else outcome.notes).extend(outcome.large_enough)
     _tell(todo, outcome, time.monotonic() - started)
@@ -190,7 +184,7 @@ def _settings(
         if given.preview:
             return common | {"preview": True}
         if job.is_video:
-            from espcn.upscaling.encoding import Encoding
+            from espcn.video.encoding import Encoding
 
             encoding = Encoding(given.codec, given.crf, given.preset)
             codec, options = encoding.within(CONTAINERS[suffix])

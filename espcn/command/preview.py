@@ -20,11 +20,12 @@ from espcn.io.containers import VIDEO_SUFFIXES
 from espcn.io.reading import is_animation, open_picture
 from espcn.io.writing import FORMATS
 from espcn.network.strengths import NONE, Compression
-from espcn.upscaling.choice import WINDOW, VideoCompression, picture_compression
-from espcn.upscaling.decoding import moving_stream, open_video
+from espcn.upscaling.compression import picture_compression
 from espcn.upscaling.enlargement import enlargement
 from espcn.upscaling.size import Size
 from espcn.upscaling.upscaler import Upscaler
+from espcn.video.compression import WINDOW, VideoCompression
+from espcn.video.decoding import moving_stream, open_video
 
 SIDE = 480  # pixels of each of the two details, upscaled
 MARGIN = 16  # low-resolution pixels around the detail: more than its upscaled pixels depend on
@@ -37,7 +38,6 @@ def save_preview(
     upscaler: Upscaler,
     source: Path,
     target: Path,
-    compression: Compression | None = None,
     size: Size | None = None,
 ) -> str:
     """Write a picture of a detail, upscaled by bicubic and by the network, side by side.
@@ -46,7 +46,6 @@ def save_preview(
         upscaler: What upscales it.
         source: A picture or a video, of which a frame after a third of its time is taken.
         target: The picture to write.
-        compression: How the source is compressed; None finds out.
         size: The size that the whole result would have; by default the upscaler's factor.
 
     Returns:
@@ -57,7 +56,7 @@ def save_preview(
         ValueError: `source` can't be read.
         OSError: The target can't be written.
     """
-    opened, found = _still(source, compression)
+    opened, found = _still(source, upscaler.compression)
     picture = opened()
     wanted = enlargement(upscaler, size, picture.width, picture.height).suited_to(found)
     times = wanted.width / picture.width
@@ -117,29 +116,29 @@ def most_detailed(picture: pyvips.Image, width: int, height: int) -> tuple[int, 
 
 
 def _still(
-    source: Path, compression: Compression | None
+    source: Path, given: Compression | None
 ) -> tuple[Callable[[], pyvips.Image], Compression]:
     """Return what opens a picture, or a frame, and how it was compressed."""
     if source.suffix.lower() in VIDEO_SUFFIXES:
-        pixels, found = _frame(source, compression)
+        pixels, found = _frame(source, given)
     elif is_animation(source):
         with Image.open(source) as animation:
-            pixels, found = np.asarray(animation.convert("RGBA")), compression or NONE
+            pixels, found = np.asarray(animation.convert("RGBA")), given or NONE
     else:
-        found = picture_compression(source) if compression is None else compression
+        found = given or picture_compression(source)
         return lambda: open_picture(source), found
     return lambda: pyvips.Image.new_from_array(pixels), found
 
 
-def _frame(source: Path, compression: Compression | None) -> tuple[np.ndarray, Compression]:
+def _frame(source: Path, given: Compression | None) -> tuple[np.ndarray, Compression]:
     """Return a frame as it is shown, uint8 RGB, and how strongly the video is compressed there."""
     with open_video(source) as incoming:
         video = moving_stream(incoming, source)
-        seen, begin = VideoCompression(video, compression), incoming.start_time or 0
+        seen, begin = VideoCompression(video, given), incoming.start_time or 0
         for moment in (begin + (incoming.duration or 0) // 3, begin):
             if (frame := _frame_after(incoming, video, seen, moment)) is not None:
                 upright = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
-                return np.ascontiguousarray(upright), replace(seen(), found=seen.summary())
+                return np.ascontiguousarray(upright), replace(seen(), evidence=seen.summary())
     raise ValueError(f"{source} has no frame that can be read")
 
 

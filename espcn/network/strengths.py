@@ -29,6 +29,20 @@ CHAINS = dict.fromkeys(("jpeg", "webp"), "jpeg") | dict.fromkeys(
 )
 
 
+# How each codec's strength is called. A still's frame is predicted from no other, so that the same
+# index means something else in AVIF than in AV1.
+STRENGTHS = {
+    "jpeg": "JPEG of quality {}",
+    "webp": "WebP, quantiser index {} of 127",
+    "avif": "AVIF, quantiser index {} of 255",
+    "heic": "HEIC, QP {} of 51",
+    "h264": "H.264, QP {} of 51",
+    "hevc": "HEVC, QP {} of 51",
+    "vp9": "VP9, quantiser index {} of 255",
+    "av1": "AV1, quantiser index {} of 255",
+}
+
+
 @dataclass(frozen=True)
 class Compression:
     """How strongly a source was compressed.
@@ -36,7 +50,7 @@ class Compression:
     Attributes:
         codec: `none`, or one of `CHAINS`.
         number: As the codec counts; see `espcn.io.quantizers`. 0 for `none`.
-        found: How it is known, in a few words for the user.
+        evidence: A phrase for the user, where the codec and its number don't say how it is known.
 
     Raises:
         ValueError: `codec` is none of these; the message lists them.
@@ -44,18 +58,32 @@ class Compression:
 
     codec: str = "none"
     number: float = 0.0
-    found: str = field(default="no compression", compare=False)
+    evidence: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         checks.choice("codec", self.codec, ("none", *CHAINS))
 
     def __str__(self) -> str:
-        """Return what was found.
+        """Name the codec and its strength, or what is known instead.
 
         Returns:
             A phrase like "JPEG of quality 75".
         """
-        return self.found
+        if self.evidence:
+            return self.evidence
+        if self.codec == "none":
+            return "no compression"
+        return STRENGTHS[self.codec].format(f"{self.number:.0f}")
+
+    def in_video(self) -> "Compression":
+        """Return the compression of a video that loses as much.
+
+        Returns:
+            For a JPEG's quality that of H.264; others as they are.
+        """
+        if self.codec != "jpeg":
+            return self
+        return Compression("h264", quality_quantizer(self.number), self.evidence)
 
 
 NONE = Compression()
@@ -157,9 +185,8 @@ def given_strength(r: int, quality: int, ckpt: object = None, in_video: bool = F
             f"`compression` (={quality}) chooses among the shipped weights: it must be left out "
             f"with `ckpt` (={ckpt})"
         )
-    if in_video:
-        return strength(r, Compression("h264", quality_quantizer(quality)))
-    return strength(r, Compression("jpeg", quality))
+    compression = Compression("jpeg", quality)
+    return strength(r, compression.in_video() if in_video else compression)
 
 
 def links(r: int) -> dict[str, Path]:

@@ -1,1 +1,1 @@
-"""Upscale pictures and videos: the choice of weights, `Upscaler`, files of every kind."""
+"""Upscale pictures: how they were compressed, the weights for it, sizes, bands and files."""

@@ -7,7 +7,7 @@ light would need the colour profile, which is kept but not applied.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,21 +15,6 @@ from espcn.network.strengths import Compression
 from espcn.upscaling.size import Size, steps
 from espcn.upscaling.tiles import ReadRows
 from espcn.upscaling.upscaler import Upscaler
-
-
-@dataclass
-class Remarks:
-    """What is missing from a result, and what was found in its source.
-
-    Attributes:
-        left_out: What the target's format can't hold, and other properties that are not kept.
-        damaged: What could not be read from the source.
-        compression: How the source was compressed and which weights it got, in a phrase.
-    """
-
-    left_out: list[str] = field(default_factory=list)
-    damaged: list[str] = field(default_factory=list)
-    compression: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

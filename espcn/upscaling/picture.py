@@ -16,9 +16,10 @@ from espcn.io.atomic import atomic_write
 from espcn.io.prefetch import prefetch
 from espcn.io.reading import Rows, open_picture
 from espcn.io.writing import FORMATS, QUALITY, check_size, save_picture
-from espcn.network.strengths import NONE, Compression
-from espcn.upscaling.choice import picture_compression
-from espcn.upscaling.enlargement import Remarks, enlargement
+from espcn.network.strengths import NONE
+from espcn.upscaling.compression import picture_compression
+from espcn.upscaling.enlargement import enlargement
+from espcn.upscaling.remarks import Remarks
 from espcn.upscaling.size import Size
 from espcn.upscaling.upscaler import Upscaler
 
@@ -31,12 +32,11 @@ MAX_ANIMATION = 400_000_000  # pixels of all upscaled frames: 1.6 GB
 
 def upscale_picture(
     upscaler: Upscaler,
-    source: Path,
-    target: Path,
+    source: str | Path,
+    target: str | Path,
+    size: Size | None = None,
     quality: int = QUALITY,
     progress: Progress = lambda done, total: None,
-    compression: Compression | None = NONE,
-    size: Size | None = None,
 ) -> Remarks:
     """Upscale a picture file of any size, in bounded memory where its formats allow it.
 
@@ -46,11 +46,10 @@ def upscale_picture(
         upscaler: What upscales it.
         source: The picture.
         target: The file to write, whose suffix names its format.
+        size: The size of the result; by default the upscaler's factor.
         quality: Quality of JPEG, WebP and AVIF, 1 to 100.
         progress: Called after each band with the number of finished rows and of all rows of
             the target; an exception that it raises aborts the work.
-        compression: How the picture is compressed; None finds out.
-        size: The size of the result; by default the upscaler's factor.
 
     Returns:
         How the picture was compressed, and what the target's format can't hold of it.
@@ -60,7 +59,8 @@ def upscale_picture(
         ValueError: `source` is not a picture, or the target's format can't hold the result.
         OSError: The source can't be read, or the target can't be written.
     """
-    found = picture_compression(source) if compression is None else compression
+    source, target = Path(source), Path(target)
+    found = upscaler.compression or picture_compression(source)
     picture = open_picture(source)
     height, width, channels = picture.height, picture.width, picture.bands
     wanted = enlargement(upscaler, size, width, height).suited_to(found)
@@ -88,13 +88,12 @@ def upscale_picture(
 
 def upscale_animation(
     upscaler: Upscaler,
-    source: Path,
-    target: Path,
+    source: str | Path,
+    target: str | Path,
+    size: Size | None = None,
     quality: int = QUALITY,
     progress: Progress = lambda done, total: None,
-    compression: Compression | None = NONE,
-    size: Size | None = None,
-) -> None:
+) -> Remarks:
     """Upscale an animated GIF, WebP or PNG into one of its own kind.
 
     Frames keep their durations and the number of repetitions, the file its colour profile, EXIF and
@@ -105,16 +104,20 @@ def upscale_animation(
         upscaler: What upscales its frames.
         source: The animation.
         target: The file to write, which ends as the source does.
+        size: The size of the result; by default the upscaler's factor.
         quality: Quality of a WebP, 1 to 100.
         progress: As for `upscale_picture`, with frames instead of rows.
-        compression: How the frames were compressed; None takes them as clean.
-        size: The size of the result; by default the upscaler's factor.
+
+    Returns:
+        Which weights it got. Its compression is not detected: it is taken as clean unless the
+        upscaler was made with one.
 
     Raises:
         LargeEnough: `source` is as large as `size`.
         ValueError: `target` is of another kind, the animation is damaged, or too large to be held.
         OSError: The target can't be written.
     """
+    source, target = Path(source), Path(target)
     kind = ANIMATED.get(source.suffix.lower())
     if kind is None or ANIMATED.get(target.suffix.lower()) != kind:
         endings = " ".join(ANIMATED)
@@ -128,7 +131,8 @@ def upscale_animation(
             del options["icc_profile"]
         # A PNG has perhaps one more at first, for programs that play no animation.
         apart = getattr(opened, "default_image", False)
-        wanted = enlargement(upscaler, size, *opened.size).suited_to(compression or NONE)
+        found = upscaler.compression or NONE
+        wanted = enlargement(upscaler, size, *opened.size).suited_to(found)
         pixels = total * wanted.width * wanted.height
         if pixels > MAX_ANIMATION:
             raise ValueError(
@@ -158,3 +162,4 @@ def upscale_animation(
         options |= {"default_image": apart}
     with atomic_write(target) as part:
         frames[0].save(part, kind, save_all=True, append_images=frames[1:], **options)
+    return Remarks(compression=f"{found}, {wanted.steps[0].strength}")

@@ -19,7 +19,7 @@ from espcn.network.engine import Engine, Engines
 from espcn.network.model import ESPCN
 from espcn.network.strengths import CLEAN, NONE, Compression, Strength, load_strength, strength
 from espcn.network.weights import factors, load
-from espcn.upscaling.choice import given_compression, held_compression, picture_compression
+from espcn.upscaling.compression import given_compression, held_compression, picture_compression
 from espcn.upscaling.tiles import ReadRows, upscale_chroma, upscale_luma, upscaled_bands
 
 _process = os.getpid()
@@ -36,10 +36,10 @@ class Upscaler:
         precision: float32, bfloat16, int8 (both only for 8-bit pictures; others are upscaled in
             float32) or auto, which chooses bfloat16 where it is fast.
         device: cpu, cuda or auto.
-        compression: How strongly the pictures were compressed, as the quality of a JPEG, 1 to 100,
-            or `none`. By default files say it, and arrays are taken as clean. `auto` also believes
-            a PIL picture, as long as it is the one that a JPEG was opened as: do not make it
-            smaller in place. See `suited_to` for other sources.
+        compression: How strongly all sources were compressed, as the quality of a JPEG, 1 to 100,
+            or `none`. By default it is detected in each file, and arrays are taken as clean. `auto`
+            also believes a PIL picture, as long as it is the one that a JPEG was opened as: do not
+            make it smaller in place. See `suited_to` for other sources.
         ensemble: Take the mean over the eight flips and transposes of each picture: a little
             better, in eight times the time.
 
@@ -47,6 +47,8 @@ class Upscaler:
         r: The factor.
         strength: Which of the shipped weights it has.
         is_own: Whether it has a network of your own instead.
+        compression: How strongly all sources were compressed; None if it is detected in each file.
+            With a network of your own nothing is.
         engine: What runs the network on 8-bit pictures.
 
     Raises:
@@ -64,7 +66,8 @@ class Upscaler:
         compression: int | str | None = None,
         ensemble: bool = False,
     ) -> None:
-        wanted = given_compression("auto" if compression is None else compression) or NONE
+        given = given_compression("auto" if compression is None else compression)
+        wanted = given or NONE
         if ckpt is not None and wanted != NONE:
             raise ValueError(
                 f"`compression` (={compression}) must be left out with `ckpt`, a network of your "
@@ -77,6 +80,8 @@ class Upscaler:
         factor = 3 if r is None else r
         self.strength = CLEAN if ckpt is not None else strength(factor, wanted)
         self.is_own = ckpt is not None
+        self.compression = wanted if self.is_own else given
+        self._believes_pictures = compression == "auto"
         network = load(r, ckpt).network if self.is_own else load_strength(factor, self.strength)
         self.r = network.r
         self._options = (engine, precision, device, ensemble)
@@ -178,7 +183,7 @@ class Upscaler:
         """
         if isinstance(picture, list | tuple):
             return [self(one) for one in picture]
-        given = "none" if self.is_own else self._made_from["compression"]
+        found = self.compression
         if isinstance(picture, str | Path):
             path = Path(picture)
             if path.is_dir():
@@ -186,10 +191,10 @@ class Upscaler:
                     f"`picture` (={path}) must be a picture, but is a folder: give a list of its "
                     "files, or run upscale.py with it"
                 )
-            found = picture_compression(path) if given in (None, "auto") else None
+            found = found or picture_compression(path)
             picture = read_picture(path)
-        else:
-            found = held_compression(picture) if given == "auto" else None
+        elif self._believes_pictures:
+            found = found or held_compression(picture)
         suited = self if found is None else self.suited_to(found)
         return apply(suited._whole, picture)
 

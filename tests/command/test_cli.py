@@ -27,7 +27,7 @@ from espcn.network.backends import BACKENDS
 from espcn.network.engine import PRECISIONS
 from espcn.network.model import ESPCN
 from espcn.network.weights import factors, load
-from espcn.upscaling.choice import picture_compression
+from espcn.upscaling.compression import picture_compression
 from espcn.upscaling.upscaler import Upscaler
 from forked import Forked
 from helpers import (
@@ -434,7 +434,7 @@ def test_each_file_gets_the_weights_that_suit_it(call: Call, photos: Path, tmp_p
     said = {line.partition(": ")[0]: line.partition(": ")[2] for line in done.stdout.splitlines()}
     assert said[str(jpeg)].startswith("JPEG of quality 75, weights jpeg ")
     assert said[str(photos / "Élan 'vital' [1].png")] == "no compression, finer weights"
-    assert said[str(photos / "clip.mkv")].startswith("H.264 with a quantiser (0 to 51) of ")
+    assert said[str(photos / "clip.mkv")].startswith("H.264, QP ")
     plain, large = Upscaler(2), read_picture(out / "sub/b=c & d_x2.png")
     suited = plain.suited_to(picture_compression(jpeg))
     assert np.array_equal(large, suited(read_picture(jpeg)))

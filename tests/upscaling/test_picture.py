@@ -25,7 +25,7 @@ ENDINGS = ["png", "jpg", "tif", "webp", "avif", "bmp"]
 
 @pytest.fixture(scope="module")
 def upscaler() -> Upscaler:
-    return Upscaler(3, engine="torch", precision="float32", device="cpu")
+    return Upscaler(3, engine="torch", precision="float32", device="cpu", compression="none")
 
 
 @pytest.fixture(scope="module")
@@ -423,7 +423,7 @@ def test_animations_keep_their_frames_and_times(
     frames = write_animation(source, transparent)
     assert is_animation(source)
     done: list[int] = []
-    upscale_animation(upscaler, source, target, 95, lambda number, total: done.append(number))
+    upscale_animation(upscaler, source, target, progress=lambda number, total: done.append(number))
     assert done == [1, 2, 3, 4, 5]
     with Image.open(target) as made:
         assert made.info["loop"] == 3
@@ -492,14 +492,16 @@ def test_picture_that_stands_apart_from_an_animation_is_not_played(
 
 
 def test_animation_is_upscaled_for_a_compression_that_is_given(tmp_path: Path) -> None:
-    source, upscaler = tmp_path / "a.png", Upscaler(2, precision="float32")
+    source, clean = tmp_path / "a.png", Upscaler(2, precision="float32")
     frame = np.asarray(write_animation(source)[0].convert("RGBA"))
     strong = Compression("jpeg", 30)
-    for given, taken in ((None, NONE), (NONE, NONE), (strong, strong)):
-        upscale_animation(upscaler, source, tmp_path / "b.png", compression=given)
+    for given, taken in ((None, NONE), ("none", NONE), (30, strong)):
+        upscaler = Upscaler(2, precision="float32", compression=given)
+        remarks = upscale_animation(upscaler, source, tmp_path / "b.png")
+        assert remarks.compression.endswith(str(clean.suited_to(taken).strength))
         with Image.open(tmp_path / "b.png") as made:
             large = np.asarray(made.convert("RGBA"))
-        assert np.array_equal(large, upscaler.suited_to(taken)(frame))
+        assert np.array_equal(large, clean.suited_to(taken)(frame))
 
 
 def test_animation_gets_any_size(upscaler: Upscaler, tmp_path: Path) -> None:

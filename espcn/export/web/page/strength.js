@@ -19,7 +19,7 @@ const named = ({ chain, level }) => (level ? `weights ${chain} ${level}` : "clea
 const qualityQuantizer = ({ equalLoss }, quality) => interpolated(equalLoss, quality);
 
 // Return the quantiser that H.264 usually has where a video spends so many bits on a pixel. A guess,
-// that of espcn/upscaling/choice.py: browsers hide what a video's own headers say.
+// that of espcn/video/compression.py: browsers hide what a video's own headers say.
 function bitsQuantizer(bits) {
   return Math.min(Math.max(27 - 6 * Math.log2(bits / 0.06), 0), 51);
 }

@@ -1,4 +1,4 @@
-"""Encode upscaled frames, and copy the other streams of a video."""
+"""How upscaled frames are encoded, and their stream in the file."""
 
 import os
 import struct
@@ -9,20 +9,11 @@ from typing import Any
 import av
 import torch
 from av.codec.context import Flags
-from av.stream import Discard, Disposition
 
 from espcn import checks
-from espcn.io.containers import (
-    CHAPTERS,
-    CONTAINER_METADATA,
-    COVERS,
-    NO_REORDERING,
-    ROTATION,
-    STREAM_METADATA,
-    UNLISTED,
-)
-from espcn.upscaling.enlargement import Remarks
-from espcn.upscaling.frames import even_size, is_rgb, planar
+from espcn.io.containers import NO_REORDERING, ROTATION, STREAM_METADATA, UNLISTED
+from espcn.upscaling.remarks import Remarks
+from espcn.video.frames import even_size, is_rgb, planar
 
 # Encoders with a constant rate factor, and their options for a fast preset.
 ENCODERS = {
@@ -180,61 +171,6 @@ def add_video_stream(
         stream.set_display_matrix(_moved(matrix, context.width / first.width))
     remarks.left_out += _lost(video, first, container)
     return stream
-
-
-def copy_other_streams(
-    outgoing: Any, incoming: Any, video: Any, head: list[Any], remarks: Remarks
-) -> dict[int, Any]:
-    """Add copies of all other streams, with metadata, chapters and attachments.
-
-    Args:
-        outgoing: The target, open for writing.
-        incoming: The source, open for reading.
-        video: The stream that is upscaled.
-        head: What `until_frame` returned, in which cover pictures come first.
-        remarks: Receives a remark on each stream that can't be copied.
-
-    Returns:
-        The new streams by their index in the source.
-    """
-    container, chapters = outgoing.format.name, incoming.chapters()
-    own = {key: text for key, text in incoming.metadata.items() if key not in CONTAINER_METADATA}
-    outgoing.metadata.update(own)
-    if chapters and container in CHAPTERS:
-        outgoing.set_chapters(chapters)
-    elif chapters:
-        remarks.left_out.append(f"its chapters, which {container} can't hold")
-    copies = {}
-    covers = {
-        one.stream_index: bytes(one)
-        for one in head
-        if isinstance(one, av.Packet) and one.stream.disposition & Disposition.attached_pic
-    }
-    for stream in incoming.streams:
-        chapters_own = stream.type == "data" and stream.discard == Discard.all
-        if stream.index == video.index or chapters_own:
-            continue  # MP4 stores chapters as a stream, of which FFmpeg gives no packets
-        codec = getattr(stream, "codec_context", None)
-        name = codec.name if codec else ""
-        sounds = stream.type == "audio" and container in UNLISTED
-        try:
-            if container == "matroska" and stream.type == "attachment":
-                outgoing.add_attachment(stream.name, stream.mimetype, stream.data)
-                continue
-            if container == "matroska" and stream.index in covers and name in COVERS:
-                outgoing.add_attachment(*COVERS[name], covers[stream.index])
-                continue
-            if not sounds and name not in outgoing.supported_codecs:
-                raise ValueError(name)
-            copy = copies[stream.index] = outgoing.add_stream_from_template(stream)
-            copy.metadata.update(stream.metadata)
-            copy.disposition = stream.disposition
-        except (av.FFmpegError, ValueError, AttributeError, TypeError):
-            what = " ".join([stream.type, name]).strip()
-            remedy = "" if container == "matroska" else ": .mkv may"
-            reason = "" if stream.type == "data" else f", which {container} can't hold{remedy}"
-            remarks.left_out.append(f"its stream {stream.index} ({what}){reason}")
-    return copies
 
 
 def _moved(matrix: Any, ratio: float) -> list[int]:

@@ -16,26 +16,24 @@ from av.video.reformatter import ColorRange
 
 from espcn.io.encoder import SegmentedEncoder, timed
 from espcn.io.segments import Segments
-from espcn.network.strengths import NONE, Compression
 from espcn.network.weights import shipped
-from espcn.upscaling.choice import VideoCompression
-from espcn.upscaling.decoding import Seen
-from espcn.upscaling.encoding import MAX_CRF, Encoding
-from espcn.upscaling.enlargement import Remarks
-from espcn.upscaling.frames import planar, upscale_frame
+from espcn.upscaling.remarks import Remarks
 from espcn.upscaling.size import LargeEnough, Size
 from espcn.upscaling.upscaler import Upscaler
-from espcn.upscaling.video import _write, upscale_video
+from espcn.video.compression import VideoCompression
+from espcn.video.decoding import Seen
+from espcn.video.encoding import MAX_CRF, Encoding
+from espcn.video.frames import planar, upscale_frame
+from espcn.video.pipeline import _write, upscale_video
 from helpers import duration, frames, mean_error, packets, plane, write_clip
 
-STRONG = Compression("h264", 51)
 FAST = Encoding(preset="ultrafast")
 VIDEOS = Path(os.environ["ESPCN_DATA"]).parent / "video" if "ESPCN_DATA" in os.environ else Path()
 
 
 @pytest.fixture(scope="module")
 def upscaler() -> Upscaler:
-    return Upscaler(3, engine="torch", precision="float32", device="cpu")
+    return Upscaler(3, engine="torch", precision="float32", device="cpu", compression="none")
 
 
 def times(path: Path) -> list[float]:
@@ -51,7 +49,7 @@ def test_every_frame_is_upscaled_in_its_own_format(
     codec = "ffv1" if kind == "gray" else "libx264"
     source, target = write_clip(tmp_path / "a.mkv", kind=kind, codec=codec), tmp_path / "b.mkv"
     encoding = Encoding(crf=4, preset="ultrafast")
-    assert upscale_video(upscaler, source, target, encoding) == Remarks()
+    assert upscale_video(upscaler, source, target, encoding=encoding) == Remarks()
     made = frames(target)
     # H.264's monochrome is what FFmpeg reads as yuv420p.
     assert [frame.format.name for frame in made] == ["yuv420p" if kind == "gray" else kind] * 12
@@ -69,8 +67,8 @@ def test_white_stays_white_in_full_range(size: Size | None, tmp_path: Path) -> N
         page = av.VideoFrame.from_ndarray(np.full((32, 48, 3), 255, np.uint8), format="rgb24")
         container.mux(stream.encode(page.reformat(format="yuvj420p")))
         container.mux(stream.encode(None))
-    upscaler = Upscaler(2, engine="torch", precision="float32", device="cpu")
-    upscale_video(upscaler, clip, tmp_path / "b.mkv", Encoding(crf=0), size=size)
+    upscaler = Upscaler(2, engine="torch", precision="float32", device="cpu", compression="none")
+    upscale_video(upscaler, clip, tmp_path / "b.mkv", encoding=Encoding(crf=0), size=size)
     [large] = frames(tmp_path / "b.mkv")
     assert large.color_range == ColorRange.JPEG
     assert np.abs(plane(large).astype(int) - 255).max() <= 1
@@ -78,7 +76,7 @@ def test_white_stays_white_in_full_range(size: Size | None, tmp_path: Path) -> N
 
 def test_chroma_is_upscaled_too(upscaler: Upscaler, tmp_path: Path) -> None:
     source, target = write_clip(tmp_path / "a.mkv", count=2), tmp_path / "b.mkv"
-    upscale_video(upscaler, source, target, Encoding(crf=4, preset="ultrafast"))
+    upscale_video(upscaler, source, target, encoding=Encoding(crf=4, preset="ultrafast"))
     for index in (1, 2):
         small, large = (plane(frames(path)[0], index).astype(float) for path in (source, target))
         assert large.shape == (48, 72)
@@ -94,7 +92,7 @@ def test_other_formats_become_planar_ones(
     kind: str, codec: str, upscaler: Upscaler, tmp_path: Path
 ) -> None:
     source, target = write_clip(tmp_path / "a.mkv", kind=kind, codec=codec), tmp_path / "b.mkv"
-    assert upscale_video(upscaler, source, target, FAST) == Remarks()
+    assert upscale_video(upscaler, source, target, encoding=FAST) == Remarks()
     with av.open(str(target)) as container:
         context = container.streams.video[0].codec_context
         assert context.pix_fmt in ("yuvj420p", "yuv444p")
@@ -120,7 +118,7 @@ def test_nearest_planar_format(kind: str, expected: str) -> None:
 
 def test_odd_size_loses_a_row_and_a_column(upscaler: Upscaler, tmp_path: Path) -> None:
     source = write_clip(tmp_path / "a.mkv", size=(47, 31), kind="yuv420p", codec="ffv1")
-    assert upscale_video(upscaler, source, tmp_path / "b.mkv", FAST) == Remarks()
+    assert upscale_video(upscaler, source, tmp_path / "b.mkv", encoding=FAST) == Remarks()
     assert {(frame.width, frame.height) for frame in frames(tmp_path / "b.mkv")} == {(140, 92)}
     assert mean_error(source, tmp_path / "b.mkv", 3) < 4
 
@@ -140,9 +138,9 @@ def test_sizes_are_met(
     source, target = write_clip(tmp_path / "a.mkv", count=3), tmp_path / "b.mkv"
     if expected is None:
         with pytest.raises(ValueError, match="22.5 times as large, from 48 x 32 to 1080 x 720"):
-            upscale_video(upscaler, source, target, FAST, size=size)
+            upscale_video(upscaler, source, target, encoding=FAST, size=size)
         return
-    assert upscale_video(upscaler, source, target, Encoding(crf=4), size=size) == Remarks()
+    assert upscale_video(upscaler, source, target, encoding=Encoding(crf=4), size=size) == Remarks()
     assert {(frame.width, frame.height) for frame in frames(target)} == {expected}
     assert times(target) == times(source)
     for small, large in zip(frames(source), frames(target), strict=True):
@@ -154,12 +152,12 @@ def test_size_is_that_of_what_is_shown(upscaler: Upscaler, tmp_path: Path) -> No
     source = write_clip(
         tmp_path / "a.mp4", 2, prepare=lambda _, stream: stream.set_display_rotation(90)
     )
-    upscale_video(upscaler, source, tmp_path / "b.mp4", FAST, size=Size(width=80))
+    upscale_video(upscaler, source, tmp_path / "b.mp4", encoding=FAST, size=Size(width=80))
     (first, *_) = frames(tmp_path / "b.mp4")
     assert (first.width, first.height) == (120, 80)  # shown upright, 80 x 120
     assert first.rotation == frames(source)[0].rotation
     with pytest.raises(LargeEnough, match="it is 32 x 48 pixels already"):
-        upscale_video(upscaler, source, tmp_path / "c.mp4", FAST, size=Size(height=48))
+        upscale_video(upscaler, source, tmp_path / "c.mp4", encoding=FAST, size=Size(height=48))
     assert not (tmp_path / "c.mp4").exists()
 
 
@@ -187,10 +185,10 @@ def test_variable_frame_rate_keeps_its_times(upscaler: Upscaler, tmp_path: Path)
     moments = [0, 40, 50, 300, 301, 500, 990, 1000, 1040, 1500, 1503, 2000]
     source = write_clip(tmp_path / "a.mkv", pts=lambda number: moments[number])
     for name in ("b.mkv", "b.mp4"):
-        upscale_video(upscaler, source, tmp_path / name, FAST)
+        upscale_video(upscaler, source, tmp_path / name, encoding=FAST)
         assert times(tmp_path / name) == [moment / 1000 for moment in moments]
     source = write_clip(tmp_path / "a.mp4", pts=lambda number: moments[number])
-    upscale_video(upscaler, source, tmp_path / "c.mp4", FAST)
+    upscale_video(upscaler, source, tmp_path / "c.mp4", encoding=FAST)
     assert duration(tmp_path / "c.mp4") == pytest.approx(duration(source), abs=2e-3)
 
 
@@ -200,7 +198,7 @@ def test_avi_counts_its_frames(
 ) -> None:
     # H.264 with frames out of order, for which AVI has no times.
     small = write_clip(tmp_path / f"a.{source}", codec="libx264", count=20, preset="veryfast")
-    upscale_video(upscaler, small, tmp_path / f"b.{target}", Encoding(preset="ultrafast"))
+    upscale_video(upscaler, small, tmp_path / f"b.{target}", encoding=Encoding(preset="ultrafast"))
     got = times(tmp_path / f"b.{target}")
     assert np.diff(got) == pytest.approx([0.04] * 19, abs=1e-3)
     assert got[0] <= 0.081
@@ -216,7 +214,7 @@ def test_frames_after_a_gap_in_avi_keep_their_times(
         tmp_path / "a.avi", 30, pts=lambda number: 40 * slots[number], codec=codec, preset=preset
     )
     for name in ("b.mkv", "b.avi"):
-        upscale_video(upscaler, source, tmp_path / name, FAST)
+        upscale_video(upscaler, source, tmp_path / name, encoding=FAST)
         with av.open(str(tmp_path / name)) as made:  # without frames out of order
             got = [packet.dts * packet.time_base for packet in made.demux(video=0) if packet.size]
         assert got == [Fraction(slot, 25) for slot in slots]
@@ -224,7 +222,7 @@ def test_frames_after_a_gap_in_avi_keep_their_times(
 
 def test_wmv_has_the_times_of_its_source(upscaler: Upscaler, tmp_path: Path) -> None:
     source = write_clip(tmp_path / "a.mkv", pts=lambda number: 40 * number + 7 * (number % 2))
-    upscale_video(upscaler, source, tmp_path / "b.wmv", Encoding())
+    upscale_video(upscaler, source, tmp_path / "b.wmv", encoding=Encoding())
     # All that it says is when the packet is decoded that a frame comes from.
     assert [frame.dts / 1000 for frame in frames(tmp_path / "b.wmv")] == times(source)
 
@@ -255,7 +253,7 @@ def test_damaged_frames_are_counted_and_the_rest_is_kept(
     middle = len(content) // 2
     content[middle : middle + 300] = bytes(300)
     (tmp_path / "bad.mkv").write_bytes(content)
-    remarks = upscale_video(upscaler, tmp_path / "bad.mkv", tmp_path / "b.mkv", FAST)
+    remarks = upscale_video(upscaler, tmp_path / "bad.mkv", tmp_path / "b.mkv", encoding=FAST)
     assert any("damaged" in words or "cut off" in words for words in remarks.damaged)
     assert 3 <= len(frames(tmp_path / "b.mkv")) <= 24
 
@@ -264,7 +262,7 @@ def test_cut_off_file_is_kept_as_far_as_it_goes(upscaler: Upscaler, tmp_path: Pa
     source = write_clip(tmp_path / "a.mkv", count=50)
     content = source.read_bytes()
     (tmp_path / "cut.mkv").write_bytes(content[: len(content) // 2])
-    remarks = upscale_video(upscaler, tmp_path / "cut.mkv", tmp_path / "b.mkv", FAST)
+    remarks = upscale_video(upscaler, tmp_path / "cut.mkv", tmp_path / "b.mkv", encoding=FAST)
     assert any(words.startswith("the source is cut off after") for words in remarks.damaged)
     assert 15 <= len(frames(tmp_path / "b.mkv")) <= 30
 
@@ -273,7 +271,7 @@ def test_cut_off_file_is_kept_as_far_as_it_goes(upscaler: Upscaler, tmp_path: Pa
 def test_late_beginning_is_no_cut(ending: str, upscaler: Upscaler, tmp_path: Path) -> None:
     source = write_clip(tmp_path / f"a.{ending}", pts=lambda number: 5000 + 40 * number)
     assert times(source)[0] >= 5
-    assert upscale_video(upscaler, source, tmp_path / f"b.{ending}", FAST) == Remarks()
+    assert upscale_video(upscaler, source, tmp_path / f"b.{ending}", encoding=FAST) == Remarks()
     assert times(tmp_path / f"b.{ending}")[0] >= 5
 
 
@@ -287,7 +285,9 @@ def test_repeated_frame_is_not_damaged(upscaler: Upscaler, tmp_path: Path) -> No
                 sent.pts, sent.dts, sent.time_base = packet.pts, packet.dts, packet.time_base
                 sent.stream = stream
                 made.mux(sent)
-    assert upscale_video(upscaler, tmp_path / "a.nut", tmp_path / "b.mkv", FAST) == Remarks()
+    assert (
+        upscale_video(upscaler, tmp_path / "a.nut", tmp_path / "b.mkv", encoding=FAST) == Remarks()
+    )
     assert times(tmp_path / "b.mkv") == [time for time in times(source) if time != 0.2]
 
 
@@ -314,13 +314,12 @@ def test_damaged_sound_is_left_out_and_said(upscaler: Upscaler, tmp_path: Path) 
     for place in at[3:5]:
         content = content[: place + 2] + b"\xff" + content[place + 3 :]
     (tmp_path / "bad.ts").write_bytes(content)
-    remarks = upscale_video(upscaler, tmp_path / "bad.ts", tmp_path / "b.mkv", FAST)
+    remarks = upscale_video(upscaler, tmp_path / "bad.ts", tmp_path / "b.mkv", encoding=FAST)
     assert len(frames(tmp_path / "b.mkv")) == 12
     assert any("damaged packets of sound or subtitles are missing" in w for w in remarks.damaged)
 
 
 def test_weights_follow_the_quality_within_a_video(tmp_path: Path) -> None:
-    upscaler = Upscaler(2, engine="torch", precision="float32", device="cpu")
     content = b""
     for qp in ("12", "48"):  # beyond both ends of the chain
         path = tmp_path / f"{qp}.h264"
@@ -333,16 +332,14 @@ def test_weights_follow_the_quality_within_a_video(tmp_path: Path) -> None:
         content += path.read_bytes()
     (tmp_path / "both.h264").write_bytes(content)
     exact, made = Encoding(crf=0, preset="ultrafast"), {}
-    for name, compression in {"followed": None, "none": NONE, "strong": STRONG}.items():
+    for name, compression in {"followed": None, "none": "none", "strong": 1}.items():
+        upscaler = Upscaler(2, None, "torch", "float32", "cpu", compression)
         target = tmp_path / f"{name}.mkv"
-        remarks = upscale_video(
-            upscaler, tmp_path / "both.h264", target, exact, compression=compression
-        )
+        remarks = upscale_video(upscaler, tmp_path / "both.h264", target, encoding=exact)
         made[name] = [plane(frame).copy() for frame in frames(target)]
         if compression is None:
             assert re.fullmatch(
-                r"H.264 with a quantiser \(0 to 51\) of \d+ to \d+, "
-                r"weights video 0.[\d]+ to 3",
+                r"H.264, QP \d+ to \d+ of 51, weights video 0.[\d]+ to 3",
                 remarks.compression,
             )
     assert np.array_equal(made["followed"][-1], made["strong"][-1])
@@ -359,19 +356,19 @@ def test_stopping_leaves_nothing(upscaler: Upscaler, tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        upscale_video(upscaler, source, tmp_path / "b.mkv", FAST, progress)
+        upscale_video(upscaler, source, tmp_path / "b.mkv", encoding=FAST, progress=progress)
     assert [path.name for path in tmp_path.iterdir()] == ["a.mkv"]
 
 
 def test_other_codecs(upscaler: Upscaler, tmp_path: Path) -> None:
     source = write_clip(tmp_path / "a.mkv")
     encoding = Encoding("libx265", crf=20, preset="ultrafast")
-    assert upscale_video(upscaler, source, tmp_path / "b.mkv", encoding) == Remarks()
+    assert upscale_video(upscaler, source, tmp_path / "b.mkv", encoding=encoding) == Remarks()
     with av.open(str(tmp_path / "b.mkv")) as container:
         assert container.streams.video[0].codec_context.name == "hevc"
     assert times(tmp_path / "b.mkv") == times(source)
     for name in ("b.mp4", "b.mov"):
-        upscale_video(upscaler, source, tmp_path / name, encoding)
+        upscale_video(upscaler, source, tmp_path / name, encoding=encoding)
         with av.open(str(tmp_path / name)) as container:
             assert container.streams.video[0].codec_context.codec_tag == "hvc1"  # plays on Apple's
         assert len(frames(tmp_path / name)) == 12
@@ -403,7 +400,7 @@ def test_largest_crf_is_the_encoders_own(codec: str, upscaler: Upscaler, tmp_pat
     source = write_clip(tmp_path / "a.mkv", count=2, size=(64, 64))
     sizes = []
     for crf in (20, MAX_CRF[codec]):
-        upscale_video(upscaler, source, tmp_path / "b.mkv", Encoding(codec, crf))
+        upscale_video(upscaler, source, tmp_path / "b.mkv", encoding=Encoding(codec, crf))
         sizes.append((tmp_path / "b.mkv").stat().st_size)
     assert sizes[1] < sizes[0]
     assert Encoding(crf=60).within("webm")[1]["crf"] == "60"  # of VP9, which goes further
@@ -423,7 +420,7 @@ def test_shortest_videos_are_written(
     count: int, codec: str, upscaler: Upscaler, tmp_path: Path
 ) -> None:
     source = write_clip(tmp_path / "a.mkv", count=count, size=(64, 64))
-    upscale_video(upscaler, source, tmp_path / "b.mp4", Encoding(codec, 20))
+    upscale_video(upscaler, source, tmp_path / "b.mp4", encoding=Encoding(codec, 20))
     with av.open(str(tmp_path / "b.mp4")) as made, av.open(str(source)) as read:
         times = [frame.time for frame in made.decode(video=0)]
         assert times == pytest.approx([frame.time for frame in read.decode(video=0)], abs=1e-3)
@@ -442,7 +439,13 @@ def test_encoder_takes_no_priority_over_all_else(upscaler: Upscaler, tmp_path: P
                 found.add(os.sched_getscheduler(int(task.name)))
         policies.append(found)
 
-    upscale_video(upscaler, source, tmp_path / "b.mkv", Encoding("libsvtav1", 50, "12"), progress)
+    upscale_video(
+        upscaler,
+        source,
+        tmp_path / "b.mkv",
+        encoding=Encoding("libsvtav1", 50, "12"),
+        progress=progress,
+    )
     assert policies == [{os.SCHED_OTHER}] * 4  # before the first frame, and after each
 
 
@@ -464,18 +467,18 @@ def test_what_cannot_be_written_is_refused(upscaler: Upscaler, tmp_path: Path) -
     ):
         rule = rf"`codec` \(={encoding.codec}\) must support yuv444p and be one that \w+ can hold"
         with pytest.raises(ValueError, match=f"{rule}: {remedy}$"):
-            upscale_video(upscaler, deep, tmp_path / name, encoding)
+            upscale_video(upscaler, deep, tmp_path / name, encoding=encoding)
     grey = write_clip(tmp_path / "grey.mkv", count=3, kind="gray", codec="ffv1")
     with pytest.raises(ValueError, match="must support gray and be .*: name an .mkv file with -o"):
         upscale_video(upscaler, grey, tmp_path / "b.webm")
     with pytest.raises(
         ValueError, match=r"`preset` \(=warp\) must be one of libx264's: ultrafast, s"
     ):
-        upscale_video(upscaler, source, tmp_path / "b.mkv", Encoding(preset="warp"))
+        upscale_video(upscaler, source, tmp_path / "b.mkv", encoding=Encoding(preset="warp"))
     with pytest.raises(ValueError, match=r"`crf` \(=-1\) must be a number of at least 0"):
         Encoding(crf=-1)
     with pytest.raises(ValueError, match=r"`crf` \(=51.5\) must be at most 51 with libx264: 18"):
-        upscale_video(upscaler, source, tmp_path / "b.mkv", Encoding(crf=51.5))
+        upscale_video(upscaler, source, tmp_path / "b.mkv", encoding=Encoding(crf=51.5))
     with pytest.raises(ValueError, match=r"`crf` \(=99\) must be at most 51 with libx264"):
         Encoding(crf=99)
     with pytest.raises(ValueError, match=r"`crf` \(=64\) must be at most 63 with libsvtav1"):
@@ -493,7 +496,7 @@ def test_absurd_size_is_refused(upscaler: Upscaler, tmp_path: Path) -> None:
     )
     source.write_bytes(content)
     with pytest.raises((ValueError, OSError)):
-        upscale_video(upscaler, source, tmp_path / "b.mkv", FAST)
+        upscale_video(upscaler, source, tmp_path / "b.mkv", encoding=FAST)
     assert not (tmp_path / "b.mkv").exists()
 
 
@@ -508,7 +511,7 @@ def test_real_clips(name: str, upscaler: Upscaler, tmp_path: Path) -> None:
             if packet.size and packet.dts * packet.time_base < seconds:
                 packet.stream = copies[packet.stream_index]
                 part.mux(packet)
-    assert upscale_video(upscaler, source, target, FAST) == Remarks()
+    assert upscale_video(upscaler, source, target, encoding=FAST) == Remarks()
     before, after = frames(source), frames(target)
     assert len(before) == len(after) > 10
     assert [f.time for f in after] == pytest.approx([f.time for f in before], abs=1e-4)

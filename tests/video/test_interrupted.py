@@ -10,10 +10,10 @@ import pytest
 from espcn.io import encoder
 from espcn.io.encoder import SEGMENT
 from espcn.io.segments import Segments
-from espcn.upscaling import video
-from espcn.upscaling.encoding import Encoding
 from espcn.upscaling.upscaler import Upscaler
-from espcn.upscaling.video import upscale_video
+from espcn.video import pipeline
+from espcn.video.encoding import Encoding
+from espcn.video.pipeline import upscale_video
 from forked import Forked, fork
 from helpers import write_clip
 
@@ -35,7 +35,7 @@ def content(path: Path) -> dict[int, list[tuple[object, ...]]]:
 
 @pytest.fixture(scope="module")
 def upscaler() -> Upscaler:
-    return Upscaler(2, engine="torch", precision="float32", device="cpu")
+    return Upscaler(2, engine="torch", precision="float32", device="cpu", compression="none")
 
 
 def upscale(
@@ -51,7 +51,8 @@ def upscale(
             raise Interrupted
 
     try:
-        upscale_video(upscaler, source, target, Encoding(codec), progress, None, None, segments)
+        encoding = Encoding(codec)
+        upscale_video(upscaler, source, target, None, encoding, progress, segments)
     except Interrupted:
         assert not target.exists()
     return told
@@ -59,7 +60,7 @@ def upscale(
 
 def shorten(monkeypatch: pytest.MonkeyPatch, length: int) -> None:
     """Make segments of so many frames: of few, a test takes less time."""
-    for module in (encoder, video):
+    for module in (encoder, pipeline):
         monkeypatch.setattr(module, "SEGMENT", length)
 
 
@@ -135,9 +136,9 @@ def test_other_settings_begin_anew(
 SHORTENED = """
 from espcn.command.cli import main
 from espcn.io import encoder
-from espcn.upscaling import video
+from espcn.video import pipeline
 
-encoder.SEGMENT = video.SEGMENT = 50
+encoder.SEGMENT = pipeline.SEGMENT = 50
 main()
 """
 

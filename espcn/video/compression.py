@@ -1,27 +1,15 @@
-"""Which compression a source has suffered, per file and, in a video, as it goes on.
-
-A JPEG says it in its table, a lossy WebP or AVIF in its header, a video in its macroblocks or
-headers. Other pictures are clean unless their pixels show the grid of an old JPEG.
-"""
+"""How strongly a video is compressed, from its macroblocks or headers, as it goes on."""
 
 import math
 from collections import deque
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyvips
-from PIL.JpegImagePlugin import JpegImageFile
 
-from espcn import checks
-from espcn.imaging.jpeg_traces import SIDE, grid_quality, quality_quantizer, table_quality
-from espcn.io.quantizers import HeaderQuantizers, jpeg_table, luma_table, still_index
-from espcn.io.reading import open_picture
-from espcn.io.vp8 import webp_index
-from espcn.network.strengths import NONE, Compression
+from espcn.imaging.jpeg_traces import table_quality
+from espcn.io.quantizers import HeaderQuantizers, jpeg_table
+from espcn.network.strengths import NONE, STRENGTHS, Compression
 
-FAR = 16_000_000  # pixels: a large picture is judged by a detail that is read sooner
 WINDOW = 32  # frames, or packets, whose mean is the quality of the moment
 FAITHFUL = ("prores", "dnxhd", "cfhd")  # codecs that lose too little to matter
 # Of the others nothing is known but bits per pixel: these H.264 has at this quantiser, and half of
@@ -35,83 +23,13 @@ OLDER = {
 # fmt: on
 
 
-def given_compression(wanted: str | int | None) -> Compression | None:
-    """Return the compression that a user gives.
-
-    Args:
-        wanted: `none` or None, `auto`, or a quality like JPEG's, 1 to 100.
-
-    Returns:
-        The compression; None for `auto`.
-
-    Raises:
-        ValueError: It is none of these.
-    """
-    if wanted in ("auto", "none", None):
-        return None if wanted == "auto" else replace(NONE, found="as given")
-    quality = int(wanted) if isinstance(wanted, str) and wanted.isdecimal() else wanted
-    if isinstance(quality, str):
-        raise ValueError(f"`compression` (={wanted}) must be auto, none or a quality of 1 to 100")
-    checks.integer("compression", quality, 1, "auto looks for itself, none is none", most=100)
-    return Compression("jpeg", float(quality), f"quality {quality}, as given")  # type: ignore[arg-type]
-
-
-def picture_compression(source: Path) -> Compression:
-    """Return how a picture file was compressed, now or before it became this file.
-
-    Args:
-        source: The file.
-
-    Returns:
-        The compression; NONE for a clean picture.
-
-    Raises:
-        ValueError: It is not a picture.
-    """
-    with source.open("rb") as file:
-        head = file.read(12)
-    table = jpeg_table(source) if head.startswith(b"\xff\xd8") else None
-    if table is not None:
-        return _by_table(table)
-    index = webp_index(source)
-    if index is not None:
-        return Compression("webp", index, f"WebP with a quantiser (0 to 127) of {index}")
-    still = still_index(source) if head[4:8] == b"ftyp" else None
-    if still is not None:
-        codec, number = still
-        # A still's frame is predicted from no other: the same quantiser means something else.
-        kind = {"av1": "avif", "hevc": "heic"}.get(codec, codec)
-        return Compression(kind, number, f"{_scale(codec)} of {number:.0f}")
-    try:
-        grid = grid_quality(_detail(open_picture(source)))
-    except pyvips.Error:  # damaged: which reading it in order says better
-        return NONE
-    if grid is None:
-        return NONE
-    return Compression("jpeg", grid, f"once a JPEG of quality {grid:.0f}, by its pixels")
-
-
-def held_compression(picture: Any) -> Compression | None:
-    """Return how a picture in memory was compressed, if it says so.
-
-    Args:
-        picture: A picture of any kind.
-
-    Returns:
-        The compression of a PIL picture that a JPEG file was opened as, which carries its tables;
-        None for all others.
-    """
-    table = luma_table(picture) if isinstance(picture, JpegImageFile) else None
-    return None if table is None else _by_table(table)
-
-
 class VideoCompression:
     """How strongly a video is compressed at the moment, from what its decoder and headers say.
 
     Args:
         stream: PyAV's video stream, before its first packet is decoded.
         given: What to say instead of looking; None looks. A quality like JPEG's is turned into the
-            quantiser of H.264 that loses as much.
+            QP of H.264 that loses as much.
     """
 
     def __init__(self, stream: Any, given: Compression | None = None) -> None:
@@ -122,8 +40,7 @@ class VideoCompression:
         self._least, self._most = math.inf, -math.inf
         self._known = given  # where nothing changes
         if given is not None:
-            if given.codec == "jpeg":
-                self._known = replace(given, codec="h264", number=quality_quantizer(given.number))
+            self._known = given.in_video()
         elif not context or not context.codec.lossy or self.codec in FAITHFUL:
             self._known = NONE
         elif self.codec == "h264":
@@ -175,8 +92,7 @@ class VideoCompression:
         """Return what has been found so far.
 
         Returns:
-            A phrase like "H.264 with a quantiser (0 to 51) of 22 to 31", the range of means over a
-            second.
+            A phrase like "H.264, QP 22 to 31 of 51", the range of means over a second.
         """
         if self._known is not None or self._most < 0:
             return str(self._known or NONE)
@@ -184,7 +100,7 @@ class VideoCompression:
         numbers = least if least == most else f"{least} to {most}"
         if self.codec == "mjpeg":
             return f"JPEG frames of quality {numbers}"
-        return f"{_scale(self.codec)} of {numbers}"
+        return STRENGTHS[self.codec].format(numbers)
 
     def extremes(self) -> tuple[Compression, Compression]:
         """Return the weakest and the strongest compression so far.
@@ -205,11 +121,6 @@ class VideoCompression:
             self._recent.append(number)
             self._least = min(self._least, self._mean())
             self._most = max(self._most, self._mean())
-
-
-def _by_table(table: np.ndarray) -> Compression:
-    quality = table_quality(table)
-    return Compression("jpeg", quality, f"JPEG of quality {quality:.0f}")
 
 
 def _macroblock_mean(frame: Any) -> float | None:
@@ -236,24 +147,3 @@ def _by_bits(stream: Any) -> Compression:
         return NONE
     number = float(np.clip(USUAL_QUANTIZER - 6 * np.log2(bits / pixels / USUAL_BITS), 0, 51))
     return Compression("h264", number, f"{context.name}, by its bits as H.264 at {number:.0f}")
-
-
-def _detail(picture: pyvips.Image) -> np.ndarray:
-    """Return the middle of a picture, or what is in its middle further up, uint8."""
-    deepest = max(0, FAR // picture.width - SIDE)
-    top = min(max(0, (picture.height - SIDE) // 2), deepest)
-    left = max(0, (picture.width - SIDE) // 2)
-    size = min(SIDE, picture.width), min(SIDE, picture.height - top)
-    detail = picture.crop(left, top, *size).numpy()
-    detail = detail[..., None] if detail.ndim == 2 else detail
-    return (detail >> 8).astype(np.uint8) if detail.dtype == np.uint16 else detail
-
-
-def _scale(codec: str) -> str:
-    """Name a codec, and say how far its quantisers go."""
-    return {
-        "h264": "H.264 with a quantiser (0 to 51)",
-        "hevc": "HEVC with a quantiser (0 to 51)",
-        "vp9": "VP9 with a quantiser (0 to 255)",
-        "av1": "AV1 with a quantiser (0 to 255)",
-    }[codec]

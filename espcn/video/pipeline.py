@@ -20,9 +20,13 @@ from espcn.io.containers import CONTAINERS
 from espcn.io.encoder import SEGMENT, SegmentedEncoder
 from espcn.io.prefetch import prefetch
 from espcn.io.segments import Segments
-from espcn.network.strengths import NONE, Compression, strength
-from espcn.upscaling.choice import VideoCompression
-from espcn.upscaling.decoding import (
+from espcn.network.strengths import strength
+from espcn.upscaling.enlargement import Enlargement, enlargement
+from espcn.upscaling.remarks import Remarks
+from espcn.upscaling.size import Size
+from espcn.upscaling.upscaler import Upscaler
+from espcn.video.compression import VideoCompression
+from espcn.video.decoding import (
     Seen,
     frame_count,
     in_words,
@@ -32,15 +36,9 @@ from espcn.upscaling.decoding import (
     until_frame,
     url,
 )
-from espcn.upscaling.encoding import (
-    Encoding,
-    add_video_stream,
-    copy_other_streams,
-)
-from espcn.upscaling.enlargement import Enlargement, Remarks, enlargement
-from espcn.upscaling.frames import CENTRED, planar, upscale_frame
-from espcn.upscaling.size import Size
-from espcn.upscaling.upscaler import Upscaler
+from espcn.video.encoding import Encoding, add_video_stream
+from espcn.video.frames import CENTRED, planar, upscale_frame
+from espcn.video.streams import copy_other_streams
 
 MAX_FRAME_PIXELS = 2**27  # of an upscaled frame, about the limit of the highest level of H.264
 EARLY = 0.5  # seconds by which a complete video may end before its stated duration
@@ -50,12 +48,11 @@ Progress = Callable[[int, int | None], None]
 
 def upscale_video(
     upscaler: Upscaler,
-    source: Path,
-    target: Path,
+    source: str | Path,
+    target: str | Path,
+    size: Size | None = None,
     encoding: Encoding | None = None,
     progress: Progress = lambda done, total: None,
-    compression: Compression | None = NONE,
-    size: Size | None = None,
     segments: Segments | None = None,
 ) -> Remarks:
     """Upscale a video, with its sound, subtitles and metadata.
@@ -64,14 +61,14 @@ def upscale_video(
     goes on from segments that were finished before.
 
     Args:
-        upscaler: What upscales its frames.
+        upscaler: What upscales its frames. Unless it was made with a compression, that of the video
+            is detected, and its changes are followed.
         source: The video.
         target: The file to write, whose suffix names its container.
+        size: The size of the result as it is shown, upright; by default the upscaler's factor.
         encoding: How frames are encoded.
         progress: Called with the number of finished frames and of all frames, if that is known: at
             the beginning, then after each frame; an exception that it raises aborts the work.
-        compression: How the video is compressed; None finds out, and follows its changes.
-        size: The size of the result as it is shown, upright; by default the upscaler's factor.
         segments: Where finished parts are kept until the target is complete, and what it is made
             from; by default none are.
 
@@ -83,13 +80,14 @@ def upscale_video(
         ValueError: `source` is not a video, or the target's container can't hold the result.
         OSError: The target can't be written.
     """
+    source, target = Path(source), Path(target)
     container = CONTAINERS.get(target.suffix.lower())
     if container is None:
         raise ValueError(f"{target} must end in one of {' '.join(CONTAINERS)}: name it with -o")
     with open_video(source) as incoming:
         video = moving_stream(incoming, source)
         total = frame_count(incoming, video)
-        seen, remarks = Seen(VideoCompression(video, compression)), Remarks()
+        seen, remarks = Seen(VideoCompression(video, upscaler.compression)), Remarks()
         with closing(prefetch(read_video(incoming, video, seen), 8)) as pieces:
             head = until_frame(pieces)
             if not head:

@@ -11,10 +11,10 @@ import pytest
 from av.sidedata.sidedata import Type
 from PIL import Image
 
-from espcn.upscaling.encoding import SIDE_DATA, Encoding
-from espcn.upscaling.enlargement import Remarks
+from espcn.upscaling.remarks import Remarks
 from espcn.upscaling.upscaler import Upscaler
-from espcn.upscaling.video import upscale_video
+from espcn.video.encoding import SIDE_DATA, Encoding
+from espcn.video.pipeline import upscale_video
 from helpers import duration, frames, packets, write_clip
 
 FAST = Encoding(preset="ultrafast")
@@ -22,20 +22,25 @@ FAST = Encoding(preset="ultrafast")
 
 @pytest.fixture(scope="module")
 def upscaler() -> Upscaler:
-    return Upscaler(3, engine="torch", precision="float32", device="cpu")
+    return Upscaler(3, engine="torch", precision="float32", device="cpu", compression="none")
 
 
 def test_mp4_chapters_are_kept_and_losses_are_named(
     titled: Path, upscaler: Upscaler, tmp_path: Path
 ) -> None:
-    upscale_video(upscaler, titled, tmp_path / "b.mp4", FAST)
-    assert upscale_video(Upscaler(2), tmp_path / "b.mp4", tmp_path / "c.mp4", FAST) == Remarks()
+    upscale_video(upscaler, titled, tmp_path / "b.mp4", encoding=FAST)
+    assert (
+        upscale_video(Upscaler(2), tmp_path / "b.mp4", tmp_path / "c.mp4", encoding=FAST)
+        == Remarks()
+    )
     with av.open(str(tmp_path / "c.mp4")) as made:
         assert [c["metadata"]["title"] for c in made.chapters()] == ["Beginning", "End"]
-    lost = upscale_video(upscaler, titled, tmp_path / "b.ts", FAST).left_out
+    lost = upscale_video(upscaler, titled, tmp_path / "b.ts", encoding=FAST).left_out
     assert "its chapters, which mpegts can't hold" in lost
     clear = write_clip(tmp_path / "clear.mkv", kind="yuva420p", codec="ffv1")
-    assert upscale_video(upscaler, clear, tmp_path / "d.mkv", FAST).left_out == ["its transparency"]
+    assert upscale_video(upscaler, clear, tmp_path / "d.mkv", encoding=FAST).left_out == [
+        "its transparency"
+    ]
 
 
 def test_data_beside_chapters_is_said_to_be_lost(
@@ -54,7 +59,7 @@ def test_data_beside_chapters_is_said_to_be_lost(
             made.mux(place)
 
     source = write_clip(tmp_path / "a.mp4", prepare=locate)
-    assert upscale_video(upscaler, source, tmp_path / "b.mp4", FAST).left_out == [
+    assert upscale_video(upscaler, source, tmp_path / "b.mp4", encoding=FAST).left_out == [
         "its stream 1 (data)"
     ]
     with av.open(str(tmp_path / "b.mp4")) as made:
@@ -80,7 +85,7 @@ def test_side_data_that_is_lost_is_named(
         stream.metadata.update(options)  # of which Matroska takes "stereo_mode"
 
     source = write_clip(tmp_path / "a.mkv", 3, (64, 64), codec=codec, prepare=prepare)
-    assert upscale_video(upscaler, source, tmp_path / name, FAST).left_out == words
+    assert upscale_video(upscaler, source, tmp_path / name, encoding=FAST).left_out == words
 
 
 def test_side_data_is_known_by_pyavs_names() -> None:
@@ -104,7 +109,7 @@ def test_transparency_of_vp9_is_said_to_be_lost(upscaler: Upscaler, tmp_path: Pa
 )
 def test_sound_is_copied(ending: str, sound: str, upscaler: Upscaler, tmp_path: Path) -> None:
     source, target = write_clip(tmp_path / f"a.{ending}", sound=sound), tmp_path / f"b.{ending}"
-    assert upscale_video(upscaler, source, target, FAST) == Remarks()
+    assert upscale_video(upscaler, source, target, encoding=FAST) == Remarks()
     before, after = packets(source, "audio"), packets(target, "audio")
     assert [content for _, content in after] == [content for _, content in before]
     shift = frames(target)[0].time - frames(source)[0].time  # of both alike, in some containers
@@ -148,7 +153,7 @@ def titled(tmp_path: Path) -> Path:
 def test_subtitles_chapters_and_titles_are_kept(
     titled: Path, upscaler: Upscaler, tmp_path: Path
 ) -> None:
-    assert upscale_video(upscaler, titled, tmp_path / "b.mkv", FAST) == Remarks()
+    assert upscale_video(upscaler, titled, tmp_path / "b.mkv", encoding=FAST) == Remarks()
     for kind in ("audio", "subtitle"):
         assert packets(tmp_path / "b.mkv", kind) == packets(titled, kind)
     with av.open(str(titled)) as a, av.open(str(tmp_path / "b.mkv")) as b:
@@ -170,8 +175,10 @@ def test_cover_pictures_are_kept(kind: str, upscaler: Upscaler, tmp_path: Path) 
         prepare=lambda made, _: made.add_attachment("cover", f"image/{kind}", file.getvalue()),
     )
     for name in ("b.mkv", "b.mp4"):
-        assert upscale_video(upscaler, source, tmp_path / name, FAST) == Remarks()
-    assert upscale_video(upscaler, tmp_path / "b.mp4", tmp_path / "c.mkv", FAST) == Remarks()
+        assert upscale_video(upscaler, source, tmp_path / name, encoding=FAST) == Remarks()
+    assert (
+        upscale_video(upscaler, tmp_path / "b.mp4", tmp_path / "c.mkv", encoding=FAST) == Remarks()
+    )
     for name in ("b.mkv", "b.mp4", "c.mkv"):
         with av.open(str(tmp_path / name)) as made:
             cover = made.streams.video[1]
@@ -182,7 +189,7 @@ def test_cover_pictures_are_kept(kind: str, upscaler: Upscaler, tmp_path: Path) 
 def test_what_the_container_cannot_hold_is_named(
     titled: Path, upscaler: Upscaler, tmp_path: Path
 ) -> None:
-    remarks = upscale_video(upscaler, titled, tmp_path / "b.mp4", FAST)
+    remarks = upscale_video(upscaler, titled, tmp_path / "b.mp4", encoding=FAST)
     assert remarks.left_out == [
         "its stream 2 (subtitle srt), which mp4 can't hold: .mkv may",
         "its stream 3 (attachment), which mp4 can't hold: .mkv may",
@@ -197,7 +204,7 @@ def test_statistics_of_the_source_are_not_kept(upscaler: Upscaler, tmp_path: Pat
         tmp_path / "a.mkv", 3,
         prepare=lambda _, stream: stream.metadata.update(stale, title="A test"),
     )  # fmt: skip
-    upscale_video(upscaler, source, tmp_path / "b.mkv", FAST)
+    upscale_video(upscaler, source, tmp_path / "b.mkv", encoding=FAST)
     with av.open(str(source)) as small, av.open(str(tmp_path / "b.mkv")) as large:
         assert small.streams.video[0].metadata.items() >= stale.items()
         assert large.streams.video[0].metadata.keys() == {"title", "DURATION"}  # its own
@@ -213,7 +220,7 @@ def test_rotation_aspect_and_colors_are_kept(upscaler: Upscaler, tmp_path: Path)
 
     for name in ("a.mp4", "a.mkv"):
         source, target = write_clip(tmp_path / name, prepare=prepare), tmp_path / f"b{name[1:]}"
-        upscale_video(upscaler, source, target, FAST)
+        upscale_video(upscaler, source, target, encoding=FAST)
         first = frames(target)[0]
         assert first.rotation == frames(source)[0].rotation != 0
         assert (first.width, first.height) == (144, 96)
@@ -230,7 +237,7 @@ def test_turned_picture_is_moved_by_its_own_size(upscaler: Upscaler, tmp_path: P
     source = write_clip(
         tmp_path / "a.mp4", 3, prepare=lambda _, stream: stream.set_display_matrix(turn)
     )
-    upscale_video(upscaler, source, tmp_path / "b.mp4", FAST)
+    upscale_video(upscaler, source, tmp_path / "b.mp4", encoding=FAST)
     turn[6] *= 3
     assert bytes(frames(tmp_path / "b.mp4")[0].side_data["DISPLAYMATRIX"]) == struct.pack(
         "9i", *turn

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import av
 
-from espcn.upscaling.decoding import _rest
+from espcn.video.decoding import _rest
 from helpers import write_clip
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import av
 
 from espcn.network.strengths import Compression
-from espcn.upscaling.choice import VideoCompression
+from espcn.video.compression import VideoCompression
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""Upscale videos: reading, each frame, writing, and what comes with them."""
