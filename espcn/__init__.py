@@ -26,6 +26,8 @@ __all__ = [
     "psnr",
     "shuffle",
     "ssim",
+    "upscale_picture",
+    "upscale_video",
 ]
 
 if TYPE_CHECKING:
@@ -39,7 +41,9 @@ if TYPE_CHECKING:
     from espcn.network.weights import load
     from espcn.training.lightning_module import SuperResolution
     from espcn.training.soap import SOAP
+    from espcn.upscaling.picture import upscale_picture
     from espcn.upscaling.upscaler import Upscaler
+    from espcn.video.pipeline import upscale_video
 
 # Loaded when they are first asked for: `import espcn` and every `--help` stay free of PyTorch.
 _WHERE = {
@@ -56,6 +60,8 @@ _WHERE = {
     "psnr": "espcn.imaging.metrics",
     "shuffle": "espcn.imaging.shuffle",
     "ssim": "espcn.imaging.metrics",
+    "upscale_picture": "espcn.upscaling.picture",
+    "upscale_video": "espcn.video.pipeline",
 }
 
 

@@ -8,7 +8,7 @@ from helpers import ROOT, run
 
 NAMES = {
     "ESPCN", "SOAP", "Degradation", "PatchData", "SuperResolution", "Upscaler", "imresize", "load",
-    "load_set", "preshuffle", "psnr", "shuffle", "ssim",
+    "load_set", "preshuffle", "psnr", "shuffle", "ssim", "upscale_picture", "upscale_video",
 }  # fmt: skip
 
 
