@@ -43,7 +43,9 @@ def layer(module: str) -> int:
 
 def arrows() -> list[tuple[str, str]]:
     known = modules()
-    inner = {name: path for name, path in known.items() if name != "espcn"}  # the face is lazy
+    inner = {
+        name: path for name, path in known.items() if name != "espcn"
+    }  # the public API is lazy
     return [
         (module, other)
         for module, path in inner.items()
