@@ -1,4 +1,4 @@
-"""The arguments of the command, and its help in words that need no knowledge of the field."""
+"""The arguments of the command, with help that assumes no knowledge of the field."""
 
 import argparse
 import sys
@@ -11,26 +11,26 @@ from espcn.io.writing import QUALITY
 from espcn.upscaling.size import screens
 
 _ABOUT = """
-Make pictures and videos larger, and sharper than a viewer's zoom. Results are new files: the
-originals are never changed. What has been done already is skipped when the command is run again.
+Upscale pictures and videos, with sharper results than an image viewer's zoom. Results are new
+files: the originals are never changed. When the command is rerun, finished files are skipped.
 """
 
 _EXAMPLES = """
 examples:
-  %(prog)s photo.jpg                   photo_x3.jpg beside it, three times as large
+  %(prog)s photo.jpg                   photo_x3.jpg next to it, three times as large
   %(prog)s pictures/ -r 2 -o big/      a folder with its subfolders, twice as large
   %(prog)s photo.jpg --preview         look first: photo_preview.png
   %(prog)s *.png clip.mp4              several files; a video with its sound
   %(prog)s photo.jpg --width 3840      3840 pixels wide: photo_3840w.jpg
   %(prog)s clip.mp4 --to 4k            as large as fits in 3840 x 2160: clip_4k.mp4
-  %(prog)s photo.jpg -o photo.png      saved as another kind of file
-  %(prog)s pictures/ --format png      all of a folder saved as PNG
+  %(prog)s photo.jpg -o photo.png      in another format
+  %(prog)s pictures/ --format png      a whole folder, as PNG
   %(prog)s - < a.png > b.png           from stdin to stdout
 """
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return what reads the command's arguments.
+    """Return the argument parser.
 
     Returns:
         The parser.
@@ -47,13 +47,13 @@ def parser() -> argparse.ArgumentParser:
         "files",
         nargs="+",
         metavar="FILE",
-        help="pictures, videos and folders of them; - for a picture from stdin",
+        help="pictures, videos and folders; - reads a picture from stdin",
     )
-    _add_sizes(made.add_argument_group("how large (one of these)").add_mutually_exclusive_group())
+    _add_sizes(made.add_argument_group("size (choose one)").add_mutually_exclusive_group())
     _add_results(made.add_argument_group("results").add_argument)
     _add_videos(made.add_argument_group("videos").add_argument)
     _add_machinery(made.add_argument_group("for experts").add_argument)
-    others = made.add_argument_group("others")
+    others = made.add_argument_group("other")
     others.add_argument("-h", "--help", action="help", help="show this text")
     version = f"%(prog)s {__version__}"
     others.add_argument("--version", action="version", version=version, help="show the version")
@@ -66,16 +66,16 @@ def _add_sizes(group: Any) -> None:
         "-r",
         type=int,
         metavar="R",
-        help="2, 3 or 4 times as large (default: 3, or what --ckpt makes)",
+        help="2, 3 or 4 times as large (default: 3, or the factor of --ckpt)",
     )
-    add("--scale", type=float, metavar="F", help="F times as large, up to 16, such as 1.5")
-    add("--width", type=int, metavar="N", help="N pixels wide; the height follows")
-    add("--height", type=int, metavar="N", help="N pixels high; the width follows")
+    add("--scale", type=float, metavar="F", help="F times as large, such as 1.5; at most 16")
+    add("--width", type=int, metavar="N", help="N pixels wide; the aspect ratio is kept")
+    add("--height", type=int, metavar="N", help="N pixels high; the aspect ratio is kept")
     add(
         "--to",
         type=str.lower,
         metavar="NAME",
-        help=f"as large as fits on a screen, with its shape kept: {screens()}",
+        help=f"as large as fits on a screen: {screens()}",
     )
 
 
@@ -84,46 +84,45 @@ def _add_results(add: Callable[..., Any]) -> None:
         "-o",
         "--output",
         metavar="PATH",
-        help="the folder for results or, of a single file, the result's name; - for stdout",
+        help="the folder for results or, for a single file, the result's name; - for stdout",
     )
     add(
         "--format",
         metavar="KIND",
-        help="save as another kind of file: png, jpg, tif, webp, avif or bmp; videos as mp4, mkv, "
+        help="the format of the results: png, jpg, tif, webp, avif or bmp; for videos mp4, mkv, "
         "webm and others",
     )
     add(
         "--preview",
         action="store_true",
-        help="only make a small picture that shows the part with the most detail as it would "
-        "become, beside an ordinary enlargement: photo_preview.png",
+        help="only write photo_preview.png, a small picture of the most detailed region, upscaled "
+        "bicubically and by the network",
     )
     add(
         "--suffix",
         metavar="TEXT",
-        help="what the names of results end in, instead of _x3 and the like",
+        help="the suffix of the results' names, instead of _x3 and the like",
     )
-    add("--overwrite", action="store_true", help="replace results that exist already")
+    add("--overwrite", action="store_true", help="replace existing results")
     add(
         "--quality",
         type=int,
         default=QUALITY,
         metavar="N",
-        help="quality of JPEG, WebP and AVIF, 1 to 100: higher is better, in larger files "
+        help="quality of JPEG, WebP and AVIF, 1 to 100: higher gives better and larger files "
         f"(default: {QUALITY})",
     )
     add(
         "--compression",
         default="auto",
         metavar="HOW",
-        help="how badly the files were compressed before, as JPEG or video, for which the network "
-        "makes up in part: auto, none, or 1 to 100 as if they were JPEGs of that quality (default: "
-        "auto, which finds out for each file)",
+        help="how strongly the files are compressed: auto (detect per file), none, or a JPEG "
+        "quality from 1 to 100 (default: auto)",
     )
     add(
         "--ensemble",
         action="store_true",
-        help="take the mean over eight flips and turns: slightly better, eight times as long",
+        help="average over eight flips and rotations: slightly better, up to eight times as slow",
     )
 
 
@@ -131,7 +130,7 @@ def _add_videos(add: Callable[..., Any]) -> None:
     add(
         "--codec",
         metavar="NAME",
-        help="how they are compressed: libx264 (H.264, which plays everywhere), libx265 (H.265), "
+        help="the encoder: libx264 (H.264, which plays everywhere), libx265 (H.265), "
         "libsvtav1 (AV1) or libvpx-vp9 (VP9) (default: libx264, in WebM libvpx-vp9, "
         "or libsvtav1 for 10 bits)",
     )
@@ -140,13 +139,13 @@ def _add_videos(add: Callable[..., Any]) -> None:
         type=float,
         default=18,
         metavar="N",
-        help="quality, 0 to 51: lower is better, in larger files (default: 18)",
+        help="quality, 0 to 51: lower gives better and larger files (default: 18)",
     )
     add(
         "--preset",
         metavar="NAME",
-        help="how long the encoder works at smaller files, from ultrafast to veryslow, or a number "
-        "for libsvtav1 and libvpx-vp9 (default: veryfast)",
+        help="encoder speed, from ultrafast to veryslow; slower gives smaller files. A number for "
+        "libsvtav1 and libvpx-vp9 (default: veryfast)",
     )
 
 
@@ -154,14 +153,14 @@ def _add_machinery(add: Callable[..., Any]) -> None:
     add(
         "--ckpt",
         metavar="FILE",
-        help="a network of your own: the folder of a run of train.py, a checkpoint, or weights",
+        help="your own network: the folder of a run of train.py, a checkpoint, or weights",
     )
     add(
         "--shard",
         type=_shard,
         default=(0, 1),
         metavar="I/N",
-        help="share the files among N computers, of which this is number I, counted from 0",
+        help="divide the files among N computers; this is number I, counted from 0",
     )
     add(
         "--engine",
@@ -173,8 +172,8 @@ def _add_machinery(add: Callable[..., Any]) -> None:
         "--precision",
         default="auto",
         metavar="NAME",
-        help="float32, or bfloat16, which is faster on some processors (default: what is faster), "
-        "or int8, by OpenVINO: faster still without AMX, for 0.01 to 0.06 dB",
+        help="float32 or bfloat16 (default: the faster one on this CPU), or int8 with OpenVINO, "
+        "which is faster still on CPUs without AMX, and loses 0.01 to 0.06 dB",
     )
     add(
         "--device",

@@ -1,4 +1,4 @@
-"""The command that writes the network for other programs: `export.py`, or `espcn-export`."""
+"""The command that exports the network: `espcn-export`, or `export.py`."""
 
 import argparse
 import sys
@@ -9,7 +9,7 @@ from espcn.export.formats import FORMATS
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Read the arguments, and export one network; the exit code is 1 if anything went wrong.
+    """Read the arguments and export one network; the exit code is 1 if anything went wrong.
 
     Args:
         arguments: What follows the command's name; `sys.argv` if not given.
@@ -17,19 +17,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     readers = "".join(f"\n  {ending:14}{one.readers}" for ending, one in FORMATS.items())
     parser = argparse.ArgumentParser(
         prog=Path(sys.argv[0]).name,
-        description="Write the network to a file for programs that know nothing of PyTorch.",
-        epilog=f"The ending of FILE chooses the format, by what is to read it:{readers}",
+        description="Export the network to a file for programs without PyTorch.",
+        epilog=f"The ending of FILE chooses the format. These programs read it:{readers}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("-r", type=int, metavar="R", help="the factor, 2, 3 or 4 (3)")
-    parser.add_argument("-o", "--output", metavar="FILE", help="what to write (espcn_xR.onnx)")
-    parser.add_argument("--ckpt", metavar="FILE", help="a checkpoint, or weights, of your own")
+    parser.add_argument("-r", type=int, metavar="R", help="the factor: 2, 3 or 4 (default: 3)")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="the file to write (default: espcn_xR.onnx)"
+    )
+    parser.add_argument("--ckpt", metavar="FILE", help="your own checkpoint or weights")
     parser.add_argument(
         "--compression",
         type=int,
         metavar="QUALITY",
-        help="the weights for JPEGs of this quality, 1 to 100, or in a .glsl for videos that lose "
-        "as much (those for clean sources)",
+        help="use the weights for JPEGs of this quality, 1 to 100, or, in a .glsl file, for videos "
+        "that lose as much (default: those for clean sources)",
     )
     given = parser.parse_args(arguments)
     from espcn.export.export import export  # torch: only when there is work to do

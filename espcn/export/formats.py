@@ -55,11 +55,11 @@ class Format:
 
 
 FORMATS = {
-    ".onnx": Format("onnx", "ONNX Runtime and whatever else reads ONNX"),
+    ".onnx": Format("onnx", "ONNX Runtime and other programs that read ONNX"),
     ".pb": Format("superres", "OpenCV's dnn_superres up to OpenCV 5.0"),
     ".opencv.onnx": Format("superres", "OpenCV's dnn_superres since OpenCV 5.1"),
     ".glsl": Format("glsl", "mpv, and FFmpeg's libplacebo, as a user shader", True),
-    ".html": Format("page", "browsers: a page that upscales its visitor's pictures and videos"),
+    ".html": Format("page", "browsers: a page that upscales the visitor's pictures and videos"),
 }
 
 
