@@ -140,7 +140,7 @@ def _one(job: Job, treatment: Treatment, stop: threading.Event) -> Outcome:
                 raise Stopped
             if job.is_video and done > 1 and not shown.n:
                 of = f" of {total:,}" if total else ""
-                _tell(f"Going on with {job.target} after frame {done:,}{of}")
+                _tell(f"Resuming {job.target} after frame {done:,}{of}")
             shown.total = total
             shown.update(done - shown.n)
 
@@ -157,7 +157,7 @@ def _one(job: Job, treatment: Treatment, stop: threading.Event) -> Outcome:
                 try:
                     write_record(job, treatment.settings(job), source)
                 except OSError as error:
-                    made.notes.append(f"{job.target} is kept, but its record is not right: {error}")
+                    made.notes.append(f"{job.target} is kept, but its record is wrong: {error}")
                 return made
         except Stopped:
             return Outcome()
@@ -171,10 +171,10 @@ def _one(job: Job, treatment: Treatment, stop: threading.Event) -> Outcome:
 
 def _made_by_another(job: Job, treatment: Treatment) -> Outcome:
     """Judge what another command has written since this one was planned."""
-    words = f"{job.target} was written by another command meanwhile"
+    words = f"{job.target} was written by another command in the meantime"
     if standing(job, treatment.settings(job)) == Standing.KEPT:
         return Outcome(skipped=[words])
-    return Outcome(problems=[f"{words}, from something else or otherwise: run this one again"])
+    return Outcome(problems=[f"{words}, from other sources or settings: run this one again"])
 
 
 def _made(job: Job, treatment: Treatment, progress: Callable[[int, int | None], None]) -> Outcome:

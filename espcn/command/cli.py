@@ -50,8 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             problems = upscale(real)
     except KeyboardInterrupt:
         print(
-            "Stopped. Finished files are kept, and of a video all but its last seconds: run the "
-            "command again to go on",
+            "Stopped. Finished files are kept, and all but the last seconds of a video: run the "
+            "command again to resume",
             file=sys.stderr,
         )
         sys.exit(130)
@@ -114,7 +114,7 @@ def upscale(given: argparse.Namespace) -> list[str]:
         what = "Previewing" if given.preview else "Upscaling"
         print(f"{what} {_count(todo.jobs)} {how} with {upscaler.engine}", flush=True)
         for reason, jobs in todo.outdated.items():
-            print(f"Made anew, for {reason.value}: {_count(jobs)}", flush=True)
+            print(f"Redoing {_count(jobs)}: {reason.value}", flush=True)
         treatment = Treatment(upscaler, size, encoding, given.quality, given.preview, settings)
         outcome.add(carry_out(todo.jobs, treatment))
         (outcome.problems if todo.single else outcome.notes).extend(outcome.large_enough)
@@ -133,7 +133,7 @@ def _tell_skipped(todo: Plan) -> None:
 def _tell(todo: Plan, outcome: Outcome, seconds: float) -> None:
     """Print the outcome: results first, errors last."""
     if len(outcome.skipped) > FEW:
-        print(f"Skipped: {len(outcome.skipped)} files, which another command writes or has written")
+        print(f"Skipped: {len(outcome.skipped)} files that another command writes or has written")
     else:
         for words in outcome.skipped:
             print(f"Skipped: {words}")

@@ -95,8 +95,8 @@ def plan(
     if suffix is not None and files and not any(_takes(one, suffix, stills) for one in files):
         what, remedy = ("videos", "png") if suffix in CONTAINERS else ("pictures", "mkv")
         raise ValueError(
-            f"`--format` (={kind}) is one of {what}, of which there are none among the files: say "
-            f"{remedy} or the like"
+            f"`--format` (={kind}) is for {what}, but there are none among the files: use "
+            f"{remedy}, for example"
         )
     jobs: list[Job] = []
     taken: dict[Path, Path] = {}
@@ -120,7 +120,7 @@ def plan(
             )
         elif real in taken:
             made.problems.append(
-                f"{source} would be written to {target}, as {taken[real]} is: rename one of them"
+                f"{source} would be written to {target}, as would {taken[real]}: rename one of them"
             )
         else:
             taken[real] = source
@@ -129,8 +129,8 @@ def plan(
         known = None if job.existing is None or overwrite else judge(job)
         if known == Standing.ANOTHER:
             made.problems.append(
-                f"{job.target} was made from another file than {job.source}: choose another target "
-                "with -o, or give --overwrite"
+                f"{job.target} was made from a different file than {job.source}: choose another "
+                "target with -o, or use --overwrite"
             )
             continue
         if known not in (None, Standing.KEPT):
@@ -149,9 +149,9 @@ def _is_file_name(output: str, count: int, folder: str | None) -> bool:
             )
         return False
     if is_writable(path) and (count > 1 or folder is not None):
-        why = "for several files" if folder is None else f"where one is read, {folder}"
+        why = "for several files" if folder is None else f"for a folder, {folder}"
         instead = f"-o {path.with_suffix('')}/ --format {path.suffix.removeprefix('.')}"
-        raise ValueError(f"`-o` (={output}) must be a folder and not a file {why}: say {instead}")
+        raise ValueError(f"`-o` (={output}) must be a folder and not a file {why}: use {instead}")
     if path.suffix and count == 1 and folder is None and not is_writable(path):
         raise ValueError(
             f"`-o` (={output}) must end in {' '.join([*FORMATS, *CONTAINERS])}, or in / to name a "
@@ -285,7 +285,7 @@ def _is_result(place: Path, sources: set[Path], ending: str) -> bool:
 
 def _check_ending(given: str) -> None:
     if "/" in given or os.sep in given or "\0" in given:
-        raise ValueError(f"`--suffix` (={given}) must be a part of a name: say _large")
+        raise ValueError(f"`--suffix` (={given}) must be part of a file name: use _large")
 
 
 def _suffixes() -> str:

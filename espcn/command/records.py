@@ -52,7 +52,7 @@ def weights_digest(r: int | None, ckpt: str | None) -> str:
 class Standing(Enum):
     """What is known of a result that exists."""
 
-    KEPT = "it is what would be made, or somebody else's"
+    KEPT = "it is up to date, or was not made by this program"
     ANOTHER = "this program made it from another source"
     # This program made it from this source, but since then
     SOURCE = "the source has changed"

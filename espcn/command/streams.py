@@ -41,7 +41,7 @@ def piped(given: argparse.Namespace) -> Iterator[argparse.Namespace]:
         yield given
         return
     if len(given.files) > 1 or Path(given.files[0]).is_dir():
-        raise ValueError("`-` must stand for one file alone: name folders and several files")
+        raise ValueError("`-` must be the only file: give folders and several files by name")
     if writes and sys.stdout is None:
         raise ValueError("stdout must be open: name a file with -o")
     if writes and sys.stdout.isatty():
@@ -77,8 +77,8 @@ def _kept_stdin(folder: Path) -> Path:
     suffix = picture_suffix(kept)
     if suffix is None:
         raise ValueError(
-            "stdin must be a picture, as PNG, JPEG, TIFF, WebP, AVIF, HEIC, GIF, BMP or PPM: a "
-            "video has to be a file"
+            "stdin must be a picture (PNG, JPEG, TIFF, WebP, AVIF, HEIC, GIF, BMP or PPM): a video "
+            "must be a file"
         )
     return kept.rename(kept.with_suffix(suffix))
 

@@ -133,18 +133,17 @@ def shipped(r: int) -> Path:
     there = ", ".join(map(str, factors()))
     if isinstance(r, str | Path):
         number = str(r).isdecimal()
-        remedy = f"give it without quotes, {r}" if number else "a file is given as `ckpt`"
+        remedy = f"pass it without quotes, {r}" if number else "pass a file as `ckpt`"
         raise ValueError(f"`r` (={r}) must be a factor, a whole number and not text: {remedy}")
     if not isinstance(r, Integral):
         raise ValueError(
-            f"`r` (={r}) must be a whole number ({there}): upscale.py makes other sizes, say "
-            "--scale 2.5"
+            f"`r` (={r}) must be a whole number ({there}): for other sizes use espcn-upscale, "
+            "say --scale 2.5"
         )
     if r not in factors():
-        own = f", or train your own with `python train.py r={r}` and give `ckpt`"
+        own = f", or train your own with `python train.py r={r}` and pass it as `ckpt`"
         raise ValueError(
-            f"`r` (={r}) must be a factor that there are weights for ({there}): take one of them"
-            + own * (r > 1)
+            f"`r` (={r}) must be one of the shipped factors ({there}): choose one" + own * (r > 1)
         )
     return SHIPPED / f"espcn_x{r}.safetensors"
 

@@ -39,7 +39,9 @@ def given_compression(wanted: str | int | None) -> Compression | None:
     quality = int(wanted) if isinstance(wanted, str) and wanted.isdecimal() else wanted
     if isinstance(quality, str):
         raise ValueError(f"`compression` (={wanted}) must be auto, none or a quality of 1 to 100")
-    checks.integer("compression", quality, 1, "auto looks for itself, none is none", most=100)
+    checks.integer(
+        "compression", quality, 1, "use auto to detect it, or none for clean files", most=100
+    )
     return Compression("jpeg", float(quality), f"quality {quality}, as given")  # type: ignore[arg-type]
 
 

@@ -82,7 +82,7 @@ def upscale_picture(
         save_picture(target, reporting(bands), rows_in_all, columns, picture, quality, final)
     remarks = Remarks(compression=f"{found}, {wanted.steps[0].strength}")
     if clear and FORMATS[target.suffix.lower()] == "jpeg":
-        remarks.left_out.append("its transparency, which JPEG can't hold: it stands on white")
+        remarks.left_out.append("its transparency, which JPEG can't hold: it is now on white")
     return remarks
 
 
@@ -121,7 +121,7 @@ def upscale_animation(
     kind = ANIMATED.get(source.suffix.lower())
     if kind is None or ANIMATED.get(target.suffix.lower()) != kind:
         endings = " ".join(ANIMATED)
-        raise ValueError(f"{target} must end as {source} does, an animation ({endings})")
+        raise ValueError(f"{target} must end like {source}, an animation ({endings})")
     frames: list[Image.Image] = []
     durations: list[int] = []
     with Image.open(source, formats=(kind,)) as opened:
@@ -136,8 +136,8 @@ def upscale_animation(
         pixels = total * wanted.width * wanted.height
         if pixels > MAX_ANIMATION:
             raise ValueError(
-                f"{source} would have {total} frames, {pixels // 10**6} megapixels together, over "
-                f"{MAX_ANIMATION // 10**6}: make it a video first, say by FFmpeg"
+                f"{source} would have {total} frames, {pixels // 10**6} megapixels in total, over "
+                f"{MAX_ANIMATION // 10**6}: convert it to a video first, for example with FFmpeg"
             )
         try:
             for number, frame in enumerate(ImageSequence.Iterator(opened)):

@@ -51,9 +51,9 @@ class Size:
             raise ValueError("a size must be one of `width`, `height`, `scale` and `screen`")
         for name in ("width", "height"):
             if getattr(self, name) is not None:
-                checks.integer(name, getattr(self, name), 1, "pixels of the result, say 3840")
+                checks.integer(name, getattr(self, name), 1, "in pixels, such as 3840")
         if self.scale is not None:
-            checks.number("scale", self.scale, "1.5 makes it half as large again", above=1)
+            checks.number("scale", self.scale, "use 1.5, for example", above=1)
         if self.screen is not None and self.screen not in SCREENS:
             raise ValueError(f"`to` (={self.screen}) must be {screens()}")
 
@@ -101,8 +101,8 @@ class Size:
         wide, high = (max(1, math.floor(times * side + HALF)) for side in (width, height))
         if wide <= width and high <= height:
             raise LargeEnough(
-                f"it is {width} x {height} pixels already, not smaller than wanted ({self}): it is "
-                "left as it is"
+                f"it is already {width} x {height} pixels, not smaller than requested ({self}): it "
+                "is left unchanged"
             )
         return wide, high
 
@@ -145,7 +145,7 @@ def steps(
     if not enough:
         raise ValueError(
             f"it would have to become {large[0] / small[0]:.3g} times as large, from {small[0]} x "
-            f"{small[1]} to {large[0]} x {large[1]} pixels, but {max(factors) ** 2} times is the "
-            "most: ask for a smaller size"
+            f"{small[1]} to {large[0]} x {large[1]} pixels, but the maximum is "
+            f"{max(factors) ** 2} times: choose a smaller size"
         )
     return min(enough, key=lambda way: (math.prod(way), len(way), -way[0]))

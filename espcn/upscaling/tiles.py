@@ -90,7 +90,7 @@ def upscale_luma(
     """
     if engines.quick.channels != 1:
         raise ValueError(
-            "a video is upscaled by its luma, but the network in `ckpt` is one of RGB: train one "
+            "only the luma of a video is upscaled, but the network in `ckpt` is for RGB: train one "
             "with channels=1, or leave `ckpt` out"
         )
     height, width = plane.shape

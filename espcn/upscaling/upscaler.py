@@ -70,8 +70,8 @@ class Upscaler:
         wanted = given or NONE
         if ckpt is not None and wanted != NONE:
             raise ValueError(
-                f"`compression` (={compression}) must be left out with `ckpt`, a network of your "
-                "own, which is used as it is"
+                f"`compression` (={compression}) must be left out with `ckpt`: your own network "
+                "is used unchanged"
             )
         self._made_from: dict[str, Any] = {
             "r": r, "ckpt": ckpt, "engine": engine, "precision": precision, "device": device,
@@ -124,7 +124,7 @@ class Upscaler:
         """
         if r not in self.factors:
             there = ", ".join(map(str, self.factors))
-            raise ValueError(f"`r` (={r}) must be a factor of this upscaler: take {there}")
+            raise ValueError(f"`r` (={r}) must be a factor of this upscaler: choose {there}")
         return self if self.is_own else self._at(r, strength(r, NONE))
 
     def _at(self, r: int, wanted: Strength) -> "Upscaler":
@@ -189,7 +189,7 @@ class Upscaler:
             if path.is_dir():
                 raise ValueError(
                     f"`picture` (={path}) must be a picture, but is a folder: give a list of its "
-                    "files, or run upscale.py with it"
+                    "files, or run espcn-upscale on it"
                 )
             found = found or picture_compression(path)
             picture = read_picture(path)

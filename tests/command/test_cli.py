@@ -109,25 +109,25 @@ def test_result_of_something_else_is_made_anew(
     Image.open(pictures / "color2.png").resize((40, 30)).save(source)
     said = again()
     assert said.index("Skipped existing results") < said.index("Upscaling")
-    assert "Made anew, for the source has changed: 1 picture\n" in said
+    assert "Redoing 1 picture: the source has changed\n" in said
     assert "Skipped existing results: 1 picture" in said
     assert read_picture(result).shape == (60, 80, 3)
     said = again("--quality", "40")
-    assert "Made anew, for the settings have changed: 1 picture\n" in said  # a PNG has no quality
+    assert "Redoing 1 picture: the settings have changed\n" in said  # a PNG has no quality
     assert result.stat().st_size < small
     alone = read_picture(result).astype(int)
     said = again("--quality", "40", "--ensemble")
     assert "Upscaling 2 pictures by 2 with torch" in said
     assert ", the mean of eight\n" in said
-    assert "Made anew, for the settings have changed: 2 pictures\n" in said
+    assert "Redoing 2 pictures: the settings have changed\n" in said
     assert 0 < np.abs(read_picture(result) - alone).mean() < 3
     for name in ("one", "other"):
         torch.manual_seed(len(name))
         write_checkpoint(tmp_path / f"{name}.ckpt", ESPCN(2), r=2)
     own = ("--compression", "none", "--quality", "40", "--ckpt", str(tmp_path / "one.ckpt"))
-    assert "Made anew, for the settings have changed: 2 pictures\n" in again(*own)
+    assert "Redoing 2 pictures: the settings have changed\n" in again(*own)
     own = (*own[:-1], str(tmp_path / "other.ckpt"))
-    assert "Made anew, for the weights have changed: 2 pictures\n" in again(*own)
+    assert "Redoing 2 pictures: the weights have changed\n" in again(*own)
     result.write_bytes(b"somebody else's")
     assert "2 pictures (--overwrite replaces them)" in again(*own)
     assert result.read_bytes() == b"somebody else's"
@@ -144,7 +144,7 @@ def test_result_of_another_source_is_kept_and_told(
     assert call("upscale.py", str(tmp_path / "day1"), "-r", "2", "-o", str(out)).returncode == 0
     before = (out / "a_x2.png").read_bytes()
     done = call("upscale.py", str(tmp_path / "day2"), "-r", "2", "-o", str(out))
-    check_failed(done, f"{out}/a_x2.png was made from another file than {tmp_path}/day2/a.png")
+    check_failed(done, f"{out}/a_x2.png was made from a different file than {tmp_path}/day2/a.png")
     assert (out / "a_x2.png").read_bytes() == before
     # Sources and results may move together.
     for name in ("day1", "big"):
@@ -191,7 +191,7 @@ def test_commands_on_the_same_files_leave_them_whole(photos: Path, tmp_path: Pat
         finished = re.search(r"Done: (\d) of 3 files", said)
         done += int(finished[1]) if finished else 0
         skipped += said.count("written by another command")  # now, or since it was planned
-        other = problems.count("from something else or otherwise: run this one again")
+        other = problems.count("from other sources or settings: run this one again")
         assert problems.count("Error: ") == other, problems
         assert command.returncode == (1 if other else 0)
         assert "Traceback" not in problems
@@ -230,14 +230,14 @@ def test_what_another_command_does_is_skipped_and_no_error(
             yield mine
 
     monkeypatch.setattr("espcn.command.batch.claim", late)
-    words = f"{target} was written by another command meanwhile"
+    words = f"{target} was written by another command in the meantime"
     target.unlink()
     done = call("upscale.py", str(job.source))
     assert done.returncode == 0, done.stderr
     assert f"Skipped: {words}\n" in done.stdout
     target.unlink()
     done = call("upscale.py", str(job.source), "--compression", "40")
-    check_failed(done, f"{words}, from something else or otherwise: run this one again")
+    check_failed(done, f"{words}, from other sources or settings: run this one again")
     assert target.read_bytes() == written
 
 
@@ -250,7 +250,7 @@ def test_many_that_another_command_does_are_counted(
             claims.enter_context(claim(tmp_path / f"{number}_x3.png"))
         done = call("upscale.py", str(tmp_path))
     assert done.returncode == 0
-    assert "Skipped: 6 files, which another command writes or has written\n" in done.stdout
+    assert "Skipped: 6 files that another command writes or has written\n" in done.stdout
 
 
 def test_pictures_and_a_video_at_once(call: Call, photos: Path) -> None:
@@ -296,7 +296,7 @@ def test_what_a_format_cannot_hold_is_noted(call: Call, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stderr.strip() == (
         f"Note: {tmp_path}/clear_x3.jpg is without its transparency, which JPEG can't hold: it "
-        "stands on white"
+        "is now on white"
     )
 
 
@@ -319,7 +319,7 @@ def test_sizes_are_met_and_made_anew_when_they_change(
     done = call("upscale.py", str(tmp_path), "--width", "240", "--preset", "ultrafast")
     assert done.returncode == 0, done.stderr
     assert "Upscaling 2 pictures and 1 video to a width of 240 with torch" in done.stdout
-    assert "Note: " + str(tmp_path / "wide.png") + ": it is 300 x 50 pixels already" in done.stderr
+    assert "Note: " + str(tmp_path / "wide.png") + ": it is already 300 x 50 pixels" in done.stderr
     assert read_picture(tmp_path / "a_240w.png").shape == (240, 240, 3)
     assert not (tmp_path / "wide_240w.png").exists()
     with av.open(str(tmp_path / "clip_240w.mp4")) as made:
@@ -327,10 +327,10 @@ def test_sizes_are_met_and_made_anew_when_they_change(
     done = call("upscale.py", str(tmp_path), "--width", "240", "--preset", "ultrafast")
     assert "Skipped existing results: 1 picture and 1 video" in done.stdout
     done = call("upscale.py", str(tmp_path / "a.png"), "--to", "HD", "--suffix", "_240w")
-    assert "Made anew" in done.stdout
+    assert "Redoing " in done.stdout
     assert read_picture(tmp_path / "a_240w.png").shape == (720, 720, 3)
     done = call("upscale.py", str(tmp_path / "wide.png"), "--width", "300")
-    check_failed(done, "not smaller than wanted (to a width of 300): it is left as it is")
+    check_failed(done, "not smaller than requested (to a width of 300): it is left unchanged")
 
 
 def test_scale_by_a_factor_is_that_factor(call: Call, photos: Path) -> None:
@@ -362,7 +362,9 @@ def test_network_of_the_notebook_upscales_pictures_but_no_video(
     Image.open(pictures / "grey0.png").save(photos / "grey.png")
     write_clip(photos / "clip.mkv", count=3)
     done = call("upscale.py", str(photos), "--ckpt", str(tmp_path / "run"))
-    check_failed(done, f"{photos}/clip.mkv: a video is upscaled by its luma, but the network in")
+    check_failed(
+        done, f"{photos}/clip.mkv: only the luma of a video is upscaled, but the network in"
+    )
     assert read_picture(photos / "grey_x3.png").shape == (288, 288, 1)
     colors = read_picture(photos / "Élan 'vital' [1]_x3.png")
     trained = load(ckpt=tmp_path / "run").network
@@ -379,7 +381,7 @@ def test_network_of_the_notebook_upscales_pictures_but_no_video(
         (["--width", "0"], "`width` (=0) must be a whole number of at least 1"),
         (["--scale", "0.5"], "`scale` (=0.5) must be above 1"),
         (["--to", "2k"], "`to` (=2k) must be hd or 720p (1280 x 720), fullhd or 1080p"),
-        (["-r", "7"], "`r` (=7) must be a factor that there are weights for (2, 3, 4)"),
+        (["-r", "7"], "`r` (=7) must be one of the shipped factors (2, 3, 4)"),
         (["--engine", "warp"], "`engine` (=warp) must be one of auto, torch"),
         (["--precision", "int4"], "`precision` (=int4) must be one of auto, float32"),
         (["--device", "tpu"], "`device` (=tpu) must be one of auto, cpu, cuda"),

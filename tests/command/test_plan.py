@@ -101,10 +101,10 @@ def test_single_file_may_be_named(folder: Path) -> None:
     (job,) = plan([str(folder / "a.jpg")], "_x3", str(folder / "new")).jobs
     assert job.target == folder / "new/a_x3.jpg"
     for names, why in (
-        ([str(folder)], f"where one is read, {folder}"),
+        ([str(folder)], f"for a folder, {folder}"),
         ([str(folder / "a.jpg"), str(folder / "b.PNG")], "for several files"),
     ):
-        said = f"must be a folder and not a file {why}: say -o {folder}/name/ --format png"
+        said = f"must be a folder and not a file {why}: use -o {folder}/name/ --format png"
         with pytest.raises(ValueError, match=re.escape(said)):
             plan(names, "_x3", str(folder / "name.png"))
         plan(names, "_x3", f"{folder}/name/", kind="png")  # as it says
@@ -231,9 +231,7 @@ def test_format_of_the_results_can_be_said(folder: Path) -> None:
     assert (targets["a.jpg"], targets["d.mp4"]) == ("a_x3.jpg", "d_x3.mkv")
     with pytest.raises(ValueError, match=r"`--format` \(=gif\) must be one of png jpg"):
         plan([str(folder)], "_x3", kind="gif")
-    with pytest.raises(
-        ValueError, match=r"`--format` \(=mkv\) is one of videos, of which there are"
-    ):
+    with pytest.raises(ValueError, match=r"`--format` \(=mkv\) is for videos, but there are none"):
         plan([str(folder / "a.jpg")], "_x3", kind="mkv")
     with pytest.raises(ValueError, match="must be left out where -o"):
         plan([str(folder / "a.jpg")], "_x3", str(folder / "b.png"), kind="png")
@@ -258,7 +256,7 @@ def test_ending_of_the_results_can_be_said(folder: Path) -> None:
     names = {one.source.name for one in plan([str(folder)], " large").jobs}
     assert "a.jpg" not in names  # it is there
     assert "a large.jpg" not in names  # it is a result
-    with pytest.raises(ValueError, match=r"`--suffix` \(=/x\) must be a part of a name"):
+    with pytest.raises(ValueError, match=r"`--suffix` \(=/x\) must be part of a file name"):
         plan([str(folder)], "/x")
     with pytest.raises(ValueError, match="would overwrite itself"):
         raise ValueError(plan([str(folder / "a.jpg")], "").problems[0])

@@ -130,7 +130,7 @@ def test_animation_and_video_are_shown_upright(upscaler: Upscaler, tmp_path: Pat
 
 
 def test_what_has_nothing_to_show_is_told(upscaler: Upscaler, busy: Path, tmp_path: Path) -> None:
-    with pytest.raises(LargeEnough, match="it is 900 x 700 pixels already"):
+    with pytest.raises(LargeEnough, match="it is already 900 x 700 pixels"):
         save_preview(upscaler, busy, tmp_path / "b.png", size=Size(width=900))
     content = write_clip(tmp_path / "clip.mkv", count=3, codec="mpeg4").read_bytes()
     at = content.index(b"\x1f\x43\xb6\x75") + 20  # of the first cluster, where frames begin
@@ -158,10 +158,10 @@ def test_previews_have_names_and_records_of_their_own(call: Call, busy: Path) ->
     with Image.open(folder / "busy_preview.jpg") as made:
         assert made.format == "JPEG"
     done = call("upscale.py", str(folder), "--preview", "--scale", "2.5")
-    assert "Made anew" in done.stdout
+    assert "Redoing " in done.stdout
     video = str(folder / "clip.mp4")
     for arguments, words in (
         ([video, "-o", str(folder / "b.mp4")], "b.mp4 must be a picture, as previews are"),
-        ([video, "--format", "mkv"], "`--format` (=mkv) is one of videos, of which there are none"),
+        ([video, "--format", "mkv"], "`--format` (=mkv) is for videos, but there are none"),
     ):
         check_failed(call("upscale.py", "--preview", *arguments), words)

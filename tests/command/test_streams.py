@@ -92,8 +92,8 @@ def test_video_goes_to_stdout_but_does_not_come_from_stdin(piped: Call, tmp_path
     done = piped("-", content=clip.read_bytes())
     assert done.returncode == 1
     assert done.stdout == b""
-    assert "Error: stdin must be a picture, as PNG, JPEG" in done.stderr
-    assert "a video has to be a file" in done.stderr
+    assert "Error: stdin must be a picture (PNG, JPEG" in done.stderr
+    assert "a video must be a file" in done.stderr
 
 
 def test_what_goes_wrong_leaves_stdout_empty(piped: Call, photo: Path, tmp_path: Path) -> None:
@@ -101,9 +101,9 @@ def test_what_goes_wrong_leaves_stdout_empty(piped: Call, photo: Path, tmp_path:
     for arguments, given, words in (
         (["-"], content[:1500], "Error: stdin is damaged or cut short"),
         (["-"], b"", "Error: stdin must be a picture"),
-        (["-", str(photo)], content, "Error: `-` must stand for one file alone"),
-        ([str(tmp_path), "-o", "-"], b"", "Error: `-` must stand for one file alone"),
-        (["-", "--width", "9"], content, "Error: stdin: it is 96 x 96 pixels already"),
+        (["-", str(photo)], content, "Error: `-` must be the only file"),
+        ([str(tmp_path), "-o", "-"], b"", "Error: `-` must be the only file"),
+        (["-", "--width", "9"], content, "Error: stdin: it is already 96 x 96 pixels"),
     ):
         done = piped(*arguments, content=given)
         assert (done.returncode, done.stdout) == (1, b""), done.stderr

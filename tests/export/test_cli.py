@@ -56,12 +56,12 @@ def test_what_is_wrong_is_named(call: Call, tmp_path: Path) -> None:
         (["--compression", "0"], "`compression` (=0) must be a whole number of at least 1"),
         (["--compression", "50", "--ckpt", str(shipped(3))], "it must be left out with `ckpt`"),
         (["--ckpt", __file__], "must be a checkpoint that train.py wrote"),
-        (["-r", "7"], "`r` (=7) must be a factor that there are weights for"),
+        (["-r", "7"], "`r` (=7) must be one of the shipped factors"),
         (["-o", str(tmp_path / "a.pth")], f"a.pth) must end in {endings}: the ending chooses"),
         (["-o", str(tmp_path / "a")], f"a) must end in {endings}"),
         (["-o", str(tmp_path / "no/a.onnx")], "must be in a folder that exists"),
         (["-o", str(folder)], f"`-o` (={folder}) must be a file, but is a folder"),
-        (["-r", "0"], "weights for (2, 3, 4): take one of them\n"),
+        (["-r", "0"], "shipped factors (2, 3, 4): choose one\n"),
         (["--ckpt", str(tmp_path / "no.ckpt")], "must be an existing file"),
     ):
         done = call("export.py", *arguments)

@@ -100,9 +100,9 @@ def test_no_compression_is_the_finer_weights() -> None:
 
 
 def test_factor_without_weights_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"`r` \(=5\) must be a factor that there are weights for"):
+    with pytest.raises(ValueError, match=r"`r` \(=5\) must be one of the shipped factors"):
         load_strength(5, CLEAN)
-    with pytest.raises(ValueError, match=r"`r` \(=5\) must be a factor that there are weights for"):
+    with pytest.raises(ValueError, match=r"`r` \(=5\) must be one of the shipped factors"):
         strength(5, Compression("jpeg", 50))
     with pytest.raises(ValueError, match=r"`codec` \(=h265\) must be one of none, jpeg"):
         Compression("h265", 30)

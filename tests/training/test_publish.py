@@ -128,7 +128,7 @@ def test_evaluation_takes_the_shipped_weights_of_a_factor(call: Call, tmp_path: 
 def test_missing_factor_is_named_with_those_that_there_are(call: Call, tmp_path: Path) -> None:
     done = call("evaluate.py", "r=5", "sets=[skimage-test]", f"output={tmp_path}")
     assert done.returncode == 1
-    assert "`r` (=5) must be a factor that there are weights for (2, 3, 4)" in done.stderr
+    assert "`r` (=5) must be one of the shipped factors (2, 3, 4)" in done.stderr
 
 
 def test_hostile_and_foreign_weights_are_refused(tmp_path: Path) -> None:

@@ -57,9 +57,9 @@ def test_only_the_source_was_compressed(upscaler: Upscaler) -> None:
 
 
 def test_source_that_is_large_enough_is_refused(upscaler: Upscaler) -> None:
-    with pytest.raises(LargeEnough, match="not smaller than wanted"):
+    with pytest.raises(LargeEnough, match="not smaller than requested"):
         enlargement(upscaler, Size(width=20), 20, 10)
-    with pytest.raises(ValueError, match="but 16 times is the most"):
+    with pytest.raises(ValueError, match="but the maximum is 16 times"):
         enlargement(upscaler, Size(width=321), 20, 10)
 
 

@@ -182,7 +182,7 @@ def test_cut_out_keeps_clean_edges_at_any_size(upscaler: Upscaler, tmp_path: Pat
 
 def test_size_that_the_source_has_is_no_work(upscaler: Upscaler, tmp_path: Path) -> None:
     Image.new("RGB", (60, 40)).save(tmp_path / "a.png")
-    with pytest.raises(LargeEnough, match=r"it is 60 x 40 pixels already, .* \(to a width of 60\)"):
+    with pytest.raises(LargeEnough, match=r"it is already 60 x 40 pixels, .* \(to a width of 60\)"):
         upscale_picture(upscaler, tmp_path / "a.png", tmp_path / "b.png", size=Size(width=60))
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
@@ -351,7 +351,7 @@ def test_transparency_that_is_lost_is_told(depth: int, upscaler: Upscaler, tmp_p
 
     assert left_out("b.jpg") == []  # there was an alpha channel, but no transparency
     pixels[8, 8, 3] = white // 2
-    assert left_out("b.jpg") == ["its transparency, which JPEG can't hold: it stands on white"]
+    assert left_out("b.jpg") == ["its transparency, which JPEG can't hold: it is now on white"]
     for name in ("b.png", "b.webp", "b.tif", "b.bmp"):
         assert left_out(name) == []
 
@@ -522,7 +522,7 @@ def test_still_pictures_are_no_animations(tmp_path: Path) -> None:
 
 def test_animation_becomes_nothing_else(upscaler: Upscaler, tmp_path: Path) -> None:
     write_animation(tmp_path / "a.gif")
-    with pytest.raises(ValueError, match="b.png must end as .*a.gif does, an animation"):
+    with pytest.raises(ValueError, match="b.png must end like .*a.gif, an animation"):
         upscale_animation(upscaler, tmp_path / "a.gif", tmp_path / "b.png")
     content = (tmp_path / "a.gif").read_bytes()
     (tmp_path / "cut.gif").write_bytes(content[: len(content) // 2])

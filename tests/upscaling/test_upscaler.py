@@ -180,7 +180,9 @@ def test_networks_of_every_kind_upscale_as_they_were_trained(
 def test_planes_of_video_want_a_network_of_luma(own: Upscaler, photo: np.ndarray) -> None:
     grey, large = np.ascontiguousarray(photo[..., 1]), np.empty((142, 166), np.uint8)
     if own.engine.channels == 3:
-        with pytest.raises(ValueError, match="a video is upscaled by its luma, but the network in"):
+        with pytest.raises(
+            ValueError, match="only the luma of a video is upscaled, but the network in"
+        ):
             own.luma(grey, 8, large)
         return
     own.luma(grey, 8, large, full_range=True)
@@ -287,7 +289,7 @@ def test_factor_must_be_that_of_the_weights() -> None:
     assert Upscaler(ckpt=shipped(2)).r == 2
     with pytest.raises(ValueError, match=r"`r` \(=3\) must be the factor of `ckpt` \(2\)"):
         Upscaler(3, ckpt=shipped(2))
-    with pytest.raises(ValueError, match=r"`r` \(=5\) must be a factor that there are weights for"):
+    with pytest.raises(ValueError, match=r"`r` \(=5\) must be one of the shipped factors"):
         Upscaler(5)
 
 
@@ -346,12 +348,15 @@ def test_auto_believes_files_and_what_jpegs_were_opened_as(
     [
         (
             "nope.ckpt",
-            r"`r` \(=nope.ckpt\) must be a factor, .* not text: a file is given as `ckpt`",
+            r"`r` \(=nope.ckpt\) must be a factor, .* not text: pass a file as `ckpt`",
         ),
-        (Path("run"), r"`r` \(=run\) must be a factor, .* a file is given as `ckpt`"),
-        ("3", r"`r` \(=3\) must be a factor, a whole number and not text: give it without quotes"),
-        (2.5, r"`r` \(=2.5\) must be a whole number \(2, 3, 4\): upscale.py makes other sizes"),
-        (7, r"`r` \(=7\) must be a factor that there are weights for \(2, 3, 4\)"),
+        (Path("run"), r"`r` \(=run\) must be a factor, .* pass a file as `ckpt`"),
+        ("3", r"`r` \(=3\) must be a factor, a whole number and not text: pass it without quotes"),
+        (
+            2.5,
+            r"`r` \(=2.5\) must be a whole number \(2, 3, 4\): for other sizes use espcn-upscale",
+        ),
+        (7, r"`r` \(=7\) must be one of the shipped factors \(2, 3, 4\)"),
     ],
 )
 def test_what_is_no_factor_is_told_what_it_is(r: object, words: str) -> None:

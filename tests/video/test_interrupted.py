@@ -157,10 +157,10 @@ def test_ten_kills_leave_the_same_file(tmp_path: Path) -> None:
             upscaling.signal(signal.SIGKILL if number % 2 else signal.SIGINT)
             done = upscaling.finish()
         if number:
-            assert f"Going on with {cut} after frame " in done.stdout + done.stderr
+            assert f"Resuming {cut} after frame " in done.stdout + done.stderr
         assert done.returncode == (-signal.SIGKILL if number % 2 else 130)
         if number % 2 == 0:
-            assert "of a video all but its last seconds" in done.stderr
+            assert "all but the last seconds of a video" in done.stderr
         assert not cut.exists()
     done = fork(*command, str(cut))
     assert done.returncode == 0, done.stderr

@@ -156,7 +156,7 @@ def test_size_is_that_of_what_is_shown(upscaler: Upscaler, tmp_path: Path) -> No
     (first, *_) = frames(tmp_path / "b.mp4")
     assert (first.width, first.height) == (120, 80)  # shown upright, 80 x 120
     assert first.rotation == frames(source)[0].rotation
-    with pytest.raises(LargeEnough, match="it is 32 x 48 pixels already"):
+    with pytest.raises(LargeEnough, match="it is already 32 x 48 pixels"):
         upscale_video(upscaler, source, tmp_path / "c.mp4", encoding=FAST, size=Size(height=48))
     assert not (tmp_path / "c.mp4").exists()
 
