@@ -146,4 +146,6 @@ def _by_bits(stream: Any) -> Compression:
     if not pixels or not bits:
         return NONE
     number = float(np.clip(USUAL_QUANTIZER - 6 * np.log2(bits / pixels / USUAL_BITS), 0, 51))
-    return Compression("h264", number, f"{context.name}, by its bits as H.264 at {number:.0f}")
+    return Compression(
+        "h264", number, f"{context.name}, by its bit rate like H.264 at QP {number:.0f}"
+    )
