@@ -1,4 +1,4 @@
-"""Checks of settings: each error names the setting, the rule, the value and the remedy."""
+"""Validation of settings: each error names the setting, the rule, the value and the remedy."""
 
 import difflib
 import math
@@ -45,7 +45,8 @@ def truth(name: str, value: Any) -> None:
 
     Args:
         name: The setting's name, for the message.
-        value: The value given; to Hydra yes, no, on and off are text, which Python takes as true.
+        value: The value given; Hydra parses yes, no, on and off as text, which Python treats as
+            true.
 
     Raises:
         ValueError: The check fails.
@@ -106,14 +107,14 @@ def choice(name: str, value: Any, choices: Collection[str]) -> None:
 
 
 def nearest(word: str, known: Collection[str]) -> str | None:
-    """Return which of some words was probably meant.
+    """Return the known word that was probably meant.
 
     Args:
-        word: A word that is none of them.
-        known: The words.
+        word: An unknown word.
+        known: The known words.
 
     Returns:
-        The nearest; None if none is near.
+        The closest match; None if none is close.
     """
     by_small = {one.lower(): one for one in known}
     near = difflib.get_close_matches(word.lower(), by_small, 1)

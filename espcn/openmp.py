@@ -1,7 +1,7 @@
 """How the threads of a command wait for work.
 
-PyTorch's idle threads spin, for as long as it takes other programs to slow down to a quarter: two
-trainings at once, or one beside a busy browser. They are told to sleep sooner.
+PyTorch's idle threads spin for so long that other programs slow down to a quarter: two trainings at
+once, or one next to a busy browser. They are told to sleep sooner.
 """
 
 import os
@@ -14,9 +14,9 @@ SPINS = "12000"
 
 
 def wait_asleep() -> None:
-    """Let idle OpenMP threads of this process sleep soon, unless its environment says otherwise.
+    """Let idle OpenMP threads of this process sleep soon, unless the environment says otherwise.
 
-    Only commands call this, and before PyTorch is imported, which reads it once.
+    Only commands call this, before they import PyTorch, which reads the setting once.
     """
     if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
         os.environ["GOMP_SPINCOUNT"] = SPINS

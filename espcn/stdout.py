@@ -1,4 +1,4 @@
-"""What is printed to stdout, whatever names it is about."""
+"""Printing to stdout with any file name."""
 
 import io
 import sys
@@ -7,8 +7,8 @@ import sys
 def accept_all_names() -> None:
     """Let stdout print the name of any file.
 
-    A name need not be UTF-8, and its bytes are printed as they are; and where stdout is no UTF-8,
-    as in a file on Windows, what it lacks is printed as escapes.
+    A name need not be UTF-8; its bytes are printed unchanged. If stdout is not UTF-8, such as a
+    file on Windows, unsupported characters are printed as escapes.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"

@@ -15,7 +15,7 @@ class Batches(Dataset):
 
     Args:
         patches: The patches.
-        r: The factor, which orienting targets needs.
+        r: The factor, needed to orient the targets.
     """
 
     def __init__(self, patches: Patches | PatchSubset, r: int) -> None:
@@ -30,14 +30,14 @@ class Batches(Dataset):
 class EpochOrder(Sampler):
     """The order of an epoch: the indices of each batch and its orientation.
 
-    Both follow from the seed and the epoch alone, so that a resumed run sees the same. The last
-    patches, which fill no batch, are dropped from this epoch: a small batch would weigh as much as
-    a whole one.
+    Both depend only on the seed and the epoch, so that a resumed run sees the same. The last
+    patches, which do not fill a batch, are dropped from this epoch: a small batch would count as
+    much as a full one.
 
     Args:
         count: Number of patches.
-        batch_size: Patches of a step, over all processes together.
-        augment: Choose a random one of the 8 orientations for each batch.
+        batch_size: Patches per step, over all processes together.
+        augment: Choose one of the 8 orientations at random for each batch.
         seed: Any whole number of at least 0.
         share: Rank and world size: each process takes its part of the same batches.
 

@@ -1,12 +1,12 @@
 """Patches of a large set, prepared once, in memory-mapped files.
 
-The patches of fifty thousand images don't fit into memory. Several processes cut them into arrays
-of 8 bits on disk, under a name that stands for the files' content and the settings. A killed
-preparation resumes where it stopped, and two runs that want the same one prepare it once. What was
-changed since, by a failing disk say, is prepared anew.
+The patches of fifty thousand images don't fit into memory. Several processes cut them into 8-bit
+arrays on disk, under a name derived from the files' content and the settings. A killed preparation
+resumes where it stopped, and two runs that need the same patches prepare them once. Patches that
+are damaged later, for example by a failing disk, are rebuilt.
 
-python -m espcn.data.cache                   lists what there is
-python -m espcn.data.cache --unused 30       deletes what no run has used for 30 days
+python -m espcn.data.cache                   lists all entries
+python -m espcn.data.cache --unused 30       deletes entries that no run has used for 30 days
 """
 
 import argparse
@@ -45,13 +45,13 @@ PROCESSES = 4  # at most: each takes 260 MB, mostly PyTorch's, and all with this
 
 @dataclass(frozen=True)
 class PreparedPatches:
-    """All patches of a set, image after image, and within an image scale after scale.
+    """All patches of a set, ordered by image, then by scale.
 
     Attributes:
         patches: The patches, memory-mapped.
         first: int64 `(images, scales + 1)`: where the patches of each image and scale begin; the
             last column is where they end.
-        bad: Indices of images that could not be read, whose patches are to be ignored.
+        bad: Indices of images that could not be read; their patches must be ignored.
     """
 
     patches: Patches
@@ -82,7 +82,7 @@ def cache_folder(folder: str | None) -> Path:
         The folder, which may not exist yet.
 
     Raises:
-        ValueError: It is below a home directory, which does not exist.
+        ValueError: It is below a home directory that does not exist.
     """
     named = folder or os.environ.get("ESPCN_CACHE") or "~/.cache/espcn"
     try:
@@ -95,9 +95,9 @@ def cache_folder(folder: str | None) -> Path:
 
 
 def prepare(images: LazyImages, recipe: Recipe, folder: Path) -> PreparedPatches:
-    """Return the patches of picture files, prepared now or before.
+    """Return the patches of picture files, preparing them if needed.
 
-    What lies in `folder` and is not complete is prepared again.
+    Incomplete patches in `folder` are prepared again.
 
     Args:
         images: The files.
@@ -157,7 +157,7 @@ def prepare(images: LazyImages, recipe: Recipe, folder: Path) -> PreparedPatches
 
 
 def _counts(recipe: Recipe, height: int, width: int) -> list[int]:
-    """Return how many patches an image of this size makes, scale by scale."""
+    """Return the number of patches of an image of this size, scale by scale."""
     sizes = [[max(1, round(side * s)) for side in (height, width)] for s in recipe.scales]
     return [recipe.count(h, w) for h, w in sizes]
 
@@ -165,7 +165,7 @@ def _counts(recipe: Recipe, height: int, width: int) -> list[int]:
 def _fill(
     paths: Sequence[Path], digests: Sequence[str], first: np.ndarray, layout: CacheLayout
 ) -> dict[int, str]:
-    """Cut what has not been cut yet; return the reason for each image that can't be read."""
+    """Cut the remaining images; return the reason for each image that can't be read."""
     done = np.memmap(layout.folder / DONE, np.uint8, "r+")
     rest = np.flatnonzero(done != 1).tolist()  # the unreadable (2) are tried again
     parts = [rest[at : at + CHUNK] for at in range(0, len(rest), CHUNK)]
@@ -197,7 +197,7 @@ def _all(work: list[Any], images: int) -> Iterator[tuple[list[int], dict[int, st
 
 
 def _processes() -> int:
-    """Return the number of processes: no more than the processors that this one may use."""
+    """Return the number of processes, at most the number of cores that this one may use."""
     allowed = getattr(os, "sched_getaffinity", None)  # only Linux tells
     return min(PROCESSES, len(allowed(0)) if allowed else os.cpu_count() or 1)
 
@@ -208,7 +208,7 @@ def _begin() -> None:
 
 
 def _end_with_parent() -> None:
-    """End when the process that wants the work was killed: nobody else would end this one."""
+    """Exit when the parent process was killed: nothing else would end this one."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
@@ -216,7 +216,7 @@ def _end_with_parent() -> None:
 
 
 def _cut_some(work: Any) -> tuple[list[int], dict[int, str]]:
-    """Cut some images into their places; return their indices, and what was wrong with which."""
+    """Cut some images into their places; return their indices, and the errors by image."""
     images, files, layout = work
     low, target = layout.arrays("r+")
     bad = {}
@@ -240,7 +240,7 @@ def _cut_some(work: Any) -> tuple[list[int], dict[int, str]]:
 
 
 def main() -> None:
-    """List what there is, or delete what has not been used for long."""
+    """List the entries, or delete those that have not been used for long."""
     parser = argparse.ArgumentParser(description="List the caches of patches, or delete old ones.")
     parser.add_argument("--cache", metavar="DIR", help="($ESPCN_CACHE, else ~/.cache/espcn)")
     parser.add_argument(

@@ -25,7 +25,7 @@ class CacheLayout:
     """The files of a cache: their names, shapes and sizes.
 
     Attributes:
-        folder: Where they are.
+        folder: The cache's folder.
         count: Number of patches.
         recipe: How they are cut.
     """
@@ -52,7 +52,7 @@ class CacheLayout:
 
     @property
     def bytes(self) -> int:
-        """Bytes of all arrays together."""
+        """Total bytes of all arrays."""
         return sum(self.sizes.values())
 
     def bad(self, meta: dict[str, Any]) -> dict[int, str] | None:
@@ -74,7 +74,7 @@ class CacheLayout:
         return bad if whole else None
 
     def checksums(self) -> dict[str, str]:
-        """Return what each array's content is known by, which takes a second a gigabyte.
+        """Return the checksum of each array, which takes a second per gigabyte.
 
         Returns:
             SHA-256 by file name.
@@ -82,9 +82,9 @@ class CacheLayout:
         return {name: _digest(self.folder / name) for name in self.sizes}
 
     def reserve(self, images: int) -> None:
-        """Allocate the files at once: a full disk is then known before the work, not after it.
+        """Allocate the files up front, so that a full disk is noticed before the work.
 
-        Earlier work is discarded unless it is what a stopped preparation leaves.
+        Earlier work is discarded unless it was left by an interrupted preparation.
 
         Args:
             images: Number of images.
@@ -99,7 +99,7 @@ class CacheLayout:
         sync_folder(self.folder)
 
     def _has(self, sizes: dict[str, int]) -> bool:
-        """Say whether the files are there, each of its size."""
+        """Return whether the files exist with the right sizes."""
         paths = {self.folder / name: size for name, size in sizes.items()}
         return all(path.is_file() and path.stat().st_size == n for path, n in paths.items())
 
@@ -125,10 +125,10 @@ class CacheEntry:
     """One prepared set of patches on disk.
 
     Attributes:
-        folder: Where it is.
+        folder: Its folder.
         bytes: Its size.
-        days: Days since it was last used, or since it was last written to if it is not complete.
-        meta: What its meta.json says; empty if it is not complete.
+        days: Days since it was last used or, if it is incomplete, last written to.
+        meta: The content of its meta.json; empty if it is incomplete.
     """
 
     folder: Path
@@ -152,13 +152,13 @@ class CacheEntry:
 
 
 def entries(folder: Path) -> list[CacheEntry]:
-    """Return what lies in the folder of the cache.
+    """Return the entries in the folder of the cache.
 
     Args:
         folder: The folder.
 
     Returns:
-        The entries, the longest unused first. What else lies there is not among them.
+        The entries, the longest unused first. Other files are ignored.
     """
     found = []
     for one in folder.iterdir() if folder.is_dir() else ():
@@ -179,10 +179,10 @@ def entries(folder: Path) -> list[CacheEntry]:
 
 
 def delete(entry: CacheEntry) -> bool:
-    """Delete an entry, unless another process prepares it just now.
+    """Delete an entry, unless another process is preparing it.
 
     Args:
-        entry: The entry. A run that has it open keeps it until its end, but on Windows.
+        entry: The entry. A run that has it open can use it until the run ends, except on Windows.
 
     Returns:
         Whether it was deleted.

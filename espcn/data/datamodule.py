@@ -31,29 +31,30 @@ class PatchData(pl.LightningDataModule):
 
     Args:
         source: Where images come from: `t91`, `t291` (T91 and BSD200), `skimage` (photographs in
-            the scikit-image package), `auto` (T91, or those photographs where it can't be had) or
+            the scikit-image package), `auto` (T91, or those photographs if it is not available) or
             `folder`.
         path: The folder of your own pictures, for `folder`.
-        cache: Where the patches of a folder are kept on disk; see `espcn.data.cache.cache_folder`.
-        data_dir: The folder that holds the known image sets; else `ESPCN_DATA`, else `datasets`.
+        cache: The folder in which the patches of `folder` are kept on disk; see
+            `espcn.data.cache.cache_folder`.
+        data_dir: The folder of the known image sets; by default `ESPCN_DATA`, or else `datasets`.
         r: The factor.
         channels: 1 for luma, 3 for RGB.
-        degradation: What makes the low-resolution patches.
-        halo: Context around each patch in low-resolution pixels; the network's.
+        degradation: How the low-resolution patches are made.
+        halo: Context around each patch in low-resolution pixels, as the network needs it.
         patch: Side of a patch in low-resolution pixels.
         stride: Distance between neighbouring patches in low-resolution pixels.
         scales: Sizes at which each training image is used, as fractions of its size, above 0 and at
-            most 2; above 1 it is soft, as videos are. Validation uses the full size only.
+            most 2; above 1 the image is soft, as videos are. Validation uses the full size only.
         degrade: `image` degrades whole images, `patch` each patch on its own, as the notebook did.
         split: Hold out whole images (`image`), so that overlapping patches never sit on both sides,
             or single patches (`patch`), as the notebook did.
         val_fraction: The fraction held out for validation, 0 to 1; ignored with `folds`.
         fold: Which of `folds` equal parts is held out instead, from 0.
         folds: Number of such parts.
-        augment: Show each batch in a random one of the 8 orientations.
-        batch_size: Patches of a step, over all processes together.
-        seed: Determines, with the epoch, the order of the patches and their orientations; and what
-            a random degradation draws.
+        augment: Show each batch in a random orientation, one of 8.
+        batch_size: Patches per step, over all processes together.
+        seed: Determines, with the epoch, the order and orientation of the patches; also the seed of
+            a random degradation.
 
     Raises:
         ValueError: A setting is out of its range; the message names it.
@@ -97,15 +98,15 @@ class PatchData(pl.LightningDataModule):
     def prepare(self) -> str:
         """Read, degrade, cut and split.
 
-        Sets `train_patches`, `val_patches` and `val_set`, the held-out images, whole; of a folder's
-        at most 100, at equal distances. With `split=patch` those are the images of held-out
-        patches, most of which are trained on too.
+        Sets `train_patches`, `val_patches` and `val_set`, the whole held-out images; for a folder
+        at most 100 of them, evenly spaced. With `split=patch` those are the images of held-out
+        patches, most of which are also trained on.
 
         Returns:
-            A line that says which images these are.
+            A line that describes the images.
 
         Raises:
-            ValueError: No image has room for a patch, or nothing is left to train on.
+            ValueError: No image is large enough for a patch, or nothing is left to train on.
         """
         self.images, line = load_training(self.source, self.data_dir, self.path)
         images = self.images.images
@@ -141,7 +142,7 @@ class PatchData(pl.LightningDataModule):
 
     @property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that differ for other images, and for other encoders."""
+        """Sixteen hexadecimal digits that identify the images and the encoders."""
         encoders = self.recipe.degradation.encoders()
         if not encoders:
             return self.images.fingerprint
@@ -149,7 +150,7 @@ class PatchData(pl.LightningDataModule):
         return hashlib.sha256(seen.encode()).hexdigest()[:16]
 
     def setup(self, stage: str) -> None:
-        """Prepare, unless that has been done: Lightning calls this before it fits.
+        """Prepare, unless that has been done; Lightning calls this before fitting.
 
         Args:
             stage: Unused.
@@ -169,7 +170,7 @@ class PatchData(pl.LightningDataModule):
         return cut(tensors, self.recipe), at_scale
 
     def _on_disk(self, files: LazyImages) -> tuple[PatchSubset, AtScale]:
-        """Do the same for files, of which there may be very many."""
+        """Do the same for files, possibly very many."""
         scales = tuple(dict.fromkeys([1.0, *self.recipe.scales]))
         recipe = replace(self.recipe, scales=scales)
         store = prepare(files, recipe, cache_folder(self.cache))
@@ -201,7 +202,7 @@ class PatchData(pl.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader | list:
-        """Return the held-out patches in large batches, in their order.
+        """Return the held-out patches in large batches, in order.
 
         Returns:
             Pairs of uint8 tensors; an empty list if nothing is held out.

@@ -1,4 +1,4 @@
-"""Load the known image sets: from disk, by download, or by substitutes.
+"""Load the known image sets, from disk or by download, or substitutes for them.
 
 The paper trains on T91 and tests on Set5, Set14, BSD300 and BSD500 (section 3.1). None of them
 may be redistributed, so each file is downloaded from a pinned commit and checked against the
@@ -41,7 +41,7 @@ class Unavailable(OSError):
 
 
 def data_root(data_dir: str | None) -> Path:
-    """Return the folder that holds one folder for each known set.
+    """Return the folder that contains one subfolder for each known set.
 
     Args:
         data_dir: The setting; by default $ESPCN_DATA, or `datasets` if that is not set.
@@ -57,17 +57,17 @@ def load_set(name: str, data_dir: str | None = None, download: bool = True) -> I
     """Load a known set, downloading it if needed; each file must match the registry.
 
     Args:
-        name: One of SETS, or one of the two embedded ones.
+        name: One of SETS, or one of the two embedded sets.
         data_dir: The folder that holds the sets.
         download: Download files that are missing or differ.
 
     Returns:
-        The set. Where the folder holds its pictures in other files, with the same pixels or all of
-        them cropped to multiples of the same number, `source` says so.
+        The set. If the folder contains its pictures in other files, with the same pixels or all
+        cropped to multiples of the same number, `source` says so.
 
     Raises:
         ValueError: The name is unknown.
-        Unavailable: The set is not complete, and can't be downloaded.
+        Unavailable: The set is incomplete, and can't be downloaded.
     """
     if name in EMBEDDED:
         return _load_embedded(name)
@@ -126,7 +126,7 @@ def load_training(
 
 
 def check_sets(names: list[str]) -> None:
-    """Check that names are those of known sets or paths of folders.
+    """Check that each name is a known set or the path of a folder.
 
     Args:
         names: The names.
@@ -143,17 +143,16 @@ def load_test(names: list[str], data_dir: str | None = None) -> tuple[list[Image
     """Load test sets.
 
     Args:
-        names: Names of known sets, and paths of folders of pictures; repetitions are left out.
+        names: Names of known sets, and paths of folders of pictures; duplicates are ignored.
         data_dir: The folder that holds the known sets.
 
     Returns:
-        The sets, and lines for the user. Only of the usual ones, USUAL as a whole, those are left
-        out that can't be had, and three photographs from the scikit-image package replace them if
-        there is none.
+        The sets, and lines for the user. If `names` is USUAL, unavailable sets are left out, and if
+        none is available, three photographs from the scikit-image package replace them.
 
     Raises:
         ValueError: A name is neither that of a known set nor a folder's path.
-        OSError: A set that was asked for by name can't be had, or a folder can't be read.
+        OSError: A set that was named explicitly is not available, or a folder can't be read.
     """
     sets: list[ImageSet] = []
     lines: list[str] = []
@@ -188,7 +187,7 @@ def _unknown(name: str) -> ValueError:
 
 
 def _under_its_own_name(folder: ImageSet, path: str, others: list[ImageSet]) -> ImageSet:
-    """Name a folder's pictures by the folder; by its path if another set has that name."""
+    """Name a set after its folder, or after the folder's path if another set has that name."""
     taken = {*SETS, *EMBEDDED, *(one.name for one in others)}
     whole = "_".join(Path(path).expanduser().absolute().parts[1:])
     names = [folder.name, whole, *(f"{whole}-{number}" for number in range(2, 2 + len(taken)))]
@@ -196,7 +195,7 @@ def _under_its_own_name(folder: ImageSet, path: str, others: list[ImageSet]) -> 
 
 
 def _load_copy(name: str, folder: Path) -> ImageSet | None:
-    """Load a known set from other files with its pixels; None if they are not in the folder."""
+    """Load a known set from other files with the same pixels; None if the folder lacks them."""
     registered = images_by_pixels(name)
     wanted = {image for image, _ in registered.values()}
     there = dict.fromkeys(list_pictures(folder)) if folder.is_dir() else {}
@@ -214,7 +213,7 @@ def _load_copy(name: str, folder: Path) -> ImageSet | None:
 
 
 def _differences(folder: Path, registry: Mapping[str, str | None], reasons: Iterable[str]) -> str:
-    """Say which files of a folder are not as the registry has them."""
+    """Describe which files of a folder differ from the registry."""
     there = set(list_pictures(folder)) if folder.is_dir() else set()
     groups = {
         "missing": [name for name in reasons if name not in there],

@@ -1,4 +1,4 @@
-"""Download the files of a set, several at a time; each is verified before it gets its name."""
+"""Download the files of a set, several at a time, verifying each before it gets its name."""
 
 import logging
 import os
@@ -29,14 +29,14 @@ def download(
 ) -> None:
     """Download files into a folder, several at a time; each gets its name once it is verified.
 
-    Of jobs that start together one downloads; the others wait, and then find nothing missing.
+    If several jobs start together, one downloads; the others wait and then find nothing missing.
 
     Args:
         name: The set's name, for the progress bar.
         folder: Where the files go, under their base names.
         base_url: The address that paths are relative to.
         missing: Returns the SHA-256 of each missing file by its path.
-        timeout: Seconds to connect, and between two packets.
+        timeout: Seconds to wait for a connection, and between packets.
 
     Raises:
         ConnectionError: The host can't be reached.
@@ -61,7 +61,7 @@ def download(
 def _fetch_all(
     name: str, folder: Path, base_url: str, registry: Mapping[str, str], timeout: Timeout
 ) -> None:
-    """Fetch all of `registry`, several at a time; the first file given up calls off the rest."""
+    """Fetch all of `registry`, several at a time; the first failed file cancels the rest."""
     import pooch
     from tqdm import tqdm
 
@@ -104,7 +104,7 @@ def _fetch_all(
 
 
 def _is_without_connection(error: Exception) -> bool:
-    """Return whether the host was not reached at all: unknown, refused, silent or untrusted."""
+    """Return whether the host could not be reached: unknown, refused, silent or untrusted."""
     from urllib3.exceptions import MaxRetryError  # requests wraps it, and only for these
 
     return any(isinstance(argument, MaxRetryError) for argument in error.args)

@@ -1,4 +1,4 @@
-"""Image sets: named pictures with a fingerprint, and loading those of a folder."""
+"""Image sets: named pictures with a fingerprint, and loading them from a folder."""
 
 import hashlib
 import os
@@ -27,7 +27,7 @@ class ImageSet:
         name: The set's name.
         names: File names in natural order (t2 before t10).
         images: Pictures as `read_picture` returns them.
-        fingerprint: Sixteen hexadecimal digits that differ for sets of different files.
+        fingerprint: Sixteen hexadecimal digits that identify the set's files.
         source: The images' location, for display.
     """
 
@@ -45,10 +45,10 @@ class ImageSet:
 
         Args:
             chosen: Their indices.
-            name: The name of the new set; its fingerprint stays that of the whole one.
+            name: The name of the new set; it keeps the fingerprint of the whole set.
 
         Returns:
-            The images in the order of `chosen`; lazy if these are lazy.
+            The images in the order of `chosen`, lazy if they were lazy.
         """
         images: Sequence[np.ndarray]
         if isinstance(self.images, LazyImages):
@@ -97,7 +97,7 @@ class LazyImages(Sequence[np.ndarray]):
 
 
 def read_unchanged(path: Path, digest: str) -> bytes:
-    """Return the content of a file, provided that it has not changed.
+    """Return the content of a file that must not have changed.
 
     Args:
         path: The file.
@@ -137,7 +137,7 @@ def load_folder(path: str | Path, lazily: bool = False, setting: str = "data.pat
         The set.
 
     Raises:
-        FileNotFoundError: There is no such folder.
+        FileNotFoundError: The folder does not exist.
         ValueError: It contains no pictures, or more than a tenth can't be read.
     """
     path = Path(str(path)).expanduser()
@@ -180,7 +180,7 @@ def read_files(
         decode: Turns a file's content into an image or another value.
 
     Returns:
-        SHA-256 and decoded content by name; and by name, why the other files could not be read.
+        SHA-256 and decoded content by name; and, by name, why the other files could not be read.
     """
 
     def read(name: str) -> File | str:
@@ -222,13 +222,13 @@ def image_set(name: str, files: Mapping[str, File], source: str) -> ImageSet:
 
 
 def join_sets(sets: Sequence[ImageSet]) -> ImageSet:
-    """Return several sets as one, with a fingerprint of its own.
+    """Join several sets into one with a new fingerprint.
 
     Args:
         sets: The sets.
 
     Returns:
-        Their pictures in order; its name is that of "T91+BSD200".
+        The joined set, named like "T91+BSD200".
     """
     fingerprint = hashlib.sha256(" ".join(one.fingerprint for one in sets).encode())
     return ImageSet(

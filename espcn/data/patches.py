@@ -30,11 +30,11 @@ class Recipe:
         degradation: How the low-resolution patches are made.
         patch: Side of a patch without its context; its target has a side of `patch * r` pixels.
         stride: Distance between neighbouring patches.
-        halo: Context on each side of a patch, as wide as the network's receptive field needs.
+        halo: Context on each side of a patch, as needed for the network's receptive field.
         per_patch: Degrade each target separately, as the notebook does, instead of the whole image.
         scales: Sizes at which each image is cut, as fractions of its size, above 0 and at most 2.
             Above 1 an image has no more detail, but is soft, as videos are.
-        seed: Decides, with each picture, what a random degradation draws.
+        seed: Seed of a random degradation, combined with a hash of each picture.
 
     Raises:
         ValueError: A setting is out of its range; the message names it.
@@ -68,7 +68,7 @@ class Recipe:
         object.__setattr__(self, "scales", tuple(map(float, self.scales)))
 
     def count(self, height: int, width: int) -> int:
-        """Return how many patches `cut` makes of an image.
+        """Return the number of patches that `cut` makes of an image.
 
         Args:
             height: The image's height in pixels.
@@ -121,11 +121,11 @@ class Patches:
         return self.select(mask)
 
     def flipped(self, r: int, symmetry: int) -> "Patches":
-        """Return all patches, flipped or transposed in the same way.
+        """Return all patches, each flipped or transposed in the same way.
 
         Args:
             r: The upscaling factor.
-            symmetry: As for `espcn.imaging.shuffle.flip`.
+            symmetry: See `espcn.imaging.shuffle.flip`.
 
         Returns:
             The patches and their targets in the new orientation.
@@ -188,7 +188,7 @@ class PatchSubset:
 
 
 def cut(images: Sequence[Tensor], recipe: Recipe) -> Patches:
-    """Cut images at their own size into patches.
+    """Cut images into patches at full size.
 
     Each patch includes its context. Border pixels are replicated beyond the image, as in the
     network; with `recipe.per_patch`, beyond each target. An image that is too small for a patch is

@@ -1,8 +1,8 @@
-"""The registry of known image sets: where their files are, and their checksums.
+"""The registry of known image sets: the locations of their files, and their checksums.
 
-`checksums/NAME.txt` holds SHA-256, two spaces and the path in the repository of each file.
-`checksums/NAME.pixels.txt` holds the file's name and the digests of its pixels, by which copies in
-other formats and under other names are known: of the whole picture, and cropped to each of CROPS.
+For each file, `checksums/NAME.txt` contains its SHA-256, two spaces and its path in the repository.
+`checksums/NAME.pixels.txt` contains its name and digests of its decoded pixels, for the whole
+picture and cropped to each of CROPS. They identify copies in other formats and under other names.
 """
 
 import hashlib
@@ -22,11 +22,11 @@ _SELFEX = _RAW + "jbhuang0604/SelfExSR/8f6dd8c1d20cb7e8792a7177b4f6fd677633f598/
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the files of a set are.
+    """The location of a set's files.
 
     Attributes:
         url: The address that its paths are relative to.
-        role: "train" for a set to train on, "test" for one that is only scored.
+        role: "train" for a training set, "test" for a set that is only scored.
     """
 
     url: str
@@ -81,14 +81,14 @@ def checksums_by_name(registry: Mapping[str, str]) -> dict[str, str | None]:
 
 
 def images_by_pixels(name: str) -> dict[str, tuple[str, set[int]]]:
-    """Return what the pixels of a known set are known by.
+    """Return the pixel digests of a known set.
 
     Args:
         name: One of SETS.
 
     Returns:
-        By `pixel_digest`, a file's name, and those of CROPS to whose multiples it is cropped. Empty
-        for a set whose pixels are not registered.
+        For each `pixel_digest`, a file's name, and the values of CROPS to whose multiples it is
+        cropped. Empty for a set whose pixels are not registered.
     """
     file = _checksums(name, "pixels.txt")
     found: dict[str, tuple[str, set[int]]] = {}
@@ -100,10 +100,10 @@ def images_by_pixels(name: str) -> dict[str, tuple[str, set[int]]]:
 
 
 def pixel_digest(pixels: np.ndarray) -> str:
-    """Return what a picture's pixels are known by, whatever file they are from.
+    """Return a digest of the decoded pixels, independent of the file format.
 
-    A grey picture in three channels, an alpha that hides nothing, and 8 bits spread over 16 change
-    nothing.
+    A grey picture in three channels, an opaque alpha channel, and 8 bits stored as 16 give the same
+    digest.
 
     Args:
         pixels: uint8 or uint16 `(height, width, channels)`.

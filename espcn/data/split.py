@@ -54,7 +54,7 @@ class Split:
                 )
 
     def held_out(self, patches: Patches | PatchSubset) -> Tensor:
-        """Return which patches are held out; they are the same for every seed.
+        """Return which patches are held out, the same for every seed.
 
         Args:
             patches: All patches.

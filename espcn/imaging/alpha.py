@@ -1,7 +1,7 @@
-"""Colours under transparency, which nobody sees until a picture is resized.
+"""Colours under transparency, which become visible when a picture is resized.
 
-A white disc on transparent black has black neighbours: interpolated as they are, its edge turns
-grey. Colours therefore bleed outwards from what is visible before anything is interpolated.
+A white disc on transparent black has black neighbours: if they are interpolated unchanged, its edge
+turns grey. Visible colours are therefore extended outwards before interpolation.
 """
 
 import numpy as np
@@ -13,14 +13,15 @@ _SIGMA = 1.5  # of the weights with which visible colours count: the nearest cou
 
 
 def bleed(pixels: np.ndarray) -> np.ndarray:
-    """Return a picture whose fully transparent pixels have the colour of visible ones near them.
+    """Return a picture whose fully transparent pixels take the colour of nearby visible ones.
 
     Args:
         pixels: `(height, width, 2 or 4)`: grey or RGB, and straight alpha; uint8, uint16 or floats.
 
     Returns:
-        Pixels of the same type and alpha. Those that are at all visible, and those more than
-        `REACH` from any that are, keep their colour. `pixels` itself where nothing is to change.
+        Pixels of the same type and alpha. Pixels that are at least partly visible, and those more
+        than `REACH` away from any such pixel, keep their colour. `pixels` itself if nothing
+        changes.
     """
     hidden = pixels[..., -1] <= 0
     if not hidden.any() or hidden.all():

@@ -1,4 +1,4 @@
-"""Luma and RGB, as the benchmark protocol of super-resolution sees them.
+"""Luma and RGB, as defined in the super-resolution benchmark protocol.
 
 The network works on luma alone: "we only consider the luminance channel in YCbCr colour space"
 (Shi et al. 2016, section 3.2).
@@ -40,7 +40,7 @@ def from_ycbcr(ycbcr: Tensor) -> Tensor:
         ycbcr: `(..., 3, height, width)`: Y in 16..235, Cb and Cr in 16..240.
 
     Returns:
-        float64 of the same shape; outside 0..255 for a luma and chroma that no RGB colour has.
+        float64 of the same shape; outside 0..255 for YCbCr values that correspond to no RGB colour.
     """
     return torch.einsum("ij,...jhw->...ihw", RGB_FROM_YCBCR, ycbcr.double() - YCBCR_OFFSET)
 
@@ -62,8 +62,8 @@ def luma(rgb: Tensor) -> Tensor:
 def to_channels(pixels: np.ndarray, channels: int) -> Tensor:
     """Convert a picture to the input of a network.
 
-    A grey picture is used unchanged, not scaled to 16..235. Only in this way are the published
-    figures of Set14, which contains the grey `bridge`, reproduced.
+    A grey picture is used unchanged, not scaled to 16..235. Only this reproduces the published
+    figures for Set14, which contains the grey `bridge`.
 
     Args:
         pixels: uint8 or uint16 `(height, width, 1 to 4)`, as `read_picture` returns it; alpha is

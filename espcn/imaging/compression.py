@@ -1,7 +1,8 @@
-"""Lossy compression as it acts on what files hold: JPEG by Pillow, H.264 by the FFmpeg in PyAV.
+"""Lossy compression as in real files: JPEG with Pillow, H.264 with the FFmpeg in PyAV.
 
-A JPEG holds luma in full range, 0 to 255, and a video in studio range, 16 to 235, which is also the
-range of this project's luma. So luma is stretched before it becomes a JPEG, and shrunk afterwards.
+A JPEG stores luma in full range, 0 to 255, and a video in limited range, 16 to 235, which is also
+the range of this project's luma. Luma is therefore expanded before JPEG compression and compressed
+to limited range afterwards.
 """
 
 import io
@@ -23,10 +24,10 @@ X264 = {"preset": "medium", "x264-params": "asm=SSE4.2"}
 
 
 def encoder_versions() -> dict[str, str]:
-    """Return the versions of the encoders, on which their output depends.
+    """Return the versions of the encoders, since their output depends on them.
 
     Returns:
-        A version by the name of the setting, `jpeg` and `h264`.
+        Versions by the name of the setting, `jpeg` and `h264`.
     """
     return {
         "jpeg": f"libjpeg-turbo {features.version('libjpeg_turbo') or features.version('jpg')}",
@@ -35,29 +36,29 @@ def encoder_versions() -> dict[str, str]:
 
 
 def is_studio_range(picture: Tensor) -> bool:
-    """Return whether a grey picture may be the luma of a colour one.
+    """Return whether a grey picture may be the luma of a colour picture.
 
     Args:
         picture: uint8 `(1, height, width)`.
 
     Returns:
-        Whether it stays within 16..235; one that does not is grey itself, of full range.
+        Whether it is within 16..235; otherwise it is a grey picture of full range.
     """
     return bool(picture.numel()) and int(picture.min()) >= BLACK and int(picture.max()) <= WHITE
 
 
 def compress_jpeg(picture: Tensor, quality: int, full_range: bool = False) -> Tensor:
-    """Save a picture as a JPEG, and read it.
+    """Compress a picture as a JPEG and decode it.
 
     Args:
         picture: `(1, height, width)`, luma in 16..235, or `(3, height, width)`, RGB in 0..255,
-            whose chroma is then subsampled as Pillow does by default; uint8, or floats that are
-            not rounded yet and may overshoot.
-        quality: 1 to 100, libjpeg's.
-        full_range: Whether one channel is a grey picture in 0..255, and no luma.
+            whose chroma is subsampled as Pillow does by default; uint8, or unrounded floats that
+            may overshoot.
+        quality: libjpeg's quality, 1 to 100.
+        full_range: Whether a single channel is a grey picture in 0..255 rather than luma.
 
     Returns:
-        The damaged picture, uint8, of the same shape and range.
+        The compressed picture, uint8, with the same shape and range.
     """
     stretched = len(picture) == 1 and not full_range
     samples = picture.double()
@@ -76,17 +77,17 @@ def compress_jpeg(picture: Tensor, quality: int, full_range: bool = False) -> Te
 
 
 def compress_h264(frames: Sequence[Tensor], crf: float) -> list[Tensor]:
-    """Encode frames by x264, and decode them.
+    """Encode frames with x264 and decode them.
 
-    One thread encodes, because x264's output depends on their number.
+    A single thread encodes, because x264's output depends on the number of threads.
 
     Args:
         frames: uint8 `(1, height, width)`, luma, or `(3, height, width)`, RGB in 0..255, whose
-            chroma is then halved in both directions. All have the same size.
+            chroma is halved in both directions. All have the same size.
         crf: x264's constant rate factor, 0 to 51.
 
     Returns:
-        The damaged frames, in the same order and range.
+        The compressed frames, in the same order and range.
     """
     channels, height, width = frames[0].shape
     # The encoder wants even sides.
@@ -110,7 +111,7 @@ def compress_h264(frames: Sequence[Tensor], crf: float) -> list[Tensor]:
 
 
 def _video_frame(picture: Tensor, size: tuple[int, int], number: int) -> av.VideoFrame:
-    """Return a yuv420p frame of this (height, width), its last row and column repeated."""
+    """Return a yuv420p frame of this (height, width), repeating the last row and column."""
     _, height, width = picture.shape
     beyond = ((0, 0), (0, size[0] - height), (0, size[1] - width))
     array = np.pad(picture.numpy(), beyond, "edge")

@@ -2,8 +2,8 @@
 
 "We blur I^HR using a Gaussian filter and sub-sample it by a factor of r" (Shi et al. 2016, section
 3.1). The paper does not give the width of the blur, and its published figures are measured on
-MATLAB's bicubic pictures without a blur. The pictures and videos that people have are compressed
-as well. `Degradation` holds the settings of one such process.
+MATLAB's bicubic pictures without a blur. Real pictures and videos are compressed as well.
+`Degradation` holds the settings of one such process.
 """
 
 import dataclasses
@@ -39,23 +39,23 @@ Amount = float | tuple[float, float] | None
 
 @dataclass(frozen=True)
 class Degradation:
-    """The settings that make low-resolution pictures, for training and for scoring.
+    """The settings for making low-resolution pictures, for training and for scoring.
 
     Attributes:
         blur: Sigma of a Gaussian in high-resolution pixels, 0 to 100; 0 is no blur.
-        downsample: How pixels are dropped. `bicubic` is MATLAB's `imresize` with its antialiasing.
-            `skimage` is the notebook's: `skimage.filters.gaussian`, then
-            `skimage.transform.resize`, which blurs again by a sigma of (r - 1) / 2. `decimate`
-            keeps every r-th pixel, as the paper says.
-        noise: Sigma of Gaussian noise that is added to the low-resolution picture before it is
-            rounded, in grey levels, 0 to 100; None is none.
+        downsample: The method. `bicubic` is MATLAB's `imresize` with its antialiasing. `skimage` is
+            the notebook's method: `skimage.filters.gaussian`, then `skimage.transform.resize`,
+            which blurs again by a sigma of (r - 1) / 2. `decimate` keeps every r-th pixel, as the
+            paper says.
+        noise: Sigma of the Gaussian noise that is added to the low-resolution picture before it is
+            rounded, in grey levels, 0 to 100; None adds none.
         jpeg: Quality of the JPEG that the low-resolution picture is saved as, 1 to 100; None is
             no JPEG.
-        h264: x264's constant rate factor, 0 to 51, at which the picture is encoded as one of the
-            frames of a short excerpt in which it moves; None is no video.
+        h264: x264's constant rate factor, 0 to 51, at which the picture is encoded as a frame of a
+            short clip in which it moves; None is no video.
 
-    The steps follow one another in this order. `noise`, `jpeg` and `h264` may be a range, `(low,
-    high)`, from which each picture draws its own value.
+    The steps are applied in this order. `noise`, `jpeg` and `h264` may be a range, `(low, high)`,
+    from which each picture draws its own value.
 
     Raises:
         ValueError: A setting is out of its range; the message names it.
@@ -86,8 +86,8 @@ class Degradation:
         """Build a degradation from a stored mapping, such as a run's configuration.
 
         Args:
-            stored: Settings by name; other keys are ignored, and a missing setting has its default.
-                A value may be text, as in the metadata of weights.
+            stored: Settings by name; other keys are ignored, and missing settings take their
+                defaults. A value may be text, as in the metadata of weights.
 
         Returns:
             The degradation with these settings.
@@ -126,16 +126,16 @@ class Degradation:
         return ranges or self.noise is not None or self.h264 is not None
 
     def encoders(self) -> dict[str, str]:
-        """Return the versions of the encoders that are used, which decide on the result.
+        """Return the versions of the encoders in use, since the result depends on them.
 
         Returns:
-            A version by the name of the setting; none for a degradation without compression.
+            Versions by the name of the setting; empty for a degradation without compression.
         """
         versions = encoder_versions()
         return {name: versions[name] for name in versions if getattr(self, name) is not None}
 
     def __str__(self) -> str:
-        """Return the settings as on the command line.
+        """Return the settings as written on the command line.
 
         Returns:
             Text like "blur=0.5 downsample=bicubic jpeg=[30,95]".
@@ -147,11 +147,11 @@ class Degradation:
         )
 
     def draw(self, picture: Tensor, seed: int = 0) -> "Degradation":
-        """Return the degradation of one picture, with a number in place of each range.
+        """Return the degradation for one picture, with a number in place of each range.
 
         Args:
-            picture: The high-resolution picture. What it draws follows from its pixels and the
-                seed alone: not from its place in a set, nor from the other settings.
+            picture: The high-resolution picture. The draw depends only on its pixels and the seed,
+                not on its position in a set or on the other settings.
             seed: Any whole number of at least 0.
 
         Returns:
@@ -175,10 +175,10 @@ class Degradation:
 
         Args:
             picture: uint8 `(..., height, width)`, both sides multiples of `r`. Leading dimensions
-                are processed independently; to be compressed, a picture must be `(height, width)`
-                or `(..., channels, height, width)`, with 1 channel for luma and 3 for RGB.
+                are processed independently; for compression, a picture must be `(height, width)` or
+                `(..., channels, height, width)`, with 1 channel for luma and 3 for RGB.
             r: The factor, at least 2.
-            seed: Decides, with the picture, what is drawn at random.
+            seed: Seed of the random draws, combined with a hash of the picture.
 
         Returns:
             uint8 `(..., height / r, width / r)`.
@@ -202,22 +202,20 @@ class Degradation:
         return self.draw(picture, seed)._compressed(picture, r, seed)
 
     def excerpt(self, picture: Tensor, r: int, seed: int = 0) -> tuple[list[Tensor], int]:
-        """Return the frames of the excerpt that `h264` encodes.
+        """Return the frames of the clip that `h264` encodes.
 
-        Only one of them shows the picture in its place, any of them: so it is now a whole frame,
-        now one that is predicted from its neighbours. The others are shifted by whole
-        high-resolution pixels, which are parts of a low-resolution one. Most move slowly, as most
-        of what is filmed does: there one frame improves on another, so that weights trained on
-        quick ones alone lost 0.5 dB on a talking head.
+        One random frame shows the picture unshifted, so that both intra and predicted frames occur.
+        The others are shifted by whole high-resolution pixels, which are fractions of a
+        low-resolution one. Most clips move slowly, like most real video: then each frame refines
+        the one before, and weights trained only on fast motion lost 0.5 dB on a talking head.
 
         Args:
             picture: uint8 `(channels, height, width)`, both sides multiples of `r`.
             r: The factor.
-            seed: Decides, with the picture, how it moves.
+            seed: Seed of the motion, combined with a hash of the picture.
 
         Returns:
-            uint8 frames `(channels, height / r, width / r)`, and the index of the one that shows
-            the picture.
+            uint8 frames `(channels, height / r, width / r)`, and the index of the unshifted one.
         """
         random = _random(picture, seed, "motion")
         shown = int(random.integers(FRAMES))
@@ -232,14 +230,14 @@ class Degradation:
         return frames, shown
 
     def _compressed(self, picture: Tensor, r: int, seed: int) -> Tensor:
-        """Return the low-resolution version of `(channels, height, width)`, without ranges left."""
+        """Return the low-resolution version of `(channels, height, width)`, without ranges."""
         if self.h264 is None:
             return self._still(picture, r, _random(picture, seed, "pixels"))
         frames, shown = self.excerpt(picture, r, seed)
         return compress_h264(frames, self.h264)[shown]  # type: ignore[arg-type]
 
     def _still(self, picture: Tensor, r: int, noise: np.random.Generator) -> Tensor:
-        """Do all but the video."""
+        """Apply all steps except video compression."""
         small = DOWNSAMPLE[self.downsample](picture, r, self.blur)
         if self.noise is not None:
             small = small + torch.from_numpy(noise.normal(0.0, self.noise, small.shape))  # type: ignore[arg-type]
@@ -255,7 +253,7 @@ def _rounded(small: Tensor) -> Tensor:
 
 
 def _shifted(picture: Tensor, down: int, right: int) -> Tensor:
-    """Return a picture moved by some pixels, mirrored where it leaves the frame."""
+    """Return a picture shifted by some pixels and mirrored at the frame's border."""
     height, width = picture.shape[-2:]
     margin = max(abs(down), abs(right))
     padded = pad_symmetric(picture, margin)
@@ -264,13 +262,13 @@ def _shifted(picture: Tensor, down: int, right: int) -> Tensor:
 
 
 def _random(picture: Tensor, seed: int, purpose: str) -> np.random.Generator:
-    """Return the generator of a picture's random numbers for one purpose."""
+    """Return a random number generator for one picture and one purpose."""
     pixels = zlib.crc32(np.ascontiguousarray(picture.numpy()).tobytes())
     return np.random.default_rng([seed, pixels, zlib.crc32(purpose.encode())])
 
 
 def _amount(name: str, value: Any) -> Amount:
-    """Check a number or a range, and return it: a range of one number as that number."""
+    """Check a number or a range and return it; a range of equal ends becomes a number."""
     least, most = AMOUNTS[name]
     kinds = int if name == "jpeg" else int | float
     if value is None or (name == "noise" and value == 0 and value is not False):

@@ -1,4 +1,4 @@
-"""Cropping, blurring and downsampling: the first half of how a low-resolution picture is made.
+"""Cropping, blurring and downsampling: the first half of making a low-resolution picture.
 
 "We blur I^HR using a Gaussian filter and sub-sample it by a factor of r" (Shi et al. 2016, section
 3.1); the published figures are measured on MATLAB's bicubic pictures.
@@ -39,8 +39,8 @@ def gaussian_blur(image: Tensor, sigma: float, shift: float = 0.0) -> Tensor:
         image: `(..., height, width)`, floating point.
         sigma: Standard deviation in pixels; 0 is no blur.
         shift: 0 or 0.5, the shift of the sampling points down and to the right in pixels. With a
-            sigma of 0 and a shift of 0.5 the result is the mean of the two nearest pixels, which
-            is the limit for sigma to 0.
+            sigma of 0 and a shift of 0.5 the result is the mean of the two nearest pixels, the
+            limit as sigma approaches 0.
 
     Returns:
         The blurred image, of the same shape.
@@ -89,7 +89,7 @@ def decimate(image: Tensor, r: int, blur: float) -> Tensor:
 
 
 def skimage_resize(image: Tensor, r: int, blur: float) -> Tensor:
-    """Blur and resize by scikit-image, as the notebook does.
+    """Blur and resize with scikit-image, as the notebook does.
 
     `resize` blurs again by a sigma of (r - 1) / 2.
 
@@ -110,7 +110,7 @@ def skimage_resize(image: Tensor, r: int, blur: float) -> Tensor:
 
 
 def _gaussian(sigma: float, shift: float) -> np.ndarray:
-    """Return an odd-sized normalised kernel, float64; `shift` > 0 leaves its first value 0."""
+    """Return an odd-sized normalised kernel, float64; with `shift` > 0 its first value is 0."""
     if sigma < 0.01:  # every other weight is below exp(-5000)
         return np.array([0.0, 0.5, 0.5] if shift else [1.0])
     radius = int(TRUNCATE * sigma + 0.5) + math.ceil(shift)

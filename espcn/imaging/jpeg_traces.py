@@ -1,7 +1,7 @@
-"""What a JPEG leaves behind: its quantisation table, and in its pixels a grid of 8x8 blocks.
+"""Traces of JPEG compression: the quantisation table, and a grid of 8x8 blocks in the pixels.
 
-A quality is libjpeg's, 1 to 100, which scales the standard's own luma table. Other tables, of
-cameras and other programs, are given the quality at which the standard one loses as much.
+Quality means libjpeg's, 1 to 100, which scales the standard luma table. Other tables, from cameras
+and other programs, are assigned the quality at which the standard table loses as much.
 """
 
 import math
@@ -62,7 +62,7 @@ def standard_table(quality: int) -> np.ndarray:
 
 
 def table_quality(table: np.ndarray) -> float:
-    """Return the quality at which the standard table loses as much as another one.
+    """Return the quality at which the standard table loses as much as this one.
 
     Args:
         table: Steps of luma in grey levels, `(8, 8)`, row by row.
@@ -75,30 +75,30 @@ def table_quality(table: np.ndarray) -> float:
 
 
 def quality_quantizer(quality: float) -> float:
-    """Return the quantiser at which H.264 loses about as much as a JPEG of some quality.
+    """Return the QP at which H.264 loses about as much as a JPEG of some quality.
 
     Args:
         quality: 1 to 100.
 
     Returns:
-        0 to 51; 6 more double the step, which is a grey level at 4.
+        0 to 51; each increase by 6 doubles the step, which is one grey level at 4.
     """
     qualities, quantizers = zip(*EQUAL_LOSS, strict=True)
     return float(np.interp(quality, qualities, quantizers))
 
 
 def grid_quality(pixels: np.ndarray) -> float | None:
-    """Return the quality of the JPEG that a picture once was, judging by its pixels.
+    """Return the quality of the JPEG that a picture once was, estimated from its pixels.
 
-    A JPEG's blocks have many coefficients of exactly zero, which they lose when they are looked at
-    from another place than the grid's. Which table it was is then found by how near the other
-    coefficients are to multiples of its steps.
+    The blocks of a JPEG have many coefficients of exactly zero, but blocks that are not aligned
+    with the grid do not. The table is then found from how close the other coefficients are to
+    multiples of its steps.
 
     Args:
         pixels: uint8 `(height, width, 1 to 4)`; grey, or RGB, with or without alpha.
 
     Returns:
-        5 to 98; None where there is no grid.
+        5 to 98; None if there is no grid.
     """
     colors = _detail(pixels)
     luma = (
@@ -132,10 +132,10 @@ def _standard_losses() -> tuple[float, ...]:
 
 
 def _loss(table: np.ndarray) -> float:
-    """Return the mean squared error that a table makes of natural pictures, in dB.
+    """Return the mean squared error that a table causes in natural pictures, in dB.
 
-    A step much smaller than a coefficient's deviation costs step^2 / 12; one much larger, all of
-    the coefficient.
+    A step much smaller than a coefficient's deviation costs step^2 / 12; a much larger one loses
+    the whole coefficient.
     """
     power = (LOWEST / np.maximum(np.hypot(*np.mgrid[0:8, 0:8]), 0.5) ** FALL) ** 2
     steps = np.maximum(np.asarray(table, float), 1)  # a damaged file may say 0
@@ -160,9 +160,9 @@ def _blocks(plane: torch.Tensor) -> torch.Tensor:
 def _steps_quality(blocks: torch.Tensor, outliers: float) -> float | None:
     """Return the quality whose steps explain the blocks' coefficients best; None if none does.
 
-    The likelihood that coefficients were rounded to multiples of the steps is compared with that
-    of a smooth distribution, and a fraction of outliers is allowed for. Those that were rounded to
-    zero say nothing of the step.
+    The likelihood that coefficients were rounded to multiples of the steps is compared with that of
+    a smooth distribution, allowing for a fraction of outliers. Coefficients that were rounded to
+    zero carry no information about the step.
     """
     coefficients = (blocks @ _BASIS[_LOW].flatten(1).T).numpy()
     best, found = LEAST_GAIN, None

@@ -1,4 +1,4 @@
-"""Samples of any depth as grey levels of 0 to 255, the scale that upscaling computes in."""
+"""Conversion of samples of any depth to grey levels of 0 to 255, the scale used for upscaling."""
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ def grey_levels(pixels: np.ndarray, device: torch.device) -> Tensor:
 
     Args:
         pixels: `(height, width, channels)` of a type in WHITE.
-        device: Where they go.
+        device: The device to put them on.
 
     Returns:
         float32 `(channels, height, width)`, 0..255.
@@ -27,11 +27,11 @@ def grey_levels(pixels: np.ndarray, device: torch.device) -> Tensor:
 
 
 def luma_levels(planes: Tensor, whole: bool) -> Tensor:
-    """Return a picture's luma, BT.601's of studio range; a grey one is three equal channels to it.
+    """Return a picture's limited-range BT.601 luma; grey counts as three equal channels.
 
     Args:
-        planes: Grey levels `(channels, height, width)`: grey or RGB first, then perhaps alpha.
-        whole: Round them.
+        planes: Grey levels `(channels, height, width)`: grey or RGB first, then optionally alpha.
+        whole: Round the luma.
 
     Returns:
         Grey levels `(1, height, width)`, 16..235.

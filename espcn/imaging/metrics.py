@@ -1,7 +1,7 @@
-"""PSNR and SSIM as the benchmark protocol of super-resolution means them.
+"""PSNR and SSIM as defined in the super-resolution benchmark protocol.
 
 Both compare whole grey levels, 0..255, after a crop of r pixels from each border, one picture at a
-time; a set's figure is the mean over its pictures. torchmetrics' own defaults differ: they pool
+time; a set's figure is the mean over its pictures. The defaults of torchmetrics differ: they pool
 the squared error of a whole set.
 """
 
@@ -78,7 +78,7 @@ def ssim(picture: Tensor, reference: Tensor) -> float:
 
 
 def is_scorable(height: int, width: int, r: int) -> bool:
-    """Return whether a picture leaves room for SSIM's 11x11 window once it is cropped.
+    """Return whether a picture is large enough for SSIM's 11x11 window after cropping.
 
     Args:
         height: The picture's height in pixels.
@@ -86,6 +86,6 @@ def is_scorable(height: int, width: int, r: int) -> bool:
         r: The factor, which is also the width of the cropped border.
 
     Returns:
-        Whether it does; smaller pictures are not scored.
+        Whether it is; smaller pictures are not scored.
     """
     return min(height, width) // r * r - 2 * r >= 11

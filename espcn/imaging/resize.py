@@ -1,7 +1,8 @@
 """Resizing by bicubic interpolation: MATLAB's `imresize`, and its filters as a convolution.
 
-Upscaling by r is one convolution at low resolution with r^2 filters, one for each place in the
-r x r cell of a pixel, and the periodic shuffle: what the network learns, here known beforehand.
+Upscaling by r is one convolution at low resolution with r^2 filters, one for each position in the r
+x r cell of a pixel, followed by the periodic shuffle: the network learns such filters, and here
+they are known in advance.
 """
 
 import torch
@@ -14,12 +15,13 @@ BICUBIC_HALO = 2  # low-resolution pixels beyond its own that an output pixel de
 def imresize(image: Tensor, height: int, width: int) -> Tensor:
     """Resize an image as MATLAB's `imresize` does: bicubic, antialiased when it shrinks.
 
-    Away from the border PyTorch's antialiased interpolation is the same. At the border it drops
-    what MATLAB mirrors; a symmetric margin, cropped afterwards, makes them agree everywhere.
+    Away from the border, PyTorch's antialiased interpolation is the same. At the border it drops
+    samples that MATLAB mirrors; a symmetric margin, cropped afterwards, makes them agree
+    everywhere.
 
     Args:
         image: `(..., h, w)`, floating point.
-        height: Height of the result in pixels; a whole multiple or part of `h`.
+        height: Height of the result in pixels; a whole multiple or fraction of `h`.
         width: Width of the result in pixels, resized by the same factor.
 
     Returns:
@@ -57,13 +59,13 @@ def pad_symmetric(image: Tensor, margin: int) -> Tensor:
 def bicubic_filters(r: int, across: float = 0.0) -> Tensor:
     """Return the filters of Keys' cubic (a = -1/2), which is MATLAB's.
 
-    Convolve planes that have BICUBIC_HALO more pixels on each side with them, then shuffle: the
-    result is the planes upscaled by r.
+    Pad planes by BICUBIC_HALO pixels on each side, convolve them with the filters, then shuffle:
+    the result is the planes upscaled by r.
 
     Args:
         r: The factor.
-        across: Moves the sampling points to the right by this many low-resolution pixels, at most a
-            half, for chroma that does not lie in the middle of its pixels.
+        across: Shifts the sampling points to the right by this many low-resolution pixels, at most
+            a half, for chroma that is not centred on its pixels.
 
     Returns:
         float64 `(r^2, 1, 5, 5)`.
@@ -73,7 +75,7 @@ def bicubic_filters(r: int, across: float = 0.0) -> Tensor:
 
 
 def _weights(r: int, shift: float) -> Tensor:
-    """Return the weights of five neighbours for each of the r places: `(r, 5)`."""
+    """Return the weights of five neighbours for each of the r positions: `(r, 5)`."""
     place = (torch.arange(r, dtype=torch.float64) + 0.5) / r - 0.5 + shift
     distance = (place[:, None] - torch.arange(-BICUBIC_HALO, BICUBIC_HALO + 1)).abs()
     near = 1.5 * distance**3 - 2.5 * distance**2 + 1

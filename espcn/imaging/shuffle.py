@@ -1,11 +1,12 @@
 """The periodic shuffle, its inverse, and the symmetries of preshuffled pictures.
 
 The network's last layer gives r^2 C channels at low resolution; the shuffle lays them out as C
-channels at high resolution (Shi et al. 2016, Eq. 4). "Preshuffled" is a high-resolution picture
-taken apart in the same way, so that training compares it with the network's output as it is.
+channels at high resolution (Shi et al. 2016, Eq. 4). A "preshuffled" picture is a high-resolution
+picture rearranged by the inverse, so that training can compare it directly with the network's
+output.
 
-Throughout this project the channels stand in PyTorch's order: `c r^2 + r (row mod r) + (column
-mod r)`. The paper's order is `C r (y mod r) + C (x mod r) + c`, with x the first index and y the
+Throughout this project the channels are in PyTorch's order: `c r^2 + r (row mod r) + (column mod
+r)`. The paper's order is `C r (y mod r) + C (x mod r) + c`, with x the first index and y the
 second; `paper_order` relates the two.
 """
 
@@ -50,7 +51,7 @@ def paper_order(r: int, channels: int) -> Tensor:
         channels: The number of channels C of the shuffled picture.
 
     Returns:
-        int64 `(channels r^2,)`: where the paper keeps what PyTorch keeps at each place.
+        int64 `(channels r^2,)`: for each channel in PyTorch's order, its index in the paper's.
     """
     places = torch.arange(channels * r * r).reshape(r, r, channels)  # (y mod r, x mod r, c)
     return places.permute(2, 1, 0).reshape(-1)  # (c, x mod r, y mod r): x is the row
@@ -109,7 +110,7 @@ def inverse(symmetry: int) -> int:
         symmetry: As for `flip`.
 
     Returns:
-        Likewise. Of those that transpose, what was horizontal is undone vertically.
+        The inverse symmetry. If it transposes, horizontal and vertical flips are exchanged.
     """
     if symmetry & 4:
         return 4 | (symmetry & 1) << 1 | (symmetry & 2) >> 1
@@ -119,8 +120,8 @@ def inverse(symmetry: int) -> int:
 def flip_preshuffled(channels: Tensor, r: int, symmetry: int) -> Tensor:
     """Apply a symmetry to preshuffled pictures, exactly.
 
-    Equal to `preshuffle(flip(shuffle(channels)))`: the pixels of each r x r cell change places
-    within the cell as the cells do within the picture.
+    Equal to `preshuffle(flip(shuffle(channels)))`: the pixels within each r x r cell are permuted
+    in the same way as the cells within the picture.
 
     Args:
         channels: `(..., C r^2, height, width)`.

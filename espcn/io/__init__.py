@@ -1,1 +1,1 @@
-"""Picture files read and written, and files that are whole or not there."""
+"""Reading and writing pictures and videos, and atomic writes."""

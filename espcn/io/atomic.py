@@ -1,7 +1,8 @@
 """Atomic writes: a file is written beside its final name, then renamed.
 
-A loss of power takes back neither its content, which is synced before, nor its name, for the folder
-is synced after. So what is written later may speak for what was written before.
+After a loss of power both the content, which is synced before the rename, and the name are still
+there, because the folder is synced afterwards. A file that is written later can therefore vouch for
+earlier ones.
 """
 
 import csv
@@ -37,9 +38,9 @@ _waiting: ContextVar[set[Path] | None] = ContextVar("_waiting", default=None)  #
 def atomic_write(path: Path) -> Iterator[Path]:
     """Provide a temporary path that is renamed to `path` only if the block succeeds.
 
-    Its content and its name outlive a loss of power when the block has ended, but see `together`.
-    No two writers share one: it is `.NAME.part`, which a killed one may have left behind, or has
-    another ending as well while a living one holds that.
+    Once the block has ended, the content and the name survive a loss of power, but see `together`.
+    Writers never share a temporary path: it is `.NAME.part`, which a killed writer may have left
+    behind, with a further suffix while another writer holds that one.
 
     Args:
         path: The final path.
@@ -48,8 +49,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
         The path to write to, an empty file in the same folder.
 
     Raises:
-        OSError: Writing failed; an error without a file's name, as of a full disk, is given this
-            one.
+        OSError: Writing failed; errors that name no file, such as those of a full disk, get this
+            file's name.
     """
     part = _beside(path, "part")
     held = _hold(part)
@@ -75,10 +76,10 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Sync folders once for many files that speak for none of the others, at the end of the block.
+    """Sync folders once, at the end of the block, for many files that don't depend on each other.
 
     Yields:
-        None; what this thread writes in the block may get its name, or not, if power is lost in it.
+        None; if power is lost within the block, files that this thread wrote in it may be missing.
     """
     folders: set[Path] = set()
     outer = _waiting.set(folders)
@@ -91,7 +92,7 @@ def together() -> Iterator[None]:
 
 
 def sync_file(path: Path) -> None:
-    """Make the content of a file outlive a loss of power.
+    """Make the content of a file survive a loss of power.
 
     Args:
         path: The file.
@@ -104,7 +105,7 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder outlive a loss of power, where the platform can.
+    """Make the names in a folder survive a loss of power, if the platform supports it.
 
     Args:
         folder: The folder.
@@ -130,11 +131,11 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Create a folder and those above it, where they are missing, to outlive a loss of power.
+    """Create a folder and any missing parents, so that they survive a loss of power.
 
     Args:
-        folder: The folder. One that exists is synced into the one above it, too: another program
-            may just have made it.
+        folder: The folder. If it exists, its parent is still synced: another program may have just
+            created it.
 
     Raises:
         OSError: It can't be created.
@@ -147,16 +148,16 @@ def make_folder(folder: Path) -> None:
 
 @contextmanager
 def claim(path: Path) -> Iterator[bool]:
-    """Claim a file for the one who is to write it, among all processes.
+    """Claim a file for writing, exclusively among all processes.
 
     Args:
         path: The file; it need not exist.
 
     Yields:
-        Whether it is claimed now; False while another holds it.
+        Whether the claim succeeded; False while another process holds it.
 
     Raises:
-        OSError: Nothing can be written beside it.
+        OSError: The file's folder is not writable.
     """
     mark = _beside(path, "claim")
     try:
@@ -175,7 +176,7 @@ def claim(path: Path) -> Iterator[bool]:
 
 
 def remove_leftovers(paths: Iterable[Path]) -> None:
-    """Delete what killed writers of files have left beside them; what living ones hold stays.
+    """Delete the leftovers of killed writers; those of running writers stay.
 
     Args:
         paths: The final paths.
@@ -192,7 +193,7 @@ def remove_leftovers(paths: Iterable[Path]) -> None:
 
 
 def _remove_left(path: Path) -> None:
-    """Delete a file unless it is locked, or locks can't tell whether somebody writes it."""
+    """Delete a file unless it is locked, or locks can't tell whether it is being written."""
     if fcntl is None:
         return
     with path.open("rb+") as file:
@@ -201,7 +202,7 @@ def _remove_left(path: Path) -> None:
 
 
 def _beside(path: Path, ending: str) -> Path:
-    """Return a hidden path in the folder of another, which says whose it is."""
+    """Return a hidden path next to a file, named after it."""
     name = path.name
     if len(os.fsencode(name)) > MAX_PLAIN_BYTES:
         name = hashlib.sha256(os.fsencode(name)).hexdigest()
@@ -209,9 +210,9 @@ def _beside(path: Path, ending: str) -> Path:
 
 
 def _hold(path: Path) -> int | None:
-    """Open a file and lock it, as long as it is open; None if another has locked it.
+    """Open a file and lock it while it is open; None if another process has locked it.
 
-    The lock ends with the process, however that ends: what is not locked was left behind.
+    The lock ends with the process, however it ends, so an unlocked file was left behind.
     """
     while True:
         opened = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -246,7 +247,7 @@ def check_folder(folder: Path, setting: str, given: object) -> None:
         given: That setting's value, for the message.
 
     Raises:
-        ValueError: Nothing can be written there.
+        ValueError: The folder is not writable.
     """
     try:
         make_folder(folder)
@@ -272,7 +273,7 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: dict[str, Any]) -> None:
     r"""Write a JSON file, atomically; a number that is not finite becomes null, as JSON has no NaN.
 
-    The bytes of a file name that are not UTF-8 are written as `\udcff`, which JSON reads back.
+    Bytes of a file name that are not UTF-8 are written as `\udcff`, which JSON reads back.
 
     Args:
         path: The file.
@@ -288,7 +289,7 @@ def write_csv(path: Path, rows: list[dict[str, Any]], digits: int | None = None)
     Args:
         path: The file.
         rows: Values by column; the columns appear in the order of their first appearance.
-        digits: Significant digits of floats; all of them if not given.
+        digits: Significant digits of floats; all if not given.
     """
     if digits is not None:
         rows = [

@@ -1,4 +1,4 @@
-"""Video containers: their file suffixes, and what each of them supports."""
+"""Video containers: their file suffixes, and what each supports."""
 
 # FFmpeg's name of the container that each file suffix stands for.
 # fmt: off

@@ -1,4 +1,4 @@
-"""Encode a video in segments, so that one that is interrupted can go on."""
+"""Encode a video in segments, so that an interrupted one can be resumed."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -15,13 +15,13 @@ SEGMENT = 250  # frames that one encoder makes; x264 and x265 would begin anew t
 
 
 class SegmentedEncoder:
-    """Encodes a video in segments, each by an encoder of its own, or takes those that are finished.
+    """Encodes a video in segments, each with its own encoder, or reuses finished segments.
 
     Args:
-        stream: The stream of the video, whose own encoder makes the first segment.
+        stream: The stream of the video, whose encoder makes the first segment.
         again: Returns a stream with the same settings and a fresh encoder.
         segments: Where finished segments are kept.
-        finished: Number of those that are there already.
+        finished: Number of segments that are already finished.
     """
 
     def __init__(
@@ -33,13 +33,13 @@ class SegmentedEncoder:
         self._last: int | None = None  # when the last packet is decoded
 
     def encode(self, frame: Any) -> list[av.Packet]:
-        """Encode the next frame; it may be any frame where its segment is finished.
+        """Encode the next frame; within a finished segment, its content is ignored.
 
         Args:
-            frame: The frame, with its time.
+            frame: The frame, with its timestamp.
 
         Returns:
-            Packets for the stream, of this frame or of others.
+            Packets for the stream, from this frame or others.
         """
         number, place = divmod(self.done, SEGMENT)
         self.done += 1
@@ -65,7 +65,7 @@ class SegmentedEncoder:
         return self._sent(packets)
 
     def rest(self) -> list[av.Packet]:
-        """End the last segment.
+        """Finish the last segment.
 
         Returns:
             The last packets.
@@ -74,12 +74,12 @@ class SegmentedEncoder:
         return self._sent(timed(self._encoder.encode(None), begun)) if begun else []
 
     def close(self) -> None:
-        """Delete what has been written of a segment that is not finished."""
+        """Delete an unfinished segment."""
         if hasattr(self, "_writer"):
             self._writer.discard()
 
     def _sent(self, packets: Iterable[av.Packet]) -> list[av.Packet]:
-        """Return packets as those of the stream, their times of decoding in order."""
+        """Return packets assigned to the stream, with their decoding times in order."""
         sent = list(packets)
         for packet in sent:
             packet.stream = self.stream
@@ -93,12 +93,12 @@ class SegmentedEncoder:
 def timed(packets: list[av.Packet], frames: int) -> list[av.Packet]:
     """Set the times at which the last packets of a video are decoded.
 
-    Of one or two frames x265 takes them from memory that nobody has written, so that now
-    and then it could not be written at all. So few frames can't be reordered.
+    For one or two frames, x265 reads them from uninitialised memory, so that the video occasionally
+    could not be written at all. So few frames can't be reordered.
 
     Args:
-        packets: What the encoder held back.
-        frames: Number of frames that it was given.
+        packets: The packets that the encoder held back.
+        frames: Number of frames that the encoder received.
 
     Returns:
         The packets.
@@ -111,10 +111,10 @@ def timed(packets: list[av.Packet], frames: int) -> list[av.Packet]:
 
 @contextmanager
 def usual_priority() -> Iterator[None]:
-    """Let an encoder be opened without real-time priority for it, or for the thread that opens it.
+    """Prevent an encoder from giving itself and the opening thread real-time priority.
 
-    SVT-AV1 takes that for both where root runs it, as in a container: nothing else would get a turn
-    on the processor, from the network's other threads to the processes that are started later.
+    SVT-AV1 does so when run as root, as in a container. It would starve everything else, from the
+    network's other threads to processes that are started later.
 
     Yields:
         Nothing.

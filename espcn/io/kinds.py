@@ -1,6 +1,6 @@
-"""The kinds of pictures that programs have in memory, and the arrays that they stand for.
+"""The kinds of in-memory pictures, and their conversion to and from arrays.
 
-Every kind becomes NumPy arrays `(height, width, channels)`, and a result becomes the kind again.
+Every kind is converted to NumPy arrays `(height, width, channels)`, and results are converted back.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ Upscale = Callable[[np.ndarray], np.ndarray]
 
 
 def apply(upscale: Upscale, picture: Any) -> Any:
-    """Upscale a picture of any kind but a path or a list.
+    """Upscale a picture of any kind except a path or a list.
 
     Args:
         upscale: Maps `(height, width, channels)` of a type in TYPES to a larger one.

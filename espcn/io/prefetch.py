@@ -13,7 +13,7 @@ _END = object()
 def prefetch(items: Iterator[T], most: int = 2) -> Generator[T, None, None]:
     """Iterate while a background thread prefetches up to `most` items.
 
-    This lets reading, computing and writing overlap. When the consumer stops, the thread ends after
+    Reading, computing and writing can then overlap. When the consumer stops, the thread ends after
     its current item and closes `items`.
 
     Args:

@@ -1,11 +1,11 @@
-"""How coarsely a file was quantised, as the file itself says, in its codec's own numbers.
+"""How coarsely a file was quantised, read from the file itself, on its codec's scale.
 
 | codec | number |
 |---|---|
 | jpeg | libjpeg's quality, 1 to 100, from the quantisation table of luma |
-| webp | the index of VP8, 0 to 127 |
-| h264, hevc | the quantiser, 0 to 51 |
-| vp9, av1 | the index, 0 to 255 |
+| webp | VP8's quantiser index, 0 to 127 |
+| h264, hevc | the quantisation parameter (QP), 0 to 51 |
+| vp9, av1 | the quantiser index, 0 to 255 |
 """
 
 import io
@@ -41,7 +41,7 @@ def jpeg_table(source: Path | bytes) -> np.ndarray | None:
         source: A picture file, or its content.
 
     Returns:
-        Steps in grey levels, `(8, 8)`, row by row; None for what is no JPEG.
+        Steps in grey levels, `(8, 8)`, row by row; None if the source is not a JPEG.
     """
     try:
         # Not by Image.open, which warns of many pixels. Only the headers are read.
@@ -68,11 +68,11 @@ def luma_table(picture: JpegImageFile) -> np.ndarray | None:
 
 
 class HeaderQuantizers:
-    """Reads the quantisers from the headers of a video stream's packets, by FFmpeg's own parser.
+    """Reads quantisation parameters from the headers of a video stream, with FFmpeg's parser.
 
     Args:
-        stream: A video stream of PyAV's. One of another codec than HEVC, VP9 and AV1, or whose
-            parameters are damaged, has no quantiser that is read here.
+        stream: A PyAV video stream. Nothing is read if its codec is not HEVC, VP9 or AV1, or if its
+            parameters are damaged.
     """
 
     def __init__(self, stream: Any) -> None:
@@ -93,13 +93,13 @@ class HeaderQuantizers:
         return self._filter is not None
 
     def __call__(self, packet: Any) -> float | None:
-        """Return the mean quantiser of a packet's slices or frames.
+        """Return the mean quantisation parameter of a packet's slices or frames.
 
         Args:
-            packet: A packet of the stream, which is left as it is.
+            packet: A packet of the stream, which is not changed.
 
         Returns:
-            The number; None if its headers hold none.
+            The number; None if its headers contain none.
         """
         if self._filter is None or not packet.size:
             return None
@@ -127,9 +127,9 @@ class HeaderQuantizers:
 
 @contextmanager
 def _trace() -> Iterator[list[Any]]:
-    """Collect what FFmpeg logs on this thread, its trace of headers included.
+    """Collect FFmpeg's log on this thread, including its trace of headers.
 
-    One thread at a time, because the level of the log is the process's.
+    Only one thread at a time, because the log level is global to the process.
     """
     with _LOG:
         level = av.logging.get_level()
@@ -142,13 +142,13 @@ def _trace() -> Iterator[list[Any]]:
 
 
 def still_index(path: Path) -> tuple[str, float] | None:
-    """Return the codec and the quantiser of an AVIF or a HEIC.
+    """Return the codec and the quantisation parameter of an AVIF or HEIC file.
 
     Args:
         path: The file.
 
     Returns:
-        `av1` or `hevc`, and its number; None if it can't be read.
+        `av1` or `hevc`, and the number; None if it can't be read.
     """
     try:
         with av.open(f"file:{path}") as container:

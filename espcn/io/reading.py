@@ -1,8 +1,8 @@
 """Read picture files as arrays.
 
-libvips, through pyvips, reads PNG, JPEG, TIFF, WebP, AVIF and GIF, and keeps 16 bits where
-Pillow would silently drop to 8. Pillow reads BMP and PPM, which libvips leaves out; and HEIC is
-read by pillow-heif, where that is installed.
+libvips, through pyvips, reads PNG, JPEG, TIFF, WebP, AVIF and GIF, and keeps 16 bits where Pillow
+would silently reduce to 8. Pillow reads BMP and PPM, which libvips does not; pillow-heif reads HEIC
+if it is installed.
 """
 
 import io
@@ -42,11 +42,11 @@ _PILLOW = (b"BM", b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")  # first two bytes o
 
 
 def read_picture(source: Path | bytes) -> np.ndarray:
-    """Return the samples of a picture, upright, as it should be seen.
+    """Return the samples of a picture, upright, as it should be displayed.
 
     EXIF orientation is applied, palettes and 1-bit pictures become 0..255, CMYK becomes sRGB. RGB
     in another colour space keeps its samples: profiles are not applied. AVIF of 10 or 12 bits is
-    spread to 0..65535. A grey GIF has 3 channels, because GIF has palettes only.
+    scaled to 0..65535. A grey GIF has 3 channels, because GIF only has palettes.
 
     Args:
         source: A path, or a file's content.
@@ -56,8 +56,8 @@ def read_picture(source: Path | bytes) -> np.ndarray:
         RGBA.
 
     Raises:
-        ValueError: It is not a picture, is damaged or cut short, has several frames or pages, or
-            has samples of another kind; the message has the file's name where there is one.
+        ValueError: It is not a picture, is damaged or truncated, has several frames or pages, or
+            has unsupported samples; the message contains the file's name if there is one.
     """
     image = open_picture(source)
     try:
@@ -68,7 +68,7 @@ def read_picture(source: Path | bytes) -> np.ndarray:
 
 
 def open_picture(source: Path | bytes) -> pyvips.Image:
-    """Open the picture of `read_picture` without decoding it yet.
+    """Open a picture like `read_picture`, without decoding it yet.
 
     Args:
         source: A path, or a file's content.
@@ -119,13 +119,13 @@ def open_picture(source: Path | bytes) -> pyvips.Image:
 
 
 def picture_suffix(source: Path) -> str | None:
-    """Return the suffix that a picture's name should have, by its first bytes.
+    """Return the suffix that a picture's name should have, from its first bytes.
 
     Args:
         source: The file.
 
     Returns:
-        One of SUFFIXES; None if it is no picture that can be read.
+        One of SUFFIXES; None if it is not a readable picture.
     """
     head = _first_bytes(source, 64)
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
@@ -144,7 +144,7 @@ def is_animation(source: Path) -> bool:
         source: The file.
 
     Returns:
-        Whether it is one, as far as it can be read.
+        Whether it is one; False if it can't be read.
     """
     from PIL import Image
 
@@ -163,12 +163,12 @@ def is_animation(source: Path) -> bool:
 class Rows:
     """The rows of an opened picture, read from top to bottom.
 
-    Each call may begin no higher than the one before and no lower than its end: the rows of that
-    call are kept.
+    Each call must start within the rows of the call before, or right after them: those rows are
+    kept.
 
     Args:
         picture: A picture as `open_picture` returns it.
-        source: The file that it is from, for messages.
+        source: Its file, for messages.
     """
 
     def __init__(self, picture: pyvips.Image, source: Path | bytes) -> None:
@@ -240,7 +240,7 @@ def _open_with_heif(source: Path | bytes) -> pyvips.Image:
 
 
 def _normalised(image: pyvips.Image) -> pyvips.Image:
-    """Return an image upright, in sRGB or grey, with 16-bit samples of full range."""
+    """Return an upright image in sRGB or grey, whose 16-bit samples use the full range."""
     if image.get_typeof("orientation") and image.get("orientation") > 1:
         image = image.copy_memory().autorot()  # rotating needs all rows in memory
     if image.interpretation == "cmyk":
@@ -286,7 +286,7 @@ def _is_animated(png: Path | bytes) -> bool:
 
 
 def _is_heic(source: Path | bytes) -> bool:
-    """Return whether a file is HEIC, which libvips' wheel leaves out, and not AVIF."""
+    """Return whether a file is HEIC, which the libvips wheel does not support, and not AVIF."""
     head = _first_bytes(source, 64)
     brands = head[8 : min(int.from_bytes(head[:4], "big"), 64)]
     return head[4:8] == b"ftyp" and b"avif" not in brands and b"hei" in brands

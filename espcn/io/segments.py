@@ -1,7 +1,7 @@
-"""Segments of a video that is being written, kept until it is whole, to go on when interrupted.
+"""Segments of a video that is being written, kept until it is complete, so that it can resume.
 
-An encoder's state can't be kept. So each segment has an encoder of its own, also where nothing is
-interrupted, and what it made is kept: the same packets, whoever goes on.
+An encoder's state can't be saved. Each segment therefore has its own encoder, even without an
+interruption, and its packets are kept: a resumed video has the same packets.
 """
 
 import hashlib
@@ -25,20 +25,21 @@ _LENGTH = 8  # bytes at the end of a segment's file that say how long its list o
 
 @dataclass(frozen=True)
 class Segments:
-    """The finished segments of a video, each in a file of its own.
+    """The finished segments of a video, each in its own file.
 
-    A file holds packets one after another, then their list in JSON with a digest of all.
+    A file contains the packets one after another, then a JSON list of them with a digest.
 
     Attributes:
-        folder: Where they are, for this video alone; None keeps nothing.
-        made_from: What they are made from and by, as plain values: those of others are not used.
+        folder: Their folder, for this video only; None keeps nothing.
+        made_from: The source and settings, as plain values; segments with other values are not
+            used.
     """
 
     folder: Path | None = None
     made_from: Mapping[str, Any] = field(default_factory=dict)
 
     def also_from(self, **made_from: Any) -> "Segments":
-        """Return the same segments, made from or by more than is known of them.
+        """Return the same segments with further values added to `made_from`.
 
         Args:
             **made_from: Plain values by name.
@@ -49,10 +50,10 @@ class Segments:
         return replace(self, made_from={**self.made_from, **made_from})
 
     def count(self) -> int:
-        """Return how many segments are finished, from the first one on; delete all others.
+        """Return the number of finished segments, counted from the first; delete all others.
 
         Returns:
-            Their number; every one is whole and made from the same.
+            Their number; each is complete and matches `made_from`.
         """
         if self.folder is None or not self.folder.is_dir():
             return 0
@@ -73,7 +74,7 @@ class Segments:
             number: Its number, from 0.
 
         Yields:
-            Packets as they came from the encoder.
+            The packets as they came from the encoder.
         """
         import av
 
@@ -94,7 +95,7 @@ class Segments:
             number: Its number, from 0.
 
         Returns:
-            What takes its packets.
+            A writer for its packets.
         """
         return SegmentWriter(None if self.folder is None else self._path(number), self._digest)
 
@@ -114,13 +115,14 @@ class Segments:
 
 
 class SegmentWriter:
-    """Takes the packets of a segment as they come from the encoder.
+    """Writes the packets of a segment as they come from the encoder.
 
-    What can't be kept, as on a full disk, is not: the video itself is written elsewhere.
+    If a segment can't be kept, as on a full disk, it is dropped: the video itself is written
+    elsewhere.
 
     Args:
         path: The segment's file, which appears once it is finished; None keeps nothing.
-        made_from: The digest of what it is made from.
+        made_from: The digest of `Segments.made_from`.
     """
 
     def __init__(self, path: Path | None, made_from: str) -> None:
@@ -137,7 +139,7 @@ class SegmentWriter:
         """Keep a packet.
 
         Args:
-            packet: The packet, before it goes into the video, which changes its times.
+            packet: The packet, before it is added to the video, which changes its timestamps.
         """
         if self._file is None:
             return
@@ -169,7 +171,7 @@ class SegmentWriter:
             self.discard()
 
     def discard(self) -> None:
-        """Delete what has been written of an unfinished segment."""
+        """Delete the unfinished segment."""
         if self._file is None:
             return
         with suppress(OSError):
@@ -193,7 +195,7 @@ def _content(file: BinaryIO) -> dict[str, Any]:
 
 
 def _whole(path: Path, made_from: str) -> bool:
-    """Return whether a segment's file is there, undamaged and made from the same."""
+    """Return whether a segment's file exists, is undamaged and matches `made_from`."""
     try:
         with path.open("rb") as file:
             content = _content(file)

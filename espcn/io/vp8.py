@@ -14,8 +14,8 @@ def webp_index(source: Path | bytes) -> int | None:
         source: The file, or its content.
 
     Returns:
-        0 to 127, the mean over VP8's segments; None for a lossless or an animated WebP, and for
-        what is no WebP.
+        0 to 127, the mean over VP8's segments; None for a lossless or animated WebP, or another
+        file.
     """
     with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
         start = file.read(12)
@@ -106,13 +106,13 @@ class _BoolDecoder:
         return number
 
     def signed(self, count: int) -> int:
-        """Return a number that may be left out, with its sign behind it.
+        """Return an optional number, whose sign follows it.
 
         Args:
             count: Number of bits without the sign.
 
         Returns:
-            The number; 0 if it is left out.
+            The number; 0 if it is absent.
         """
         if not self.literal(1):
             return 0

@@ -1,4 +1,4 @@
-"""Write picture files: what each format can hold, and how rows are written.
+"""Write picture files: the limits of each format, and how rows are written.
 
 libvips writes a picture from top to bottom while it is being computed, with the metadata of the
 original: EXIF, XMP, IPTC, ICC profile, resolution. Pillow writes BMP, which libvips does not.
@@ -75,12 +75,12 @@ def save_picture(
     Args:
         path: The file, whose suffix names the format.
         bands: Rows from top to bottom, uint8 or uint16 `(rows, width, channels)`.
-        height: Height of all rows together in pixels.
+        height: Total height of all rows in pixels.
         width: Width in pixels.
         original: The picture that was upscaled, as `open_picture` returns it, whose channels, depth
             and metadata the new one keeps.
         quality: Of JPEG, WebP and AVIF, 1 to 100.
-        size: Width and height in pixels that the picture is reduced to; as it is if not given.
+        size: Width and height in pixels to reduce the picture to; by default it is not reduced.
 
     Raises:
         OSError: The disk is full, or the file can't be written for another reason.
@@ -115,15 +115,15 @@ def save_picture(
 
 
 def _save(path: Path, kind: str, picture: pyvips.Image, options: dict[str, Any]) -> None:
-    """Save a picture by libvips, whose file is closed with the target that this function holds."""
+    """Save a picture with libvips; its file is closed with the target that this function holds."""
     target = pyvips.Target.new_to_file(os.fsencode(path))
     getattr(picture, f"{'heif' if kind == 'avif' else kind}save_target")(target, **options)
 
 
 def reduced(picture: pyvips.Image, width: int, height: int) -> pyvips.Image:
-    """Return a picture made smaller by Lanczos' filter of three lobes, antialiased.
+    """Return a picture downsampled by an antialiased Lanczos filter with three lobes.
 
-    Colours under transparency must have bled: alpha is reduced by itself, as it was upscaled.
+    Colours must have been extended under transparency: alpha is reduced separately.
 
     Args:
         picture: The picture.
@@ -131,8 +131,8 @@ def reduced(picture: pyvips.Image, width: int, height: int) -> pyvips.Image:
         height: Height of the result in pixels.
 
     Returns:
-        A picture with samples of the same kind; one to be read from top to bottom is so still. The
-        picture itself where it has that size.
+        A picture with the same kind of samples; sequential access is preserved. The picture itself
+        if it already has that size.
     """
     if (picture.width, picture.height) == (width, height):
         return picture
@@ -174,7 +174,7 @@ def _with_metadata(picture: pyvips.Image, original: pyvips.Image) -> pyvips.Imag
 def _uncompressed_png(
     bands: Iterable[np.ndarray], height: int, width: int, channels: int, depth: int
 ) -> Iterator[bytes]:
-    """Yield rows as an uncompressed PNG: the one way into libvips for rows yet to be made."""
+    """Yield rows as an uncompressed PNG, the only way to feed generated rows into libvips."""
     color = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
     yield b"\x89PNG\r\n\x1a\n"
     yield _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0))
@@ -194,7 +194,7 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 
 class _Source:
-    """A libvips source that reads what an iterator yields, and keeps the error that it raises.
+    """A libvips source that reads from an iterator, and keeps the error that it raises.
 
     Args:
         pieces: The bytes of a file, in order.
