@@ -1,4 +1,4 @@
-"""Write the network to a file for programs that know nothing of PyTorch; its ending is its format.
+"""Export the network to a file for programs without PyTorch; its ending chooses the format.
 
 python export.py -r 3 -o espcn_x3.onnx
 python export.py --help

@@ -1,4 +1,4 @@
-"""What PyTorch Hub loads from here: `torch.hub.load(REPO, "espcn", r=3)`."""
+"""The entry points for PyTorch Hub: `torch.hub.load(REPO, "espcn", r=3)`."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,21 +13,21 @@ dependencies = ["PIL", "av", "numpy", "safetensors", "skimage", "torch"]
 def espcn(r: int = 3, pretrained: bool = True, compression: int | None = None) -> "ESPCN":
     """Return the network, in evaluation mode on the CPU.
 
-    It takes luma, BT.601 in studio range divided by 255, as float32 `(batch, 1, height, width)`,
-    and returns it r times as high and wide, not rounded. Borders are replicated, so that nothing is
-    lost there. For pictures as they are, in colour, see `upscaler`.
+    It takes luma, BT.601 in limited range (16 to 235) divided by 255, as float32 `(batch, 1,
+    height, width)`, and returns it r times as high and wide, not rounded. Borders are replicated,
+    so that nothing is lost there. For colour pictures, see `upscaler`.
 
     Args:
         r: The factor, 2, 3 or 4.
-        pretrained: Whether it has the shipped weights; else it has random ones, to be trained.
-        compression: For which compressed sources its weights are, as the quality of a JPEG, 1 to
-            100; by default for clean ones.
+        pretrained: Whether to load the shipped weights; otherwise the weights are random.
+        compression: The JPEG quality of the sources that the weights should suit, 1 to 100; by
+            default clean sources.
 
     Returns:
         The network.
 
     Raises:
-        ValueError: There are no weights for this factor, or `compression` is no quality or given
+        ValueError: There are no weights for this factor, or `compression` is invalid or given
             without `pretrained`.
     """
     from espcn.network.model import ESPCN
@@ -44,11 +44,11 @@ def espcn(r: int = 3, pretrained: bool = True, compression: int | None = None) -
 
 
 def upscaler(r: int = 3, **options: Any) -> Any:
-    """Return what upscales pictures: arrays, tensors, PIL pictures, paths.
+    """Return an upscaler for pictures: arrays, tensors, PIL pictures, paths.
 
     Args:
         r: The factor, 2, 3 or 4.
-        **options: As `espcn.Upscaler` takes them. It wants pyvips as well.
+        **options: Options of `espcn.Upscaler`, which also needs pyvips.
 
     Returns:
         An `espcn.Upscaler`.

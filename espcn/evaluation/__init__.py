@@ -1,1 +1,1 @@
-"""Scoring by the benchmark protocol, and pictures of what was scored."""
+"""Scoring with the benchmark protocol, and pictures of the results."""

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a finished run: its settings and figures, and a sample picture."""
+"""A finished run in TensorBoard: its settings and figures, and a sample picture."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -23,9 +23,9 @@ def show_run(
     Args:
         logger: Lightning's TensorBoardLogger.
         settings: The run's settings by dotted name.
-        result: Its `psnr` by set and its `val_psnr`, which is left out if it is None.
+        result: Its `psnr` by set and its `val_psnr`, which is omitted if it is None.
         network: The trained network.
-        sets: Where the picture is from.
+        sets: The sets to take the picture from.
     """
     figures = {f"psnr {name}": psnr for name, psnr in result["psnr"].items()}
     figures |= {"val_psnr": result["val_psnr"]}

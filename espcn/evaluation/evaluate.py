@@ -1,4 +1,4 @@
-"""The job behind evaluate.py: a network scored on test sets, all figures written and printed."""
+"""The evaluation job of evaluate.py: score a network on test sets, write and print all figures."""
 
 import time
 from collections import Counter
@@ -43,32 +43,32 @@ def evaluate(
 ) -> dict[str, Score]:
     """Score a network on test sets; write and print all figures.
 
-    Writes evaluation.json, evaluation.csv, report.html and what else is asked for into `directory`.
-    Each set's figures are safe before the next begins; the page comes last.
+    Writes evaluation.json, evaluation.csv, report.html and any requested pictures into `directory`.
+    Each set's figures are saved before the next set begins; the page comes last.
 
     Args:
         ckpt: A checkpoint, weights or a run's directory; None for the shipped weights.
-        sets: Names of known sets, and paths of folders of pictures; none only with `save_filters`.
+        sets: Names of known sets, and paths of folders of pictures; empty only with `save_filters`.
         directory: Where to write.
         r: The factor of the shipped weights, 3 if not given.
-        compression: Score the shipped weights that `upscale.py` takes for a JPEG of this quality,
+        compression: Score the shipped weights that `espcn-upscale` uses for a JPEG of this quality,
             1 to 100; None for the clean ones.
         ensemble: Score the mean over the eight flips and transposes of each picture.
         degradation: How the low-resolution pictures are made.
-        save_images: Also write the pictures of each set into a folder of its name.
+        save_images: Also write the pictures of each set into a folder named after it.
         save_filters: Also draw the kernels of the first and the last layer.
-        data_dir: The folder that holds the sets; else `ESPCN_DATA`, else `datasets`.
+        data_dir: The folder of the sets; by default `ESPCN_DATA`, or else `datasets`.
         device: auto, cpu or cuda.
-        seed: Decides, with each picture, what a random degradation draws.
+        seed: Seed of a random degradation, combined with a hash of each picture.
 
     Returns:
         The mean figures by set.
 
     Raises:
-        FileNotFoundError: There is no file at `ckpt`.
-        OSError: A set that was asked for by name can't be had.
-        ValueError: A setting is out of its range, `compression` is given with `ckpt`, or `ckpt` is
-            not one of this program's files.
+        FileNotFoundError: `ckpt` does not exist.
+        OSError: A set that was named explicitly is not available.
+        ValueError: A setting is out of its range, `compression` is given with `ckpt`, or `ckpt` was
+            not written by this program.
     """
     checks.integer("seed", seed, 0, "any such number will do, say 0")
     checks.name_list("sets", sets, "say [Set5,Set14]")
@@ -157,7 +157,7 @@ def _columns(score: Score) -> dict[str, Any]:
 
 
 def _summary(network: ESPCN, means: dict[str, Score], benchmark: bool) -> str:
-    """Lay out PSNR and SSIM: bicubic, the network, and the paper's PSNR beside them."""
+    """Format PSNR and SSIM: bicubic, the network, and the paper's PSNR."""
     ours = {name: one.psnr for name, one in means.items()}
     bicubic = {name: one.bicubic_psnr for name, one in means.items()}
     text = score_table(network.r, {"bicubic": bicubic, "this network": ours}, benchmark)

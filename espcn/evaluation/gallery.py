@@ -16,12 +16,12 @@ from espcn.io.atomic import atomic_write, make_folder, together
 def save_pictures(path: Path, made: Reconstruction, scored: Score) -> None:
     """Write NAME_low, _bicubic, _espcn, _original and the side-by-side NAME_compare, all PNG.
 
-    A luma network's pictures are coloured by the chroma of the low-resolution picture, upscaled
-    bicubically, under the very luma that was scored. The side-by-side shows each one's PSNR.
+    The pictures of a luma network combine the luma that was scored with the bicubically upscaled
+    chroma of the low-resolution picture. The side-by-side shows the PSNR of each.
 
     Args:
-        path: Where to write, without the ending; its folder is made where it does not exist.
-        made: The picture in all its versions, in colour if it has any.
+        path: Where to write, without the suffix; its folder is created if missing.
+        made: The picture in all its versions, in colour if it has colours.
         scored: Its name and figures.
     """
     make_folder(path.parent)
@@ -32,14 +32,14 @@ def save_pictures(path: Path, made: Reconstruction, scored: Score) -> None:
 
 
 def side_by_side(made: Reconstruction, scored: Score) -> Image.Image:
-    """Put a picture's versions beside each other, each with its PSNR.
+    """Place a picture's versions side by side, each with its PSNR.
 
     Args:
         made: The picture in all its versions.
         scored: Its figures.
 
     Returns:
-        An RGB image: low resolution, bicubic, the network's, the original.
+        An RGB image: low resolution, bicubic, the network's result, the original.
     """
     versions = in_color(made)
     r = made.original.shape[-1] // made.low.shape[-1]
@@ -81,7 +81,7 @@ def in_color(made: Reconstruction) -> dict[str, Tensor]:
 
 
 def to_image(picture: Tensor) -> Image.Image:
-    """Convert a picture to Pillow's image.
+    """Convert a picture to a Pillow image.
 
     Args:
         picture: `(1 or 3, height, width)`, 0..255; clipped and rounded.
@@ -105,7 +105,7 @@ def save_image(path: Path, image: Image.Image) -> None:
 
 
 def _in_a_row(panels: list[tuple[str, Tensor]], gap: int = 8) -> Image.Image:
-    """Put titled pictures of one size into a row; into two rows where they are wide."""
+    """Arrange titled pictures of one size in a row, or in two rows if they are wide."""
     images = [to_image(picture).convert("RGB") for _, picture in panels]
     width, height = images[0].size
     size = max(12, min(24, width // 16))

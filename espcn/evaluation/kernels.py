@@ -1,4 +1,4 @@
-"""Pictures of a network's kernels: the first layer's, and what those of the last layer paint."""
+"""Pictures of a network's kernels: those of the first layer, and the output of the last layer's."""
 
 from pathlib import Path
 
@@ -12,10 +12,10 @@ from espcn.network.model import ESPCN
 
 
 def save_kernels(folder: Path, network: ESPCN) -> None:
-    """Draw the kernels of the first layer and what those of the last layer paint.
+    """Draw the kernels of the first layer and the output of those of the last layer.
 
-    Writes filters_first.png, the 64 kernels of 5x5, and filters_last.png, what each of the 32
-    features paints at high resolution (see `painted`; grey is zero). Kernels are sorted by
+    Writes filters_first.png, the 64 kernels of 5x5, and filters_last.png, the contribution of each
+    of the 32 features at high resolution (see `painted`; grey is zero). Kernels are sorted by
     variance, as in the paper's figure 3, and each is scaled to its own range.
 
     Args:
@@ -35,7 +35,7 @@ def save_kernels(folder: Path, network: ESPCN) -> None:
 
 @torch.no_grad()
 def painted(network: ESPCN) -> Tensor:
-    """Return what each feature of the last layer adds to the output around it.
+    """Return what each input feature of the last layer adds to the output around it.
 
     These are the r^2 kernels of 3x3 that look at a feature, rotated by 180 degrees, since the
     output at p - u sees the feature at p through the kernel's tap u, and shuffled together.
@@ -51,7 +51,7 @@ def painted(network: ESPCN) -> Tensor:
 
 
 def _sheet(kernels: Tensor, shown: Tensor, side: int = 60, gap: int = 6) -> Image.Image:
-    """Lay out `shown`, `(n, 1 or 3, height, width)`, 0..1, in rows of 8, each pixel a square."""
+    """Arrange `shown`, `(n, 1 or 3, height, width)`, 0..1, in rows of 8, each pixel a square."""
     rows, cell = -(-len(shown) // 8), side + gap
     sheet = Image.new("RGB", (8 * cell + gap, rows * cell + gap), "white")
     order = kernels.var((1, 2, 3)).argsort(descending=True)

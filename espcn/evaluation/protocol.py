@@ -1,7 +1,8 @@
-"""The field's benchmark protocol: how a network is scored on pictures.
+"""The standard benchmark protocol: how a network is scored on pictures.
 
-Crop to a multiple of r, luma, degrade, upscale, clip and round to 8 bits, crop r pixels from each
-border, PSNR and SSIM of each picture, mean over the set. Bicubic's figures go through the same.
+Crop to a multiple of r, convert to luma, degrade, upscale, clip and round to 8 bits, crop r pixels
+from each border, take PSNR and SSIM of each picture, and the mean over the set. The bicubic figures
+are measured in the same way.
 """
 
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from espcn.network.model import ESPCN
 
 @dataclass(frozen=True)
 class Score:
-    """The figures of a picture, or the mean over a set, on luma by the protocol.
+    """The figures of a picture, or the mean over a set, on luma, as the protocol defines them.
 
     Attributes:
         name: The picture's or the set's name.
@@ -31,7 +32,7 @@ class Score:
         bicubic_psnr: Bicubic's PSNR in dB.
         ssim: The network's SSIM, -1 to 1; None if it was not measured.
         bicubic_ssim: Bicubic's SSIM; likewise.
-        psnr_rgb_notebook: An RGB network's PSNR over all colours, neither clipped, rounded nor
+        psnr_rgb_notebook: An RGB network's PSNR over all channels, neither clipped, rounded nor
             cropped, as the notebook measured it; None for a luma network.
     """
 
@@ -45,19 +46,19 @@ class Score:
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """A picture, its degraded version, and what bicubic and the network make of that.
+    """A picture, its degraded version, and the bicubic and network results for that.
 
     Attributes:
         original: The cropped picture on luma, whole grey levels, float64 `(height, width)`.
         low: The degraded picture on luma, whole grey levels, float64 `(height / r, width / r)`.
         bicubic: `low` upscaled by bicubic interpolation, clipped and rounded, as `original`.
-        output: `low` upscaled by the network, clipped and rounded, on luma, as `original`.
-        raw: The network's own output, 0..255, not yet clipped or rounded, float64
-            `(channels, height, width)`.
-        colors: The cropped picture in RGB, uint8 `(3, height, width)`; None if only luma was asked
-            for.
+        output: `low` upscaled by the network, clipped and rounded, on luma, like `original`.
+        raw: The network's output, 0..255, not yet clipped or rounded, float64 `(channels, height,
+            width)`.
+        colors: The cropped picture in RGB, uint8 `(3, height, width)`; None if only luma was
+            requested.
         low_colors: The degraded picture in RGB, uint8 `(3, height / r, width / r)`; likewise None.
-        is_grey: Whether the picture has no colours, so that its luma is itself, not a scaled one.
+        is_grey: Whether the picture is grey, so that its luma is the unscaled picture.
     """
 
     original: Tensor
@@ -97,15 +98,15 @@ def reconstruct(
     """Degrade a picture, and upscale it again by the network and by bicubic interpolation.
 
     The benchmark takes the luma first and degrades that, which is not the luma of the degraded
-    colours. By any other degradation bicubic and an RGB network are given the same: noise differs
-    from channel to channel, and JPEG and H.264 halve the resolution of colours.
+    colours. With any other degradation, bicubic and an RGB network get the same colour picture:
+    noise differs between channels, and JPEG and H.264 halve the resolution of chroma.
 
     Args:
         network: A luma or an RGB network.
         pixels: The picture as `read_picture` returns it.
         degradation: How the low-resolution picture is made.
         in_color: Also keep the colours of both pictures.
-        seed: Decides, with the picture, what a random degradation draws.
+        seed: Seed of a random degradation, combined with a hash of the picture.
 
     Returns:
         The picture in all its versions.
@@ -142,7 +143,7 @@ def score(name: str, made: Reconstruction, with_ssim: bool = False) -> Score:
         with_ssim: Measure SSIM too, which takes longer.
 
     Returns:
-        PSNR, and SSIM if asked for; of an RGB network the notebook's PSNR too.
+        PSNR, and SSIM if requested; for an RGB network also the notebook's PSNR.
     """
     r = made.original.shape[-1] // made.low.shape[-1]
     original, bicubic, output = (
@@ -172,7 +173,7 @@ def score_set(
         degradation: How the low-resolution pictures are made.
         with_ssim: Measure SSIM too.
         in_color: Keep the colours of the pictures.
-        seed: Decides, with each picture, what a random degradation draws.
+        seed: Seed of a random degradation, combined with a hash of each picture.
 
     Yields:
         Each picture's figures, and the picture in all its versions.
@@ -212,7 +213,7 @@ def score_mean(
         network: The network.
         images: The set.
         degradation: How the low-resolution pictures are made.
-        seed: Decides, with each picture, what a random degradation draws.
+        seed: Seed of a random degradation, combined with a hash of each picture.
 
     Returns:
         The set's mean figures, without SSIM.
@@ -222,5 +223,5 @@ def score_mean(
 
 
 def _plane(colors: Tensor, is_grey: bool) -> Tensor:
-    """Return the luma of whole grey levels; of a grey picture in three channels, their mean."""
+    """Return the luma of whole grey levels; for a grey picture in three channels, their mean."""
     return colors.double().mean(0, keepdim=True).round() if is_grey else luma(colors)

@@ -1,4 +1,4 @@
-"""Sample patches of a run, as the network saw them: each with its target and its output."""
+"""Sample patches of a run as the network sees them, each with its target and output."""
 
 from pathlib import Path
 
@@ -17,12 +17,12 @@ COUNT = 8
 def save_samples(folder: Path, network: ESPCN, patches: Patches | PatchSubset) -> None:
     """Write a few patches as NUMBER_low, _target and _output, all PNG.
 
-    They are taken at equal distances from all of them, so that they are of different images.
+    They are evenly spaced over all patches, so that they come from different images.
 
     Args:
         folder: Where to write; created if missing.
         network: The network, on any device.
-        patches: Those that it was trained on or judged by; none may be there.
+        patches: Its training or validation patches; may be empty.
     """
     chosen = torch.linspace(0, len(patches) - 1, min(COUNT, len(patches))).round().long()
     some, weight = patches.select(chosen), network.conv1.weight

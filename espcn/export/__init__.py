@@ -1,1 +1,1 @@
-"""The network in formats that other programs read."""
+"""Export of the network to the formats of other programs."""

@@ -12,7 +12,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Read the arguments and export one network; the exit code is 1 if anything went wrong.
 
     Args:
-        arguments: What follows the command's name; `sys.argv` if not given.
+        arguments: The command-line arguments; `sys.argv[1:]` if not given.
     """
     readers = "".join(f"\n  {ending:14}{one.readers}" for ending, one in FORMATS.items())
     parser = argparse.ArgumentParser(

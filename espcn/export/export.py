@@ -1,4 +1,4 @@
-"""The job: choose a network, and write it in the format that the file's ending asks for."""
+"""The export job: choose a network, and write it in the format chosen by the file's ending."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,7 @@ class Written(NamedTuple):
 
     Attributes:
         path: The file.
-        check: How it was checked, or why not, in a few words.
+        check: How it was checked, or why it was not, in a few words.
     """
 
     path: Path
@@ -26,22 +26,22 @@ def export(
     output: str | None = None,
     compression: int | None = None,
 ) -> Written:
-    """Write a network for other programs, once one that reads the format agrees with PyTorch.
+    """Export a network, after a program that reads the format has agreed with PyTorch.
 
     Args:
         r: The factor of the shipped weights, 3 if not given.
-        ckpt: A checkpoint or weights of your own instead.
-        output: The file, whose ending chooses the format; espcn_x3.onnx and the like if not given.
-        compression: The quality of the JPEGs that the shipped weights are to suit, 1 to 100, or of
-            the videos that lose as much where the format is for videos; None for clean sources.
+        ckpt: Your own checkpoint or weights instead.
+        output: The file, whose ending chooses the format; by default espcn_xR.onnx.
+        compression: The JPEG quality that the shipped weights should suit, 1 to 100, or, in formats
+            for videos, that of videos that lose as much; None for clean sources.
 
     Returns:
         The file, and how it was checked.
 
     Raises:
-        ValueError: The ending is that of no format, the file is a folder, or its folder is missing;
-            the network can't be written so, or what was written differs from PyTorch; or
-            `compression` is no quality, or given with `ckpt`.
+        ValueError: The ending is unknown, the file is a folder, or its folder is missing; the
+            format does not support the network, or the result differs from PyTorch; or
+            `compression` is invalid, or given with `ckpt`.
     """
     trained = load(r, ckpt)
     path = Path(output or f"espcn_x{trained.network.r}.onnx")
@@ -70,7 +70,7 @@ def export(
 
 
 def _origin(r: int, taken: Strength) -> dict[str, str]:
-    """Return what is known of shipped weights: what their file says, unless two were mixed."""
+    """Return the metadata of shipped weights, or a description if two were interpolated."""
     if not taken.level.is_integer():
         return {"command": f"mixed from the shipped weights: {taken}"}
     return load(r, links(r)[f"{taken.chain}{taken.level:.0f}" if taken.level else "clean"]).metadata

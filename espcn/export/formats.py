@@ -1,7 +1,7 @@
-"""The formats that the network is written in, each known by a file's ending.
+"""The export formats, each identified by a file's ending.
 
 To add one, write a module of this package with a function like `onnx.write`, and name it in
-`FORMATS`: the command's help and its errors follow.
+`FORMATS`: the command's help and errors include it automatically.
 """
 
 from collections.abc import Mapping
@@ -15,33 +15,34 @@ if TYPE_CHECKING:  # it needs PyTorch, and the command's help shall not
 
 
 class Write(Protocol):
-    """What a format's module has under the name `write`."""
+    """The type of the `write` function in a format's module."""
 
     def __call__(self, path: Path, network: "ESPCN", about: Mapping[str, str]) -> str:
-        """Check a network in this format by a program that reads it, and write it.
+        """Write a network in this format, checking it with a program that reads the format.
 
         Args:
-            path: The file, in a folder that exists; it appears in one piece or not at all.
+            path: The file, in a folder that exists; it is written atomically.
             network: The network, in evaluation mode, on the CPU.
-            about: Text by name to be kept in the file where the format has a place for it:
-                factor, degradation, source, licence and the like.
+            about: Text by name to store in the file if the format supports it: factor, degradation,
+                source, licence and the like.
 
         Returns:
             How the file was checked: "checked by X 1.2", or "not checked: X is not installed".
 
         Raises:
-            ValueError: This network can't be written so, or the program differs from PyTorch.
+            ValueError: The format does not support this network, or the program differs from
+                PyTorch.
         """
 
 
 @dataclass(frozen=True)
 class Format:
-    """A format that the network can be written in.
+    """A format for exporting the network.
 
     Attributes:
         module: The module of this package whose `write` makes it.
-        readers: What reads it, in a few words for the command's help.
-        is_for_videos: Whether what reads it shows videos: compressed ones ask for other weights.
+        readers: The programs that read it, in a few words for the command's help.
+        is_for_videos: Whether it is for videos, which need other weights than JPEGs.
     """
 
     module: str
@@ -50,7 +51,7 @@ class Format:
 
     @property
     def write(self) -> Write:
-        """The function that checks and writes; its module is imported only now."""
+        """The function that checks and writes; its module is imported on first use."""
         return import_module(f"espcn.export.{self.module}").write
 
 
@@ -64,16 +65,16 @@ FORMATS = {
 
 
 def format_of(path: Path) -> Format:
-    """Return the format that a file's ending asks for.
+    """Return the format of a file's ending.
 
     Args:
-        path: The file to be written.
+        path: The file to write.
 
     Returns:
         One of `FORMATS`.
 
     Raises:
-        ValueError: There is no such format; the message lists those that there are.
+        ValueError: The ending is unknown; the message lists the known ones.
     """
     fitting = [ending for ending in FORMATS if path.name.lower().endswith(ending)]
     if not fitting:

@@ -1,9 +1,10 @@
-"""The network as a user shader for mpv and libplacebo: a text of passes, hooked to luma.
+"""The network as a user shader for mpv and libplacebo: a series of passes, hooked to luma.
 
-Each pass draws one texture from those before it. A texture has four channels a pixel; the first
-layer's have eight, in two neighbouring columns, so that a pass of the second reads 8: libplacebo
-allows 16, and OpenGL has coordinates for 15. The picture is padded once, as the network pads it:
-the hidden layers' textures are larger than the picture by the margin that later layers look at.
+Each pass renders one texture from earlier ones. A texture has four channels per pixel; those of the
+first layer store eight, in two neighbouring columns, so that a pass of the second layer reads 8
+textures: libplacebo allows 16, and OpenGL has coordinates for 15. The picture is padded once, as
+the network pads it: the hidden layers' textures are larger than the picture by the margin that
+later layers need.
 """
 
 import copy
@@ -28,19 +29,19 @@ ACTIVATIONS = {"tanh": "tanh(clamp(sum, -10.0, 10.0))", "relu": "max(sum, 0.0)"}
 
 
 def write(path: Path, network: ESPCN, about: Mapping[str, str]) -> str:
-    """Write a user shader, once FFmpeg's libplacebo agrees with PyTorch.
+    """Write a user shader, after checking that FFmpeg's libplacebo agrees with PyTorch.
 
     Args:
         path: The file.
-        network: The network, one of luma.
+        network: A luma network.
         about: Text by name for the comment at its head.
 
     Returns:
         "checked by libplacebo in FFmpeg 5.1.9", or why it was not checked.
 
     Raises:
-        ValueError: The network is one of RGB or its factor above `MAX_FACTOR`; or libplacebo
-            refuses the shader, or is less than `LEAST_PSNR` from PyTorch.
+        ValueError: The network is for RGB or its factor is above `MAX_FACTOR`; or libplacebo
+            rejects the shader, or its PSNR against PyTorch is below `LEAST_PSNR`.
     """
     text = shader(network, about)
     check = _check(network, text)
@@ -50,17 +51,17 @@ def write(path: Path, network: ESPCN, about: Mapping[str, str]) -> str:
 
 
 def shader(network: ESPCN, about: Mapping[str, str]) -> str:
-    """Return a network as a user shader.
+    """Return the user shader of a network.
 
     Args:
-        network: The network, one of luma.
+        network: A luma network.
         about: Text by name for the comment at its head.
 
     Returns:
         The comment and the passes.
 
     Raises:
-        ValueError: The network is one of RGB, or its factor is above `MAX_FACTOR`.
+        ValueError: The network is for RGB, or its factor is above `MAX_FACTOR`.
     """
     if network.channels != 1:
         raise ValueError(
@@ -85,7 +86,7 @@ def shader(network: ESPCN, about: Mapping[str, str]) -> str:
 
 @torch.no_grad()
 def _passes(network: ESPCN) -> Iterator[str]:
-    """Yield the passes of a folded network in their order."""
+    """Yield the passes of a folded network in order."""
     r = network.r
     first, second = ([f"ESPCN_{layer}_{number}" for number in range(8)] for layer in "12")
     third = [f"ESPCN_3_{number}" for number in range(-(-r * r // 4))]
@@ -109,7 +110,7 @@ def _passes(network: ESPCN) -> Iterator[str]:
 
 
 def _pass(r: int, sources: list[str], target: str, width: str, height: str, body: str) -> str:
-    """Return a pass that draws a texture from others."""
+    """Return a pass that renders a texture from others."""
     head = [
         f"DESC ESPCN x{r}: {target}",
         "HOOK LUMA",
@@ -124,7 +125,7 @@ def _pass(r: int, sources: list[str], target: str, width: str, height: str, body
 
 
 def _first_layer(network: ESPCN, eight: slice) -> str:
-    """Return the body of a pass that draws eight channels, four in each column of a pair."""
+    """Return the body of a pass that renders eight channels, four in each column of a pair."""
     layer = network.conv1
     assert layer.bias is not None
     weight, bias = layer.weight[eight, 0], layer.bias[eight]
@@ -148,7 +149,7 @@ vec4 hook() {{
 
 
 def _layer(layer: nn.Conv2d, first: int, taps: list[str], result: str) -> str:
-    """Return the body of a pass that draws four channels of a 3x3 layer, or the rest of them."""
+    """Return the body of a pass that renders four channels of a 3x3 layer, or the last ones."""
     assert layer.bias is not None
     weight, bias = layer.weight[first : first + 4], layer.bias[first : first + 4]
     missing = 4 - len(bias)
@@ -171,7 +172,7 @@ vec4 hook() {{
 
 
 def _shuffle(r: int, sources: list[str]) -> str:
-    """Return the body of the pass that lays out the channels, four in each source, as pixels."""
+    """Return the body of the pass that shuffles the channels, four per source, into pixels."""
     choice = "".join(
         f"number < {4 * count}.0 ? {name}_tex(place) : "
         for count, name in enumerate(sources[:-1], 1)

@@ -13,17 +13,17 @@ _DEVICE = ("-init_hw_device", "vulkan=gpu", "-filter_hw_device", "gpu")
 
 
 class Unavailable(OSError):
-    """FFmpeg's libplacebo doesn't run on this machine; the message says why."""
+    """FFmpeg's libplacebo is not available on this machine; the message says why."""
 
 
 def version() -> str:
     """Return the version of FFmpeg.
 
     Returns:
-        Like "5.1.9-0+deb12u1".
+        A version such as "5.1.9-0+deb12u1".
 
     Raises:
-        Unavailable: There is no FFmpeg.
+        Unavailable: FFmpeg is not installed.
     """
     return _ffmpeg("-version").stdout.decode().split()[2]
 
@@ -31,14 +31,14 @@ def version() -> str:
 def render(
     frame: np.ndarray, r: int, shader: str | None = None, bits: int = 8, full_range: bool = False
 ) -> np.ndarray:
-    """Enlarge a frame of video by FFmpeg's libplacebo.
+    """Upscale a video frame with FFmpeg's libplacebo.
 
     Args:
-        frame: `(3, height, width)`, YCbCr of BT.601 in whole levels.
+        frame: `(3, height, width)`, BT.601 YCbCr in whole levels.
         r: How many times as high and wide the result is, at least 1.
-        shader: A user shader; without one libplacebo enlarges by itself.
+        shader: A user shader; without one, libplacebo's own scaler is used.
         bits: Bit depth of the frame, 8 or 10.
-        full_range: Whether black and white are 0 and 255, not 16 and 235.
+        full_range: Whether black and white are 0 and 255 rather than 16 and 235.
 
     Returns:
         `(3, r height, r width)`, levels on the frame's scale, rounded to 16 bits.
@@ -75,7 +75,7 @@ def render(
 def _ffmpeg(
     *arguments: str, given: bytes = b"", shader: str | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run FFmpeg in a folder of its own, which spares the filter's path its many escapes."""
+    """Run FFmpeg in a separate folder, so that the filter's path needs no escaping."""
     with tempfile.TemporaryDirectory() as folder:
         if shader is not None:
             (Path(folder) / "shader.glsl").write_text(shader, encoding="utf-8")

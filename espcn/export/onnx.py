@@ -1,4 +1,4 @@
-"""The network as an ONNX file, for programs that know nothing of PyTorch."""
+"""The network as an ONNX file, for programs without PyTorch."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,9 +15,9 @@ TOLERANCE = 1e-4  # of 0..1: between runtimes, sums are taken in another order
 
 
 def write(path: Path, network: ESPCN, about: Mapping[str, str]) -> str:
-    """Write an ONNX file, once ONNX Runtime agrees with PyTorch.
+    """Write an ONNX file, after checking that ONNX Runtime agrees with PyTorch.
 
-    Its metadata hold range and layout beside what is known of the network.
+    Its metadata contain the range and layout as well as `about`.
 
     Args:
         path: The file.

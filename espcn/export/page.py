@@ -1,7 +1,7 @@
-"""The network as one HTML file that upscales in its visitor's browser, without asking any host.
+"""The network as one HTML file that upscales in the visitor's browser, without any server.
 
-Its sources are in `web/`: `work/` runs in a worker, by WebGPU, WebGL2 or plain JavaScript, and
-`page/` is what the visitor sees. They are put together here, with the weights as half floats.
+Its sources are in `web/`: `work/` runs in a worker, with WebGPU, WebGL2 or plain JavaScript, and
+`page/` is the user interface. They are assembled here, with the weights as half floats.
 """
 
 import base64
@@ -47,18 +47,19 @@ Networks = dict[int, dict[str, ESPCN]]
 
 
 def write(path: Path, network: ESPCN, about: Mapping[str, str]) -> str:
-    """Write a page, once a browser agrees with PyTorch, if there is one here.
+    """Write a page, after checking that a browser agrees with PyTorch, if one is installed.
 
     Args:
         path: The file.
         network: A luma network that replicates the border.
-        about: Text by name, kept in the page as JSON; its visitor reads `degradation` and `source`.
+        about: Text by name, stored in the page as JSON; the page displays `degradation` and
+            `source`.
 
     Returns:
-        "checked by Chromium" with its version; or that it wasn't, and why not.
+        "checked by Chromium" with its version; or why it was not checked.
 
     Raises:
-        ValueError: The network is another one, or the browser differs by more than `TOLERANCE`.
+        ValueError: The network is of another kind, or the browser differs by more than `TOLERANCE`.
     """
     if network.channels != 1 or not network.halo:
         raise ValueError(
@@ -107,14 +108,15 @@ def published() -> str:
 
 
 def _page(networks: Networks, title: str, lead: str, source: str, data: dict[str, Any]) -> str:
-    """Put the page together.
+    """Assemble the page.
 
     Args:
-        networks: By factor and name, all with the same activation; each factor's first is `clean`.
+        networks: By factor and name, all with the same activation; the first of each factor is
+            `clean`.
         title: Its heading.
-        lead: What it does, in a sentence.
-        source: What its weights are for, and who made them.
-        data: What its scripts get to know besides.
+        lead: A sentence describing it.
+        source: The purpose and origin of its weights.
+        data: Further data for its scripts.
     """
     activation = next(iter(networks[next(iter(networks))].values())).activation
     carried = data | {
@@ -141,9 +143,9 @@ def _text(name: str) -> str:
 def _packed(networks: Networks) -> str:
     """Return weights as half floats, deflated, in base64.
 
-    They map grey levels about CENTER. Of each link of a chain there is what it adds to the link
-    before, in the order of the half floats; high bytes precede low ones, because those resemble
-    each other. Of the shipped weights this saves a sixth, and loses nothing.
+    They map grey levels around CENTER. Each link of a chain is stored as its difference from the
+    previous link, in the order of the half floats. High bytes come before low bytes, because they
+    resemble each other. For the shipped weights this saves a sixth, without loss.
     """
     numbers = []
     for named in networks.values():
@@ -164,7 +166,7 @@ def _halves(network: ESPCN) -> np.ndarray:
 
 
 def _check(content: str, network: ESPCN) -> str:
-    """Let a browser upscale a small picture, and compare its luma with PyTorch's; say which did."""
+    """Compare a browser's luma of a small picture with PyTorch's; return which browser did it."""
     browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     if browser is None:
         return "not checked: neither Chromium nor Chrome is installed"
@@ -196,7 +198,7 @@ def _check(content: str, network: ESPCN) -> str:
 
 
 def _difference(pixels: bytes, network: ESPCN) -> float:
-    """Return by how much luma differs from the network's, of the picture of `testPicture`."""
+    """Return the difference from the network's luma, for the picture of `testPicture`."""
     y, x, c = np.mgrid[:22, :31, :3]
     small = torch.from_numpy(64 + (7 * x + 13 * y + 29 * c + 5 * (x * y % 17)) % 128)
     known = luma_levels(small.permute(2, 0, 1).float(), whole=False)

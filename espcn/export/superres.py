@@ -1,7 +1,7 @@
-"""The network as OpenCV's `dnn_superres` reads it, in place of the ESPCN that it comes with.
+"""The network for OpenCV's `dnn_superres`, as a replacement for OpenCV's ESPCN.
 
-Up to 5.0 that module reads graphs of TensorFlow's, since 5.1 ONNX. It feeds the luma of OpenCV's
-YCrCb, of full range, 0 to 255, of which the network's luma, 16 to 235, is an affine map.
+Up to OpenCV 5.0 that module reads TensorFlow graphs, since 5.1 ONNX. It feeds the full-range luma
+of OpenCV's YCrCb, 0 to 255; the network's luma, 16 to 235, is an affine map of that.
 """
 
 import copy
@@ -25,18 +25,18 @@ TOLERANCE = 0.52  # grey levels: OpenCV rounds, and takes sums in another order
 
 
 def write(path: Path, network: ESPCN, about: Mapping[str, str]) -> str:
-    """Write a file for `dnn_superres`, once OpenCV agrees with PyTorch.
+    """Write a file for `dnn_superres`, after checking that OpenCV agrees with PyTorch.
 
     Args:
         path: The file: TensorFlow's format if it ends in .pb, else ONNX.
         network: A luma network that replicates the border, for a factor of 2, 3 or 4.
-        about: Text by name for the metadata of ONNX; TensorFlow's format has no place for it.
+        about: Text by name for the ONNX metadata; TensorFlow's format does not support any.
 
     Returns:
-        "checked by OpenCV" and its version; or that it wasn't, and what is missing.
+        "checked by OpenCV" and its version; or that it was not checked, and what is missing.
 
     Raises:
-        ValueError: The network is another one; onnx is not installed; or OpenCV differs by more
+        ValueError: The network is of another kind; onnx is not installed; or OpenCV differs by more
             than `TOLERANCE`.
     """
     if network.channels != 1 or not network.halo:
@@ -64,7 +64,7 @@ def full_range(network: ESPCN) -> ESPCN:
         network: A luma network that replicates the border.
 
     Returns:
-        A new network, `center` and `gain` folded into its weights.
+        A new network, with `center` and `gain` folded into its weights.
     """
     suited = copy.deepcopy(network).double()  # so that folding rounds but once
     # The first layer sees g (s x + b - c) = g s (x - (c - b) / s).
@@ -73,7 +73,7 @@ def full_range(network: ESPCN) -> ESPCN:
 
 
 def reader(path: Path, r: int) -> Any:
-    """Return `dnn_superres` with a network, as its users make it.
+    """Return a `dnn_superres` object with a network, set up as users do.
 
     Args:
         path: The network's file, in a format that this version of OpenCV reads.
@@ -83,7 +83,7 @@ def reader(path: Path, r: int) -> Any:
         A `DnnSuperResImpl`, whose `upsample` takes and returns a uint8 picture, grey or BGR.
 
     Raises:
-        ImportError: OpenCV is not installed, or not with this module.
+        ImportError: OpenCV is not installed, or lacks this module.
     """
     from cv2 import dnn_superres
 

@@ -1,7 +1,7 @@
-"""The network as a graph of TensorFlow's, written byte by byte without that package.
+"""The network as a TensorFlow graph, written byte by byte without TensorFlow.
 
-A frozen graph is a `GraphDef` message in the wire format of Protocol Buffers. The graph is of the
-kind that OpenCV's importer reads, with the inputs and outputs of OpenCV's own ESPCN.
+A frozen graph is a `GraphDef` message in the wire format of Protocol Buffers. OpenCV's importer can
+read the graph, which has the inputs and outputs of OpenCV's ESPCN.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,8 +24,8 @@ Attribute = int | str | list[int] | np.dtype | np.ndarray
 def graph_def(network: ESPCN) -> bytes:
     """Return a network as the content of a frozen graph, a .pb file.
 
-    The border is repeated by slices that are put beside the picture: TensorFlow has no padding that
-    repeats it, and its mirror needs five rows and columns.
+    The border is replicated by concatenating slices: TensorFlow has no replicating padding, and its
+    mirror padding needs five rows and columns.
 
     Args:
         network: A luma network that replicates the border, with `center` 0 and `gain` 1.
@@ -66,7 +66,7 @@ def graph_def(network: ESPCN) -> bytes:
 
 
 class _Graph:
-    """A graph under construction: nodes, each encoded, after those whose output it takes."""
+    """A graph under construction: encoded nodes in topological order."""
 
     def __init__(self) -> None:
         self.nodes: list[bytes] = []
@@ -116,7 +116,7 @@ def _tensor(array: np.ndarray) -> bytes:
 
 
 def _message(fields: Mapping[int, Field]) -> bytes:
-    """Encode a message: each field's number and value, of several values one after the other."""
+    """Encode a message: the number and value of each field, repeated for several values."""
     content = b""
     for number, value in fields.items():
         for one in [value] if isinstance(value, int | str | bytes) else value:
@@ -129,6 +129,6 @@ def _message(fields: Mapping[int, Field]) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    """Encode a whole number of at least 0, seven bits a byte, the lowest first."""
+    """Encode a non-negative integer, seven bits per byte, the lowest first."""
     low, rest = value & 127, value >> 7
     return bytes([low | 128]) + _varint(rest) if rest else bytes([low])

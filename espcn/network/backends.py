@@ -1,8 +1,8 @@
-"""What runs a network's three convolutions: PyTorch, torch.compile, ONNX Runtime or OpenVINO.
+"""The backends that run a network's convolutions: PyTorch, torch.compile, ONNX Runtime, OpenVINO.
 
-On processors without AVX-512, oneDNN's tanh takes a third of a network's time and its sigmoid next
-to none: PyTorch and OpenVINO then compute tanh(x) as 2 sigmoid(2x) - 1, which is the same. Not so
-in bfloat16, in which a sigmoid near 1/2 has too few digits for what is left of it near 0.
+On CPUs without AVX-512, oneDNN's tanh takes a third of a network's time and its sigmoid almost
+none: PyTorch and OpenVINO then compute tanh(x) as 2 sigmoid(2x) - 1, which is the same. This does
+not work in bfloat16, whose precision near 1/2 is too low for results near 0.
 """
 
 import copy
@@ -25,7 +25,7 @@ Backend = Callable[[Tensor], Tensor]
 
 
 def fuses_activations() -> bool:
-    """Return whether PyTorch runs a convolution and its activation in one pass on this processor.
+    """Return whether PyTorch can fuse a convolution with its activation on this CPU.
 
     Returns:
         Whether this PyTorch has oneDNN's fused convolution, and it works here.
@@ -38,7 +38,7 @@ def fuses_activations() -> bool:
 
 
 def prefers_sigmoid() -> bool:
-    """Return whether oneDNN, which PyTorch and OpenVINO use, has a slow tanh on this processor.
+    """Return whether oneDNN, which PyTorch and OpenVINO use, has a slow tanh on this CPU.
 
     Returns:
         Whether its vector registers are those of AVX2.
@@ -47,7 +47,7 @@ def prefers_sigmoid() -> bool:
 
 
 def _torch(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backend:
-    """Run PyTorch's convolutions, with the activation fused in where oneDNN does the work."""
+    """Run PyTorch's convolutions, with the activation fused if oneDNN is used."""
     _check("torch", dtype, device)
     fused = device.type == "cpu" and fuses_activations()
     network, activation = _suited(network, dtype, device)
@@ -65,7 +65,7 @@ def _torch(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backend:
 
 
 def _suited(network: ESPCN, dtype: torch.dtype, device: torch.device) -> tuple[ESPCN, str]:
-    """Return layers that are quick here and do the same, and the name of their activation."""
+    """Return equivalent layers that are fast here, and the name of their activation."""
     here = device.type == "cpu" and dtype == torch.float32 and prefers_sigmoid()
     # Zeros around the second and the third layer would no longer be zeros.
     if not here or network.activation != "tanh" or not network.halo:
@@ -101,7 +101,7 @@ def _fused(flow: Tensor, layer: nn.Conv2d, activation: str) -> Tensor:
 
 
 def _compile(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backend:
-    """Let torch.compile fuse the layers, their weights laid out once and for all."""
+    """Let torch.compile fuse the layers, with the weights prepacked once."""
     from torch._dynamo import config as dynamo
     from torch._inductor import config as inductor
 

@@ -1,4 +1,4 @@
-"""The device that a network runs on: its name, what it is fast at, and how exact it is."""
+"""The device that a network runs on: its name, its fast data types, and its precision."""
 
 import platform
 import threading
@@ -13,10 +13,10 @@ _found: list[str] = []  # cuDNN's setting, as each one within `full_float32` fou
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:
-    """Return whether a device multiplies bfloat16 matrices faster than float32 ones.
+    """Return whether a device multiplies bfloat16 matrices faster than float32 matrices.
 
     Args:
-        device: The processor or a GPU.
+        device: The CPU or a GPU.
 
     Returns:
         Whether it does.
@@ -27,13 +27,13 @@ def multiplies_bfloat16(device: torch.device) -> bool:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Return whether PyTorch has convolutions of bfloat16 for a device, be they fast or not.
+    """Return whether PyTorch has usable bfloat16 convolutions for a device.
 
     Args:
-        device: The processor or a GPU.
+        device: The CPU or a GPU.
 
     Returns:
-        Whether it does; processors without AVX-512 would take six times as long as in float32.
+        Whether it does; CPUs without AVX-512 would take six times as long as in float32.
     """
     # Builds without oneDNN, as for macOS, lack the question, and have plain convolutions.
     asked = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
@@ -41,16 +41,16 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def torch_device(name: str) -> torch.device:
-    """Return the device of a name.
+    """Return the device with a name.
 
     Args:
-        name: cpu, cuda, or auto for the GPU where there is one.
+        name: cpu, cuda, or auto for the GPU if there is one.
 
     Returns:
         The device.
 
     Raises:
-        ValueError: There is no such device.
+        ValueError: The device does not exist.
     """
     there = torch.cuda.is_available()
     if name == "auto":
@@ -62,14 +62,14 @@ def torch_device(name: str) -> torch.device:
 
 @contextmanager
 def full_float32(device: torch.device) -> Iterator[None]:
-    """Compute convolutions of float32 in full float32 on a GPU, too.
+    """Compute float32 convolutions in full float32 on a GPU, too.
 
-    By default cuDNN rounds their factors to the 11 significant bits of TF32, which is off by up to
-    0.3 grey levels. The setting is that of the whole process: of several threads that are within,
-    the last to leave restores what the first one found.
+    By default cuDNN rounds their factors to the 11 significant bits of TF32, which causes errors of
+    up to 0.3 grey levels. The setting is global to the process: if several threads are within, the
+    last one to leave restores the setting that the first one found.
 
     Args:
-        device: Where the convolutions run; on the processor there is nothing to set.
+        device: Where the convolutions run; on the CPU there is nothing to set.
 
     Yields:
         Nothing.
@@ -90,13 +90,13 @@ def full_float32(device: torch.device) -> Iterator[None]:
 
 
 def device_name(device: torch.device) -> str:
-    """Return the model name of a GPU or of the processor.
+    """Return the model name of a GPU or of the CPU.
 
     Args:
         device: The device.
 
     Returns:
-        Its name; a processor's ends with "(cpu)".
+        The name; that of a CPU ends with "(cpu)".
     """
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)

@@ -1,9 +1,10 @@
-"""A network made ready to run by PyTorch, ONNX Runtime or OpenVINO.
+"""A network prepared to run with PyTorch, ONNX Runtime or OpenVINO.
 
-All engines map grey levels less 115 to grey levels less 115, and agree to the chosen precision.
-bfloat16 has 8 significant bits: 0..1 rounded to them is off by up to half a grey level, while whole
-grey levels are exact, and outputs near the middle of the range nearly so. `round_weights` rounds
-the weights. In int8 grey levels are exact, too; see `espcn.network.quantization`.
+All engines map grey levels minus 115 to grey levels minus 115, and agree within the chosen
+precision. bfloat16 has 8 significant bits: in 0..1 its rounding errors are up to half a grey level,
+while whole grey levels are exact, and outputs near the middle of the range nearly so.
+`round_weights` rounds the weights. In int8 grey levels are exact, too; see
+`espcn.network.quantization`.
 """
 
 import copy
@@ -31,7 +32,7 @@ TILE = {"float32": 100_000, "bfloat16": 240_000, "int8": 240_000}
 
 
 class Beyond(NamedTuple):
-    """How many rows and columns of a tile with its context lie beyond the picture's border.
+    """Number of rows and columns of a tile and its context that lie beyond the picture's border.
 
     Attributes:
         above: Rows at the top, at most HALO.
@@ -46,13 +47,13 @@ class Beyond(NamedTuple):
     right: int = 0
 
     def flipped(self, symmetry: int) -> "Beyond":
-        """Return what lies beyond once the tile is flipped.
+        """Return the same for the flipped tile.
 
         Args:
-            symmetry: As for `espcn.imaging.shuffle.flip`.
+            symmetry: See `espcn.imaging.shuffle.flip`.
 
         Returns:
-            The numbers on the sides where they then are.
+            The numbers for the flipped sides.
         """
         above, below, left, right = self
         if symmetry & 1:
@@ -71,17 +72,17 @@ class Engine:
     """A network ready to run on one device.
 
     Args:
-        network: The network, of luma or RGB.
-        engine: torch, compile, onnx or openvino; auto takes the fastest.
-        precision: float32, bfloat16, or int8, which OpenVINO and ONNX Runtime have, on the
-            processor; auto takes bfloat16 where the processor multiplies matrices in it.
-        device: cpu or cuda; auto takes the GPU where there is one.
-        lock: That of other engines with which this one takes turns.
+        network: A luma or RGB network.
+        engine: torch, compile, onnx or openvino; auto chooses the fastest.
+        precision: float32, bfloat16, or int8, which needs OpenVINO or ONNX Runtime on the CPU; auto
+            chooses bfloat16 if the device multiplies bfloat16 matrices faster.
+        device: cpu or cuda; auto chooses the GPU if there is one.
+        lock: A lock shared with other engines that must not run at the same time.
         ensemble: Return the mean over the eight flips and transposes of the picture, which is
-            better and takes eight times as long.
+            better but takes up to eight times as long.
 
     Raises:
-        ValueError: The machine can't do this.
+        ValueError: This machine does not support the combination.
     """
 
     def __init__(
@@ -119,7 +120,7 @@ class Engine:
         self.lock = lock or threading.Lock()  # one at a time has all cores
 
     def __str__(self) -> str:
-        """Name what runs.
+        """Describe the engine.
 
         Returns:
             Text like "torch, bfloat16, 2 threads".
@@ -135,8 +136,8 @@ class Engine:
         Args:
             context: Luma or RGB with HALO more pixels on each side, `(batch, channels, height + 8,
                 width + 8)`, grey levels in 0..255; in bfloat16 and int8 they should be whole.
-            beyond: How many of its rows and columns lie beyond the picture's border, where those at
-                the border are repeated. A network that pads with zeros does so there instead.
+            beyond: How many of its rows and columns lie beyond the picture's border; they repeat
+                the border pixels. A network that pads with zeros replaces them with zeros.
 
         Returns:
             float32 `(batch, channels r^2, height, width)`, grey levels, neither rounded nor
@@ -161,7 +162,7 @@ class Engine:
         return made + CENTER if made.dtype == torch.float32 else made.float().add_(CENTER)
 
     def _zero_padded(self, context: Tensor, beyond: Beyond) -> Tensor:
-        """Pad with zeros at the picture's border alone: elsewhere they spoil but the halo."""
+        """Pad with zeros only at the picture's border: elsewhere zeros affect only the halo."""
         height, width = context.shape[-2:]
         inside = context[
             ..., beyond.above : height - beyond.below, beyond.left : width - beyond.right
@@ -173,24 +174,24 @@ class Engine:
 
 
 def in_grey_levels(network: ESPCN) -> ESPCN:
-    """Return a network as engines run it: it maps grey levels minus 115 to the same.
+    """Return a network as engines run it, which maps grey levels minus 115 to the same.
 
     Args:
         network: The network.
 
     Returns:
-        A new one on the CPU, in float64, so that folding rounds but once.
+        A new network on the CPU, in float64, so that folding rounds only once.
     """
     levels = copy.deepcopy(network).cpu().double().folded(CENTER / 255, 255.0)
     return levels.requires_grad_(False).eval()
 
 
 class Engines(NamedTuple):
-    """One network ready to run at two depths.
+    """One network ready to run at two bit depths.
 
     Attributes:
-        quick: For whole grey levels, those of 8 bits.
-        exact: In float32, for finer ones; `quick` itself where that is in float32.
+        quick: For whole grey levels, as in 8-bit pictures.
+        exact: In float32, for finer levels; `quick` itself if that is float32.
     """
 
     quick: Engine
@@ -209,7 +210,7 @@ def fastest(device: torch.device) -> str:
         device: The device to run on.
 
     Returns:
-        A name in BACKENDS: torch where it has fused convolutions, else what is installed.
+        A name in BACKENDS: torch if it has fused convolutions, otherwise an installed one.
     """
     if device.type != "cpu" or fuses_activations():
         return "torch"

@@ -1,6 +1,6 @@
-"""The self-ensemble: the mean of what a network makes of a picture's eight flips and transposes.
+"""The self-ensemble: a network's mean output over a picture's eight flips and transposes.
 
-It costs eight times as much, and is worth about 0.1 dB on Set5 (RESULTS.md).
+It needs eight times the computation and gains about 0.1 dB on Set5 (RESULTS.md).
 """
 
 import torch
@@ -11,7 +11,7 @@ from espcn.network.model import ESPCN
 
 
 class SelfEnsemble(ESPCN):
-    """A network whose output is the mean over the symmetries of the square.
+    """A network whose output is the mean over the eight symmetries of the square.
 
     Args:
         network: The network, whose weights are copied.

@@ -27,17 +27,17 @@ HALO = 4  # low-resolution pixels that an output pixel looks at beyond its own: 
 class ESPCN(nn.Module):
     """The efficient sub-pixel convolutional network.
 
-    The picture, 0..1, enters the first layer as `gain (x - center)` and leaves the last one by the
-    inverse. This changes how the network learns, not what it is: `folded` returns the same function
-    with `center` 0 and `gain` 1, the paper's own.
+    The first layer receives the picture, 0..1, as `gain (x - center)`, and the inverse is applied
+    to the output. This changes how the network trains, not what it can express: `folded` returns
+    the same function with `center` 0 and `gain` 1, as in the paper.
 
     Args:
         r: The upscaling factor, at least 2.
         channels: 1 for luma, 3 for RGB.
         activation: tanh or relu.
-        padding: What lies beyond a picture's border. `replicate` repeats the border pixels once and
-            convolves without padding. `zeros` pads every layer with zeros, as the notebook and most
-            ports do; that hurts every pixel within 4 low-resolution pixels of the border.
+        padding: How pictures are extended at the border. `replicate` repeats the border pixels once
+            and convolves without padding. `zeros` pads every layer with zeros, as the notebook and
+            most ports do; that hurts every pixel within 4 low-resolution pixels of the border.
         center: Subtracted from the picture and added to the output.
         gain: Multiplies the picture and divides the output, above 0.
 
@@ -83,12 +83,12 @@ class ESPCN(nn.Module):
 
     @property
     def halo(self) -> int:
-        """Low-resolution pixels of context that `preshuffled` wants on each side of a patch."""
+        """Low-resolution pixels of context that `preshuffled` needs on each side of a patch."""
         return HALO if self.padding == "replicate" else 0
 
     @property
     def inner(self) -> int:
-        """Zeros on each side that the second and third layer pad with."""
+        """Number of zeros that the second and third layer add on each side."""
         return 1 if self.padding == "zeros" else 0
 
     def forward(self, picture: Tensor) -> Tensor:
@@ -123,10 +123,10 @@ class ESPCN(nn.Module):
 
     @torch.no_grad()
     def folded(self, center: float = 0.0, gain: float = 1.0) -> "ESPCN":
-        """Return the same function with another `center` and `gain`, by default the paper's own.
+        """Return the same function with another `center` and `gain`, by default as in the paper.
 
-        Those of the paper are three plain convolutions. With `center` 115 / 255 and `gain` 255 they
-        map grey levels less 115 to grey levels less 115.
+        The defaults give the paper's three plain convolutions. With `center` 115 / 255 and `gain`
+        255 the convolutions map grey levels minus 115 to grey levels minus 115.
 
         Args:
             center: The new center.
@@ -149,16 +149,16 @@ class ESPCN(nn.Module):
 
 
 class Product(nn.Module):
-    """A kernel as the product of two matrices, which are trained in its place.
+    """A kernel as the product of two matrices, which are trained instead of it.
 
-    The network is trained as if each of its convolutions were two, with nothing between them: the
-    second is 1x1. The function is the same, and so is what it can express; only the way to it is
-    another (Arora et al. 2018, "On the Optimization of Deep Networks: Implicit Acceleration by
+    The network is trained as if each convolution were two in sequence with no activation between
+    them, the second being 1x1. The functions it can express are the same; only the optimisation
+    differs (Arora et al. 2018, "On the Optimization of Deep Networks: Implicit Acceleration by
     Overparameterization", arXiv 1802.06509). `joined` multiplies them again.
 
     Args:
         kernel: The kernel, `(out, in, height, width)`.
-        expansion: How many times as many channels there are between both as come out.
+        expansion: Number of intermediate channels as a multiple of the output channels.
     """
 
     def __init__(self, kernel: Tensor, expansion: int) -> None:
@@ -180,13 +180,13 @@ class Product(nn.Module):
         return (second @ first).reshape(self.shape).contiguous(memory_format=self.layout)
 
     def right_inverse(self, kernel: Tensor) -> tuple[Tensor, Tensor]:
-        """Return two matrices whose product is a kernel; what they have to spare is random.
+        """Return two matrices whose product is a kernel, randomly initialised otherwise.
 
         Args:
             kernel: The kernel.
 
         Returns:
-            Both matrices, as `forward` takes them.
+            The two matrices, as `forward` takes them.
         """
         matrix = kernel.flatten(1)
         count = self.expansion * len(matrix)
@@ -198,14 +198,14 @@ class Product(nn.Module):
 
 
 def expanded(network: ESPCN, expansion: int) -> ESPCN:
-    """Return a network to be trained by more weights than it has; its function is the same.
+    """Reparametrise a network with more trainable weights; its function stays the same.
 
     Args:
-        network: The network, which is changed.
+        network: The network, which is changed in place.
         expansion: See `Product`; 1 leaves the network as it is.
 
     Returns:
-        The same network. Its `state_dict` becomes that of a plain one by `joined`.
+        The same network. `joined` converts its `state_dict` to that of a plain network.
 
     Raises:
         ValueError: `expansion` is out of its range.
@@ -218,10 +218,10 @@ def expanded(network: ESPCN, expansion: int) -> ESPCN:
 
 
 def joined(weights: Mapping[str, Tensor], network: ESPCN) -> dict[str, Tensor]:
-    """Return the weights of a plain network from those of one that may have been `expanded`.
+    """Return the weights of a plain network from those of a possibly `expanded` one.
 
     Args:
-        weights: What `state_dict` returned.
+        weights: The result of `state_dict`.
         network: A plain network with the same layers.
 
     Returns:

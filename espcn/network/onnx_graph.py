@@ -1,7 +1,7 @@
-"""The network as an ONNX graph, put together node by node.
+"""The network as an ONNX graph, built node by node.
 
-The graph is a few nodes long, the same for every version of PyTorch, and has the names and the
-shapes that its users see.
+The graph has only a few nodes, does not depend on the version of PyTorch, and has meaningful names
+and shapes.
 """
 
 import copy
@@ -28,10 +28,10 @@ def onnx_model(
 
     Args:
         network: The network.
-        whole: Map pictures `(batch, channels, height, width)`, 0..1, to larger ones. Else the graph
-            is the three convolutions alone, without `center`, `gain`, shuffle and what pads the
-            picture itself.
-        channels_last: Take pictures as `(batch, height, width, channels)`; the output stays.
+        whole: Map pictures `(batch, channels, height, width)`, 0..1, to larger ones. Otherwise the
+            graph contains only the three convolutions, without `center`, `gain`, shuffle and the
+            padding of the picture.
+        channels_last: Take pictures as `(batch, height, width, channels)`; the output is unchanged.
         sigmoid: Write tanh as a sigmoid.
 
     Returns:
@@ -63,10 +63,12 @@ def onnx_model(
 def int8_model(network: ESPCN, sigmoid: bool = False) -> "onnx.ModelProto":
     """Return the three convolutions of a network in 8 bits.
 
-    QuantizeLinear and DequantizeLinear stand around them, which runtimes fuse into int8 kernels.
+    They are surrounded by QuantizeLinear and DequantizeLinear, which runtimes fuse into int8
+    kernels.
 
     Args:
-        network: A network of `gain` 255 whose `center` is a whole grey level. It is quantised here.
+        network: A network with `gain` 255 whose `center` is a whole grey level; it is quantised
+            here.
         sigmoid: Write tanh as a sigmoid.
 
     Returns:
@@ -103,13 +105,13 @@ def int8_model(network: ESPCN, sigmoid: bool = False) -> "onnx.ModelProto":
 
 
 class _Graph:
-    """An ONNX graph in the making: a chain of nodes, each of which takes what the last one gives.
+    """An ONNX graph under construction: a chain of nodes, each taking the output of the last.
 
     Args:
         source: The name of its input.
 
     Attributes:
-        flow: The name of what the last node gives.
+        flow: The name of the last node's output.
     """
 
     def __init__(self, source: str) -> None:

@@ -1,10 +1,10 @@
 """A network in 8 bits, for int8 kernels.
 
-Weights that are each rounded to the nearest of 255 values cost more than 1 dB, because a natural
-picture is smooth and the errors of a filter add up. Four measures bring that to some 0.03 dB
-without any training. Each layer's weights are refitted to what the rounded layers before it return.
-They are then rounded in turn (`round_in_turn`). Each hidden channel has a range of its own, which
-the next layer's weights absorb. And the first layer sees the picture four times, since int8 kernels
+Rounding each weight to the nearest of 255 values costs more than 1 dB, because natural pictures are
+smooth and the errors of a filter add up. Four measures reduce this to about 0.03 dB without any
+training. Each layer's weights are refitted to the outputs of the rounded layers before it. They are
+then rounded one after another (`round_in_turn`). Each hidden channel has its own range, which the
+next layer's weights absorb. And the first layer sees the picture four times, since int8 kernels
 take four inputs at a time: the sum of four weights has two more bits.
 """
 
@@ -37,15 +37,15 @@ CONTRAST = 1.25  # of half of them: drawings ask for wider ranges than photograp
 
 
 class Quantized(NamedTuple):
-    """A network whose weights are whole steps, and whose hidden values are to be.
+    """A network with integer weights, to be run with quantised hidden values.
 
     Attributes:
-        weights: Whole steps of each layer, `(filters, inputs, height, width)`, at most 127 from
-            zero; in the first layer 256, the sum of four. The hidden channels have another order.
-        steps: The step of each filter, `(filters,)`, for each layer: grey levels for the last one,
-            and what becomes of a grey level for the first.
-        biases: `(filters,)` for each layer; grey levels for the last one.
-        ranges: For the two hidden layers, what each channel's values are divided by, `(channels,)`,
+        weights: Integers for each layer, `(filters, inputs, height, width)`, of at most 127 in
+            magnitude; in the first layer 256, the sum of four. The hidden channels are reordered.
+        steps: The step of each filter, `(filters,)`, for each layer: in grey levels for the last
+            layer, and per grey level for the first.
+        biases: `(filters,)` for each layer; in grey levels for the last layer.
+        ranges: For the two hidden layers, the divisor of each channel's values, `(channels,)`,
             before they are rounded to multiples of 1/128 from -1 to 127/128.
     """
 
@@ -60,11 +60,11 @@ def quantize(network: ESPCN) -> Quantized:
     """Return a network in 8 bits.
 
     Args:
-        network: A network that maps grey levels about 0 (`gain` 255). The picture must be rounded
-            to whole grey levels before it.
+        network: A network that maps grey levels around 0 (`gain` 255). Its input must be rounded to
+            whole grey levels.
 
     Returns:
-        Its weights, the same for the same network.
+        The quantised weights; the result is deterministic.
 
     Raises:
         ValueError: Its weights are not finite.
@@ -104,9 +104,9 @@ def quantize(network: ESPCN) -> Quantized:
 
 
 def _order(weights: Tensor) -> Tensor:
-    """Return an order of the input channels in which one of large weights comes before a small one.
+    """Return an order of the input channels that pairs large weights with small ones.
 
-    What a pair sums up to is then less, and the steps can be finer.
+    The sum of each pair is then smaller, and the steps can be finer.
     """
     sizes = weights.abs().amax((2, 3)).mean(0)
     small, large = sizes.argsort().chunk(2)
@@ -116,7 +116,7 @@ def _order(weights: Tensor) -> Tensor:
 def _fitted(
     layer: nn.Conv2d, wanted: Tensor, rounded: Tensor, is_first: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the whole weights, the steps and the bias that make of `rounded` what is wanted.
+    """Return the integer weights, the steps and the bias that map `rounded` to `wanted`.
 
     `wanted` is the layer's exact output, before the activation; `rounded` its rounded input.
     """
@@ -144,15 +144,15 @@ def _fitted(
 
 
 class _Rounder:
-    """Rounds the weights of one input after another to whole steps that int8 kernels can sum up.
+    """Rounds weights, input by input, to integers that int8 kernels can sum without overflow.
 
     Args:
-        weights: `(parts * filters, inputs)`, about what they will be.
-        taps: The places of the kernel: those of one channel come after another's.
+        weights: `(parts * filters, inputs)`, approximate values.
+        taps: The number of kernel positions; inputs are ordered by channel.
         is_first: Whether it is the first layer, which sees the picture four times.
 
     Attributes:
-        steps: Of each filter, `(parts * filters,)`.
+        steps: The step of each filter, `(parts * filters,)`.
     """
 
     def __init__(self, weights: np.ndarray, taps: int, is_first: bool) -> None:
@@ -181,7 +181,7 @@ class _Rounder:
 
 
 def _photographs(channels: int) -> Tensor:
-    """Return excerpts of photographs, made smaller by 2, in whole grey levels."""
+    """Return crops from photographs, downsampled by 2, in whole grey levels."""
     import skimage.data  # takes a while
 
     draw = np.random.default_rng(0)

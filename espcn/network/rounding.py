@@ -1,10 +1,10 @@
-"""Weights rounded to few bits so that the network's output changes least.
+"""Rounding of weights to few bits with the least change of the network's output.
 
-Each weight rounded to its own nearest value costs 0.01 to 0.05 dB in bfloat16. Instead weights are
-rounded one after another, and those still to come make up for the error so far, as far as the
-layer's inputs go together (optimal brain quantisation, in the order of GPTQ: Frantar et al. 2022).
-In natural pictures they go together very much. Noise with their spectrum shows how, so that no
-picture is needed.
+Rounding each weight to its nearest value costs 0.01 to 0.05 dB in bfloat16. Instead, weights are
+rounded one after another, and the remaining weights compensate for the error so far, as far as the
+layer's inputs are correlated (optimal brain quantisation, in the order of GPTQ: Frantar et al.
+2022). In natural pictures they are highly correlated. The correlation is measured on noise with the
+same spectrum, so that no picture is needed.
 """
 
 from collections.abc import Callable
@@ -25,11 +25,11 @@ DAMPING = 1e-4  # of the mean square of a layer's inputs: how far what was seen 
 
 @torch.no_grad()
 def round_weights(network: ESPCN, dtype: torch.dtype) -> ESPCN:
-    """Return a network like this one whose weights are all numbers of a smaller type.
+    """Return a copy of a network whose weights are rounded to a smaller type.
 
     Args:
-        network: A network that maps grey levels about 0 (`gain` 255), in float64.
-        dtype: The type, say bfloat16.
+        network: A network that maps grey levels around 0 (`gain` 255), in float64.
+        dtype: The type, such as bfloat16.
 
     Returns:
         A new network in float64.
@@ -54,11 +54,11 @@ def round_weights(network: ESPCN, dtype: torch.dtype) -> ESPCN:
 def round_in_turn(
     weights: Tensor, together: Tensor, rounded: Callable[[int, np.ndarray], np.ndarray]
 ) -> Tensor:
-    """Round a layer's weights one after another, each making up for the errors of those before.
+    """Round a layer's weights one after another, each compensating for the errors so far.
 
     Args:
         weights: float64 `(filters, inputs)`.
-        together: The mean of the products of every two inputs, `(inputs, inputs)`.
+        together: The mean product of each pair of inputs, `(inputs, inputs)`.
         rounded: Rounds the weights of one input, given its number, `(filters,)`.
 
     Returns:
@@ -86,9 +86,9 @@ def _to(weights: np.ndarray, dtype: torch.dtype) -> np.ndarray:
 
 
 def _noise(channels: int) -> Tensor:
-    """Return noise whose amplitude falls as 1 / frequency, as in nature: grey levels about 0.
+    """Return noise whose amplitude falls as 1 / frequency, as in nature: grey levels around 0.
 
-    So does that of colours, whose channels have most in common.
+    The same holds for colours, whose channels are highly correlated.
     """
     generator = torch.Generator().manual_seed(0)
     white = torch.randn(COUNT, 1, SIZE, SIZE, generator=generator, dtype=torch.float64)

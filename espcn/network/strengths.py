@@ -1,13 +1,12 @@
-"""The shipped weights beside those of T91, and which of them a source asks for.
+"""The shipped weights besides those of T91, and which of them suits a source.
 
-For each factor there are the clean weights; finer ones for clean sources, which T91 and BSD200
-trained on from there; and two chains of weights that were fine-tuned from the clean ones, on JPEGs
-and on videos, each link for stronger compression than the one before. A level is a place on a
-chain: 0 is the clean weights, 1 the first link, 1.5 halfway between the first and the second.
-Between two links a straight line in weight space is a good network everywhere, so that a few files
-serve all qualities.
-`pretrained/levels.json` says which level each codec asks for at which of its numbers;
-`benchmarks/calibrate.py` measured it.
+For each factor there are the clean weights; finer weights for clean sources, trained further on T91
+and BSD200; and two chains of weights that were fine-tuned from the clean ones, on JPEGs and on
+videos, each link for stronger compression than the one before. A level is a position on a chain: 0
+is the clean weights, 1 the first link, 1.5 halfway between the first and the second. Linear
+interpolation between two links gives a good network everywhere, so that a few files cover all
+qualities. `pretrained/levels.json` maps each codec's numbers to levels; `benchmarks/calibrate.py`
+measured them.
 """
 
 import json
@@ -49,11 +48,11 @@ class Compression:
 
     Attributes:
         codec: `none`, or one of `CHAINS`.
-        number: As the codec counts; see `espcn.io.quantizers`. 0 for `none`.
-        evidence: A phrase for the user, where the codec and its number don't say how it is known.
+        number: On the codec's scale; see `espcn.io.quantizers`. 0 for `none`.
+        evidence: How it was detected, in a few words, where the codec and its number don't say it.
 
     Raises:
-        ValueError: `codec` is none of these; the message lists them.
+        ValueError: `codec` is unknown; the message lists the known ones.
     """
 
     codec: str = "none"
@@ -64,7 +63,7 @@ class Compression:
         checks.choice("codec", self.codec, ("none", *CHAINS))
 
     def __str__(self) -> str:
-        """Name the codec and its strength, or what is known instead.
+        """Describe the compression.
 
         Returns:
             A phrase like "JPEG of quality 75".
@@ -91,11 +90,11 @@ NONE = Compression()
 
 @dataclass(frozen=True)
 class Strength:
-    """A place on one of the chains of shipped weights.
+    """A position on one of the chains of shipped weights.
 
     Attributes:
         chain: `jpeg` or `video`; for the clean weights `clean`, for the finer ones `finer`.
-        level: 0 for the clean weights; 1 for the finer ones.
+        level: The level on the chain; 0 for the clean weights, 1 for the finer ones.
     """
 
     chain: str = "clean"
@@ -117,15 +116,15 @@ FINER = Strength("finer", 1.0)
 
 
 def strength(r: int, compression: Compression) -> Strength:
-    """Return which weights serve a compression best.
+    """Return the best weights for a compression.
 
     Args:
         r: The factor, one that weights are shipped for.
         compression: The compression.
 
     Returns:
-        The place on its chain; FINER, which is better on held-out images than CLEAN, where next to
-        nothing was lost, or CLEAN where there are no such weights.
+        The position on its chain; if almost nothing was lost, FINER, which is better on held-out
+        images than CLEAN, or CLEAN if there are no finer weights.
 
     Raises:
         ValueError: There are no weights for this factor.
@@ -142,11 +141,11 @@ def strength(r: int, compression: Compression) -> Strength:
 
 
 def load_strength(r: int, wanted: Strength) -> ESPCN:
-    """Load the shipped network of a factor at some strength.
+    """Load the shipped network for a factor and a strength.
 
     Args:
         r: The factor.
-        wanted: The place on a chain; between two links their weights are mixed.
+        wanted: The position on a chain; between two links, their weights are interpolated.
 
     Returns:
         The network, in evaluation mode, on the CPU.
@@ -165,19 +164,20 @@ def load_strength(r: int, wanted: Strength) -> ESPCN:
 
 
 def given_strength(r: int, quality: int, ckpt: object = None, in_video: bool = False) -> Strength:
-    """Return which weights serve sources of a quality that a user gives.
+    """Return the weights for sources of a quality given by the user.
 
     Args:
         r: The factor.
-        quality: 1 to 100, of JPEGs, or of videos that lose about as much.
-        ckpt: The user's own weights, beside which no quality may be given.
+        quality: 1 to 100, for JPEGs, or for videos that lose about as much.
+        ckpt: The user's own weights, with which no quality may be given.
         in_video: Whether the sources are videos.
 
     Returns:
-        The place on the chain.
+        The position on the chain.
 
     Raises:
-        ValueError: It is no quality, there are no weights for this factor, or there is `ckpt`.
+        ValueError: The quality is invalid, there are no weights for this factor, or `ckpt` is
+            given.
     """
     checks.integer("compression", quality, 1, "a JPEG's quality, say 75", most=100)
     if ckpt is not None:
@@ -190,7 +190,7 @@ def given_strength(r: int, quality: int, ckpt: object = None, in_video: bool = F
 
 
 def links(r: int) -> dict[str, Path]:
-    """Return the shipped files of a factor.
+    """Return the shipped weight files for a factor.
 
     Args:
         r: The factor.
@@ -204,10 +204,10 @@ def links(r: int) -> dict[str, Path]:
 
 @cache
 def levels() -> dict[str, Any]:
-    """Return which level each codec asks for.
+    """Return the levels that suit each codec's numbers.
 
     Returns:
-        Pairs of the codec's number and a level, by codec and then by factor, as text.
+        Pairs of the codec's number and a level, by codec and then by factor (as text).
     """
     return json.loads((SHIPPED / "levels.json").read_text(encoding="utf-8"))
 

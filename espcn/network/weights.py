@@ -1,7 +1,7 @@
-"""Checkpoints and weights: read without running anything that they name, or needing Lightning.
+"""Checkpoints and weights, read without running code from them and without Lightning.
 
 Checkpoints are Lightning's, one for each run. Weights are folded networks as safetensors, each with
-its provenance; the shipped ones, one file for each factor, are such files.
+its provenance; the shipped weights are such files, one for each factor.
 """
 
 import copy
@@ -44,13 +44,13 @@ _CALLED = ("collections OrderedDict", "torch._utils _rebuild_tensor_v2")
 
 
 class Trained(NamedTuple):
-    """A network read from a file, and what the file says of it.
+    """A network read from a file, with the file's metadata.
 
     Attributes:
         network: The network, in evaluation mode, on the CPU.
-        degradation: What it was trained to undo.
-        path: The file that it was read from.
-        metadata: What a safetensors file says of itself, as text by name; empty for a checkpoint.
+        degradation: The degradation it was trained for.
+        path: The file it was read from.
+        metadata: The metadata of a safetensors file, as text by name; empty for a checkpoint.
     """
 
     network: ESPCN
@@ -60,21 +60,21 @@ class Trained(NamedTuple):
 
 
 def load(r: int | None = None, ckpt: str | Path | None = None) -> Trained:
-    """Load a network: the one at `ckpt`, or else the shipped one for a factor.
+    """Load a network: from `ckpt` if given, otherwise the shipped one for a factor.
 
-    Only tensors and plain values are read: loading runs no code from the file.
+    Only tensors and plain values are read: no code from the file is run.
 
     Args:
-        r: Factor 2, 3 or 4 (default 3) of the shipped weights; with `ckpt`, the factor that it must
-            have.
-        ckpt: A .ckpt of a run, a .safetensors file, or a run's directory, which stands for its
-            best.ckpt.
+        r: Factor of the shipped weights: 2, 3 or 4 (default 3); with `ckpt`, the factor that it
+            must have.
+        ckpt: A .ckpt of a run, a .safetensors file, or a run's directory, from which best.ckpt is
+            loaded.
 
     Returns:
-        The network with what its file says of it.
+        The network with its file's metadata.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError: The file does not exist.
         ValueError: There are no shipped weights for `r`, the factor of `ckpt` is not `r`, or the
             file is not one of this program's.
     """
@@ -119,7 +119,7 @@ def factors() -> list[int]:
 
 
 def shipped(r: int) -> Path:
-    """Return the file of the shipped weights for a factor.
+    """Return the path of the shipped weights for a factor.
 
     Args:
         r: The factor.
@@ -128,7 +128,7 @@ def shipped(r: int) -> Path:
         A .safetensors file.
 
     Raises:
-        ValueError: There are none for this factor, or it is none.
+        ValueError: There are no weights for this factor, or `r` is not a factor.
     """
     there = ", ".join(map(str, factors()))
     if isinstance(r, str | Path):
@@ -153,14 +153,14 @@ def save_weights(
 ) -> None:
     """Write a network, folded, as float32 safetensors.
 
-    The metadata, all text, hold what is needed to build the network again, its provenance and a
-    digest of all, by which `load` knows a damaged file.
+    The metadata, all text, contain what is needed to rebuild the network, its provenance, and a
+    digest with which `load` detects a damaged file.
 
     Args:
         network: The network; `center` and `gain` are folded into its weights.
         path: The file to write.
-        degradation: What the network was trained to undo.
-        provenance: Text by name, say the command that trained it.
+        degradation: The degradation the network was trained for.
+        provenance: Text by name, such as the command that trained it.
     """
     kept = ("r", "channels", "activation", "padding")
     about = {name: str(getattr(network, name)) for name in kept}
@@ -174,14 +174,14 @@ def save_weights(
 
 
 def content_digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
-    """Return a digest of what a file of weights holds.
+    """Return a digest of the content of a weights file.
 
     Args:
         tensors: The weights by name.
-        metadata: What it says of itself; a digest among it is left out.
+        metadata: Its metadata; a digest in it is ignored.
 
     Returns:
-        Hexadecimal digits of SHA-256.
+        The SHA-256 in hexadecimal.
     """
     said = {name: text for name, text in metadata.items() if name != DIGEST}
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
@@ -192,9 +192,9 @@ def content_digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
 
 
 def check_archive(path: Path) -> None:
-    """Check that a checkpoint is whole, unpacks to no more than its size and calls no stranger.
+    """Check that a checkpoint is undamaged, not compressed, and calls only known functions.
 
-    Its pickle may only call what makes tensors and dictionaries.
+    Its pickle may only call functions that make tensors and dictionaries.
 
     Args:
         path: The checkpoint, a zip archive.
@@ -226,7 +226,7 @@ def reason(error: Exception) -> str:
     """Return in one line why a checkpoint could not be read.
 
     Args:
-        error: What reading it raised.
+        error: The exception that was raised.
 
     Returns:
         The reason.

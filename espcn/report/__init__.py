@@ -1,1 +1,1 @@
-"""Tables, plots and versions: what results are reported with."""
+"""Reports of results: tables, plots, versions and HTML pages."""

@@ -1,4 +1,4 @@
-"""The command that writes the pages of a directory again: `python -m espcn.report DIR`."""
+"""The command that regenerates the pages of a directory: `python -m espcn.report DIR`."""
 
 import argparse
 import sys

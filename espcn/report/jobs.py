@@ -1,4 +1,4 @@
-"""The jobs of a sweep: the settings that they differ in, and their means over folds and seeds."""
+"""The jobs of a sweep: the settings in which they differ, and their means over folds and seeds."""
 
 import statistics
 from collections.abc import Iterable, Sequence
@@ -21,13 +21,13 @@ def setting_names(row: dict[str, Any]) -> list[str]:
 
 
 def swept_settings(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Return the names of the settings that differ between jobs and follow from no other.
+    """Return the names of the settings that differ between jobs and don't depend on another.
 
     Args:
         rows: Rows of sweep.csv.
 
     Returns:
-        The names; those of DATA too, where jobs were trained on different images.
+        The names, including those of DATA if jobs were trained on different images.
     """
     settings = [name for row in rows for name in setting_names(row)]
     # A setting that an older version lacked was not chosen by its jobs.
@@ -43,15 +43,15 @@ def swept_settings(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def mean_rows(rows: Sequence[dict[str, Any]], settings: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the mean `val_psnr` over the repetitions of each choice of some settings.
+    """Return the mean `val_psnr` over the repetitions of each combination of some settings.
 
     Args:
         rows: Rows of sweep.csv; those without a `val_psnr` are left out.
-        settings: The settings that are told apart.
+        settings: The settings that distinguish combinations.
 
     Returns:
-        The best first: the settings, `val_psnr`, its standard `deviation` (None of a single job)
-        and the number of `jobs`.
+        Rows, the best first: the settings, `val_psnr`, its standard `deviation` (None for a single
+        job) and the number of `jobs`.
     """
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
@@ -68,22 +68,22 @@ def mean_rows(rows: Sequence[dict[str, Any]], settings: Sequence[str]) -> list[d
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a setting's value is a number that an axis can place.
+    """Return whether a setting's value can be placed on a numeric axis.
 
     Args:
         value: Any setting's value.
 
     Returns:
-        True for whole and other numbers, but not for true and false.
+        True for integers and floats, but not for booleans.
     """
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def ordered(values: Iterable[Any]) -> list[Any]:
-    """Return a setting's values, each once: null first, then numbers, then the rest by name.
+    """Return the distinct values of a setting: null first, then numbers, then the rest by name.
 
     Args:
-        values: Plain values; lists become their names.
+        values: Plain values; lists are converted to their names.
 
     Returns:
         The values in order.
@@ -99,7 +99,7 @@ def ordered(values: Iterable[Any]) -> list[Any]:
 
 
 def name_of(value: Any) -> str:
-    """Return a setting's value as the command line takes it.
+    """Return a setting's value as written on the command line.
 
     Args:
         value: Any plain value.
@@ -117,7 +117,7 @@ def name_of(value: Any) -> str:
 
 
 def _on_different_images(rows: Sequence[dict[str, Any]]) -> bool:
-    """Return whether jobs saw other images, not only other encodings of the same."""
+    """Return whether jobs used different images, not only different encodings of the same."""
     seen: dict[Any, set[str]] = {}
     for row in rows:
         if row.get("fingerprint"):  # which the versions of the encoders are part of

@@ -1,6 +1,6 @@
-"""Plots of runs and sweeps: know numbers, not networks.
+"""Plots of runs and sweeps, independent of networks.
 
-Each is written as a PNG; nothing opens on a screen.
+Each is written as a PNG; no window is opened.
 """
 
 import math
@@ -53,7 +53,7 @@ def plot_losses(
         rows: Rows as `History` keeps them.
         path: The PNG file.
         title: The plot's title.
-        mark_drops: Mark the epochs at which the rate dropped.
+        mark_drops: Mark the epochs at which the learning rate dropped.
     """
     figure, axes = new_figure(7, 4.2)
     epochs = [row["epoch"] for row in rows]
@@ -91,7 +91,7 @@ def plot_losses(
 def plot_sweep(
     rows: Sequence[dict[str, Any]], setting: str, others: Sequence[str], path: Path
 ) -> None:
-    """Plot `val_psnr` against a swept number, a line for each choice of the other settings.
+    """Plot `val_psnr` against a swept number, with a line for each choice of the other settings.
 
     Args:
         rows: Settings and `val_psnr`, by name.
@@ -116,15 +116,15 @@ def plot_comparison(
 ) -> None:
     """Plot the effect of a setting: a panel for each measure, a line for each series of points.
 
-    All points are shown, faintly, and their means; the means are joined where values are numbers.
+    All points are shown faintly, with their means; the means are joined if values are numbers.
 
     Args:
-        panels: Points `(series, value, figure)`, one for each fold or seed, by measure ("validation
-            PSNR (dB)").
+        panels: Points `(series, value, figure)`, one for each fold or seed, by measure (such as
+            "validation PSNR (dB)").
         setting: The setting's name, for the axis.
         path: The PNG file.
         title: The plot's title.
-        span: Show only figures at most this far below the best.
+        span: Show only figures within this distance of the best.
     """
     names = list(dict.fromkeys(name for points in panels.values() for name, *_ in points))
     many = len(names) > FEW

@@ -1,4 +1,4 @@
-"""Progress bars, with the time left; in a log file a line now and then."""
+"""Progress bars with the remaining time; in a log file, an occasional line."""
 
 import sys
 from typing import Any
@@ -12,8 +12,8 @@ def bar(*arguments: Any, **options: Any) -> Any:
     """Return a progress bar.
 
     Args:
-        *arguments: As tqdm takes them.
-        **options: Likewise.
+        *arguments: Arguments of tqdm.
+        **options: Options of tqdm.
 
     Returns:
         The bar.

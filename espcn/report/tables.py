@@ -1,4 +1,4 @@
-"""Tables of figures, the paper's beside them: knows numbers, not networks."""
+"""Tables of figures with the paper's, independent of networks."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -22,13 +22,13 @@ def table(
     settings: Collection[str] = (),
     markdown: bool = False,
 ) -> str:
-    """Return rows as text in aligned columns, with gaps for None.
+    """Return rows as text in aligned columns, with blanks for None.
 
     Args:
         rows: Values by column.
-        digits: Digits after the point of figures: 2 for PSNR, 4 for SSIM.
-        settings: Columns that keep all their digits.
-        markdown: Lay the table out as Markdown.
+        digits: Decimal places of figures: 2 for PSNR, 4 for SSIM.
+        settings: Columns that keep all digits.
+        markdown: Format the table as Markdown.
 
     Returns:
         The table, without a line break at its end.
@@ -41,10 +41,10 @@ def table(
 
 
 def gain(figures: dict[str, Any], name: str = "psnr") -> float | None:
-    """Return what a network gains over bicubic.
+    """Return a network's gain over bicubic.
 
     Args:
-        figures: A picture's or a set's, by the names of evaluation.json.
+        figures: The figures of a picture or a set, named as in evaluation.json.
         name: psnr or ssim.
 
     Returns:
@@ -67,7 +67,7 @@ def beside_paper(
         benchmark: Whether the degradation is the benchmark's; the paper's figures appear only then.
 
     Returns:
-        The same, and those columns of the paper that know one of the sets.
+        The same, and those of the paper's columns that contain one of the sets.
     """
     sets = {name for column in figures.values() for name in column}
     paper = PAPER.get(r, {}) if benchmark else {}
@@ -75,7 +75,7 @@ def beside_paper(
 
 
 def score_table(r: int, figures: dict[str, dict[str, float]], benchmark: bool = True) -> str:
-    """Return a table of PSNR on test sets beside the paper's.
+    """Return a table of PSNR on test sets with the paper's figures.
 
     Args:
         r: The factor.

@@ -1,4 +1,4 @@
-"""The versions behind a figure: of Python, of this program, of the libraries."""
+"""The versions behind a figure: Python, this program, the libraries."""
 
 import platform
 import subprocess
@@ -12,7 +12,7 @@ def versions() -> dict[str, str | None]:
     """Return the versions of Python, of this program and of the libraries that figures depend on.
 
     Returns:
-        Versions by name; `commit` ends with "+" if files were changed since, None outside a
+        Versions by name; `commit` ends with "+" if files were changed since, and is None outside a
         checkout.
     """
     numbers = {name: version(name) for name in LIBRARIES}

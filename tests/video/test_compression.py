@@ -90,7 +90,7 @@ def test_other_codecs_say_it_in_their_headers_or_by_their_bits(
     if expected == "hevc":
         assert each[-1].number == 30
     if codec == "mpeg4":
-        assert "by its bits" in summary
+        assert "by its bit rate" in summary
     if expected == "none":
         assert summary == "no compression"
 

@@ -1,1 +1,1 @@
-"""Pages for a browser, made from the files that an evaluation, a run or a sweep has written."""
+"""HTML pages, generated from the files that an evaluation, a run or a sweep has written."""

@@ -1,6 +1,6 @@
-"""The axes of charts as the pages draw them in SVG: where values lie. Lengths are pixels.
+"""The axes of the SVG charts: the positions of values. Lengths are in pixels.
 
-A chart is small enough to be read at a phone's width, where it is scaled down a little.
+A chart is small enough to be readable at a phone's width, where it is slightly scaled down.
 """
 
 import math
@@ -21,12 +21,12 @@ DECADE = 8  # numbers above 0 that span such a factor lie on a logarithmic axis
 
 @dataclass(frozen=True)
 class Tick:
-    """A place on an axis that is marked.
+    """A tick on an axis.
 
     Attributes:
         at: Pixels.
-        label: What is written there.
-        whole: The whole text, where the label is shortened.
+        label: Its label.
+        whole: The full text if the label is shortened.
     """
 
     at: float
@@ -36,18 +36,18 @@ class Tick:
 
 @dataclass(frozen=True)
 class Axis:
-    """Where values lie between two ends.
+    """The positions of values between two ends.
 
     Attributes:
         title: What the values are, with their unit.
-        start: Where `low` is.
-        end: Where `high` is.
-        low: The value at the start; of names, the number of the first.
+        start: The position of `low`.
+        end: The position of `high`.
+        low: The value at the start; for names, the index of the first.
         high: The value at the end.
-        log: Whether equal factors are equally far apart.
-        names: The values that are placed one after another, where they are no numbers.
-        marks: The numbers that are marked; none to choose round ones.
-        whole: Whether only whole numbers are marked.
+        log: Whether the axis is logarithmic.
+        names: Non-numeric values, placed one after another.
+        marks: The numbers to mark; empty to choose round ones.
+        whole: Whether to mark only whole numbers.
     """
 
     title: str
@@ -61,10 +61,10 @@ class Axis:
     whole: bool = False
 
     def place(self, value: Any) -> float:
-        """Return where a value lies.
+        """Return the position of a value.
 
         Args:
-            value: A number, or one of `names`; a number beyond the ends lies at the nearest.
+            value: A number, or one of `names`; a number beyond the ends is clamped to them.
 
         Returns:
             Pixels.
@@ -79,7 +79,7 @@ class Axis:
 
     @property
     def ticks(self) -> list[Tick]:
-        """Where the axis is marked, as far as the labels have room."""
+        """The ticks, as far as their labels fit."""
         if self.names:
             step = -(-len(self.names) // MOST)
             letters = max(4, int(abs(self.end - self.start) / len(self.names) * step / LETTER))
@@ -132,7 +132,7 @@ def vertical(title: str, values: Iterable[Any], log: bool | None = None) -> Axis
 
 
 def counts(title: str, most: int) -> Axis:
-    """Return a chart's left axis for numbers of things, which begins at none.
+    """Return a chart's left axis for counts, which starts at 0.
 
     Args:
         title: What is counted.
@@ -164,18 +164,19 @@ def axis(
     log: bool | None = None,
     few: bool = False,
 ) -> Axis:
-    """Return an axis on which all of some values have room.
+    """Return an axis with room for all values.
 
     Args:
         title: What the values are.
-        values: Numbers; or anything else, which is placed by its name.
-        start: Where it begins, in pixels.
-        end: Where it ends.
-        log: Whether it is logarithmic; None where the numbers are above 0 and span a decade or so.
-        few: Whether to mark the values themselves, if they are few, as those of a setting are.
+        values: Numbers, or any other values, which are placed by name.
+        start: Its start, in pixels.
+        end: Its end, in pixels.
+        log: Whether it is logarithmic; with None it is if the numbers are above 0 and span about a
+            decade.
+        few: Whether to mark the values themselves if there are few, as for a setting.
 
     Returns:
-        The axis, with some room before the first value and after the last.
+        The axis, with some margin before the first value and after the last.
     """
     known = ordered(values)
     if not known or not all(is_number(value) and math.isfinite(value) for value in known):
@@ -193,7 +194,7 @@ def axis(
 
 
 def _apart(ticks: Sequence[Tick], across: bool) -> list[Tick]:
-    """Leave out ticks whose labels would cover the one before."""
+    """Drop ticks whose labels would overlap the previous one."""
     kept: list[Tick] = []
     for tick in ticks:
         room = LETTER * (len(tick.label) + 2) if across else 14
@@ -203,7 +204,7 @@ def _apart(ticks: Sequence[Tick], across: bool) -> list[Tick]:
 
 
 def _round_numbers(low: float, high: float) -> list[float]:
-    """Return round numbers in a range, the more of each power of ten the narrower it is."""
+    """Return round numbers in a range; a narrower range has more per power of ten."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for factors in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 5), (1,)):
         found = [factor * 10.0**decade for decade in decades for factor in factors]

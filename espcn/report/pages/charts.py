@@ -1,4 +1,4 @@
-"""What charts show between their axes: lines, points, bars and marks. Lengths are pixels."""
+"""The content of charts: lines, points, bars and marks. Lengths are in pixels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from espcn.report.pages.axes import Axis
 
 @dataclass(frozen=True)
 class Line:
-    """Points that are joined.
+    """Joined points.
 
     Attributes:
-        label: What they are.
+        label: Their label.
         points: Pixels across and down.
         color: The number of its colour, from 0; None for a faint one.
-        jobs: The numbers of the jobs behind it, if it is one of a sweep's.
+        jobs: The numbers of its jobs, in a sweep.
     """
 
     label: str
@@ -30,10 +30,10 @@ class Point:
     Attributes:
         x: Pixels across.
         y: Pixels down.
-        label: What it is.
+        label: Its label.
         color: The number of its colour, from 0; None for a faint one.
-        job: The number of the job that it shows.
-        outside: Whether its value lies beyond the chart.
+        job: The number of its job.
+        outside: Whether its value is outside the chart.
     """
 
     x: float
@@ -50,7 +50,7 @@ class Bar:
 
     Attributes:
         left: Pixels across.
-        right: Likewise.
+        right: Pixels across.
         top: Pixels down.
         label: What it counts.
         color: The number of its colour.
@@ -65,17 +65,17 @@ class Bar:
 
 @dataclass(frozen=True)
 class Chart:
-    """What a chart shows.
+    """The content of a chart.
 
     Attributes:
-        title: What it shows, in words.
+        title: Its title.
         x: The lower axis.
         y: The left axis.
         lines: Its lines.
         points: Its points.
         bars: Its bars.
-        marks: Upright lines: pixels across, and what happened there.
-        notes: What a reader has to know besides.
+        marks: Vertical lines: pixels across, and a label.
+        notes: Notes for the reader.
     """
 
     title: str
@@ -89,6 +89,6 @@ class Chart:
 
     @property
     def legend(self) -> list[Line]:
-        """Those of its lines that have a name and a colour; none if it is only one."""
+        """The lines that have a name and a colour; empty if there is only one."""
         named = [line for line in self.lines if line.label and line.color is not None]
         return named if len(named) > 1 else []

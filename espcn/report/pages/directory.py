@@ -1,4 +1,4 @@
-"""All pages of a directory, by what lies in it."""
+"""All pages of a directory, depending on its content."""
 
 import sys
 from collections.abc import Iterator
@@ -7,19 +7,19 @@ from pathlib import Path
 
 
 def write_pages(directory: Path) -> list[Path]:
-    """Write report.html, run.html or sweep.html: a page for each thing that a directory holds.
+    """Write report.html, run.html or sweep.html, depending on what a directory contains.
 
-    The jobs of a sweep get theirs too, where they have none yet.
+    Jobs of a sweep without a page get one, too.
 
     Args:
-        directory: The directory of an evaluation, a run or a sweep, of any age and however it
+        directory: The directory of an evaluation, a run or a sweep, from any version and however it
             ended.
 
     Returns:
         The files that were written.
 
     Raises:
-        ValueError: The directory holds none of the three, or files that are damaged.
+        ValueError: The directory contains none of the three, or damaged files.
         OSError: A file can't be read or written.
     """
     # Jinja and what reads pictures: only when there is a page to write.
@@ -50,7 +50,7 @@ def write_pages(directory: Path) -> list[Path]:
 
 @contextmanager
 def showing(directory: Path) -> Iterator[None]:
-    """Make a warning of whatever goes wrong while results are shown: they themselves are safe.
+    """Turn any error while results are displayed into a warning: the results themselves are safe.
 
     Args:
         directory: The directory of an evaluation, a run or a sweep.

@@ -1,4 +1,4 @@
-"""The page of an evaluation, report.html: its sets, every picture's gain, and the pictures."""
+"""The page of an evaluation, report.html: its sets, the gain of every picture, and the pictures."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -28,15 +28,15 @@ KERNELS = {
 
 @dataclass(frozen=True)
 class Scored:
-    """A picture that was scored.
+    """A scored picture.
 
     Attributes:
-        number: Its place in evaluation.csv, from 1.
+        number: Its position in evaluation.csv, from 1.
         set: Its set.
         image: Its name.
         figures: PSNR in dB and SSIM under the names of evaluation.csv.
-        base: The address of its pictures without `_KIND.png`; None if they were not saved.
-        original: The size and kind of the original; likewise.
+        base: The URL of its pictures without `_KIND.png`; None if they were not saved.
+        original: The size and kind of the original; None if it was not saved.
     """
 
     number: int
@@ -48,18 +48,18 @@ class Scored:
 
     @property
     def gain(self) -> float | None:
-        """What the network gains over bicubic, in dB; None if it is not finite."""
+        """The gain over bicubic, in dB; None if it is not finite."""
         return gain(self.figures)
 
 
 @dataclass(frozen=True)
 class Group:
-    """Pictures that stand together.
+    """Pictures that are shown together.
 
     Attributes:
         title: What they have in common.
-        pictures: The pictures, in the order in which they are shown.
-        closed: Whether they are shown only when a reader asks for them.
+        pictures: The pictures, in display order.
+        closed: Whether they are collapsed at first.
     """
 
     title: str
@@ -67,7 +67,7 @@ class Group:
     closed: bool = False
 
     def saved(self) -> "Group":
-        """Return the same, without the pictures that were not written as files.
+        """Return the same group without the pictures that were not saved.
 
         Returns:
             A group under the same title.
@@ -76,7 +76,7 @@ class Group:
 
 
 def write_evaluation(directory: Path) -> Path | None:
-    """Write report.html beside the files of an evaluation.
+    """Write report.html next to the files of an evaluation.
 
     Args:
         directory: The directory that evaluate.py wrote into.
@@ -129,10 +129,10 @@ def write_evaluation(directory: Path) -> Path | None:
 
 
 def histograms(pictures: Sequence[Scored]) -> list[Chart]:
-    """Return a histogram of the gains for each set, all over the same range.
+    """Return a histogram of the gains for each set, all with the same range.
 
     Args:
-        pictures: Those of all sets.
+        pictures: The pictures of all sets.
 
     Returns:
         A chart for each set with a gain.
@@ -193,9 +193,9 @@ def _pictures(directory: Path) -> list[Scored]:
 
 
 def _saved(directory: Path, of: str, names: Sequence[Path]) -> tuple[str | None, Picture | None]:
-    """Return where a picture's versions are, and what the original is like.
+    """Return the URL of a picture's versions, and the size and kind of the original.
 
-    They are named by the picture without its ending, or with it where others have the same name.
+    They are named after the picture without its suffix, or with it if names would collide.
     """
     for base in (Path(of) / name for name in names):
         original = read_head(directory / f"{base}_original.png")
@@ -213,7 +213,7 @@ def _scoring(record: dict[str, Any], degradation: Degradation) -> dict[str, Any]
 
 
 def _network(record: dict[str, Any]) -> dict[str, Any]:
-    """Return what is known of the network: its file, how it was trained, where it is from."""
+    """Return the known facts about the network: its file, its training, its origin."""
     known = {name: record[name] for name in ("ckpt", "weights") if record.get(name) is not None}
     trained = {name: v for name, v in (record.get("trained") or {}).items() if v is not None}
     return known | trained | (record.get("provenance") or {})

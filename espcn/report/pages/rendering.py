@@ -1,7 +1,7 @@
-"""Templates, styles and scripts put together into one page.
+"""Assembly of templates, styles and scripts into one page.
 
-All text is escaped. The page's own policy lets the browser run the scripts that are written into it
-and show pictures beside it, and nothing else.
+All text is escaped. The page's content security policy allows only its inline scripts and pictures
+next to it.
 """
 
 import base64
@@ -25,13 +25,13 @@ from espcn.report.tables import gain
 
 
 def write_page(path: Path, template: str, scripts: Sequence[str] = (), **values: Any) -> Path:
-    """Render a template and write the page; it appears once it is complete.
+    """Render a template and write the page atomically.
 
     Args:
         path: The file.
         template: A file of espcn/report/templates.
         scripts: The scripts that it needs, files of espcn/report/assets.
-        **values: What the template shows.
+        **values: The template's variables.
 
     Returns:
         The file.
@@ -61,13 +61,13 @@ def number(value: Any, style: str = ".2f") -> str:
         style: How `format` writes it.
 
     Returns:
-        The text, with a real minus sign; empty for None.
+        The text, with a typographic minus sign; empty for None.
     """
     return "" if value is None else format(value, style).replace("-", "\N{MINUS SIGN}")
 
 
 def duration(seconds: float | None) -> str:
-    """Return a time as people say it.
+    """Return a duration in words.
 
     Args:
         seconds: A number of seconds, or None.
@@ -87,20 +87,20 @@ def duration(seconds: float | None) -> str:
 
 
 def address(path: str | Path) -> str:
-    """Return the address of a file beside a page.
+    """Return the URL of a file next to a page.
 
     Args:
         path: A path relative to the page.
 
     Returns:
-        The address, in which every letter that means something there is encoded.
+        The URL, with special characters encoded.
     """
     text = path.as_posix() if isinstance(path, Path) else path
     return quote(os.fsencode(text))
 
 
 def asset(name: str) -> str:
-    """Return a style or a script that pages are made of.
+    """Return a style sheet or a script for the pages.
 
     Args:
         name: A file of espcn/report/assets.

@@ -22,7 +22,7 @@ MOST = 400  # epochs that the table and the charts show: of more, some in betwee
 
 
 def write_run(directory: Path) -> Path | None:
-    """Write run.html beside the files of a run, however it ended.
+    """Write run.html next to the files of a run, however it ended.
 
     Args:
         directory: The run's directory.
@@ -62,13 +62,13 @@ def write_run(directory: Path) -> Path | None:
 
 
 def _title(directory: Path) -> str:
-    """Return what a run is called: by its folder, and by the day where that is a time of day."""
+    """Return a run's title: its folder, with the date if the folder is named by the time."""
     dated = re.fullmatch(r"\d{4}-\d\d-\d\d", directory.parent.name)
     return f"Run {directory.parent.name}/{directory.name}" if dated else f"Run {directory.name}"
 
 
 def _tables(settings: dict[str, Any], result: dict[str, Any]) -> list[tuple[str, dict, str]]:
-    """Return a title, the PSNR of each set by column, and a remark for each way of degrading."""
+    """Return a title, the PSNR of each set by column, and a remark for each degradation."""
     r = settings.get("r", result.get("r", 0))
     benchmark, matched = result.get("psnr") or {}, result.get("psnr_matched") or {}
     found = []
@@ -118,7 +118,7 @@ def _rates(epochs: Sequence[dict[str, Any]]) -> Chart:
 
 
 def _shows(value: Any) -> bool:
-    """Return whether a loss or a rate has a place on a logarithmic axis."""
+    """Return whether a loss or a rate can be placed on a logarithmic axis."""
     return value is not None and math.isfinite(value) and value > 0
 
 
@@ -129,7 +129,7 @@ def _thinned(epochs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _groups(settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the settings by group: those without one first."""
+    """Return the settings by group, those without a group first."""
     alone = {name: value for name, value in settings.items() if not isinstance(value, dict)}
     groups = {name: value for name, value in settings.items() if isinstance(value, dict)}
     return ({"": alone} if alone else {}) | groups
@@ -159,7 +159,7 @@ def _given(commands: Sequence[str]) -> dict[str, set[str]]:
 
 
 def _facts(result: dict[str, Any], epochs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return what a reader wants to know first; empty for what is unknown."""
+    """Return the key facts; unknown ones are empty."""
     psnr, best = result.get("val_psnr"), result.get("best_epoch")
     count = len(epochs)
     images, patches = result.get("images"), result.get("patches")
@@ -177,7 +177,7 @@ def _facts(result: dict[str, Any], epochs: Sequence[dict[str, Any]]) -> dict[str
 def _patches(directory: Path, r: int) -> list[list[tuple[str, str, int, int]]]:
     """Return the kind, address, shown width and margin of each version of each sample patch.
 
-    All are shown at one scale.
+    All are shown at the same scale.
     """
     found = []
     for number in range(MOST):

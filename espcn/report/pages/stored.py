@@ -1,6 +1,6 @@
-"""What an evaluation, a run or a sweep has stored, read as plain values: of any age, half or whole.
+"""The stored files of an evaluation, a run or a sweep, of any version, complete or not.
 
-A page of half a run is worth more than none: what is missing or damaged is left out.
+A page of half a run is better than none: missing or damaged parts are left out.
 """
 
 import csv
@@ -59,8 +59,8 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         path: The file.
 
     Returns:
-        Values by column: numbers, true and false, text, and None for an empty field. No rows if the
-        file is missing or damaged.
+        Values by column: numbers, booleans, text, and None for an empty field. No rows if the file
+        is missing or damaged.
     """
     try:
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
@@ -84,7 +84,7 @@ def read_lines(path: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Picture:
-    """What the head of a PNG says.
+    """The header of a PNG.
 
     Attributes:
         width: Pixels.
@@ -98,7 +98,7 @@ class Picture:
 
 
 def read_head(path: Path) -> Picture | None:
-    """Return what the head of a PNG says, however large the picture is.
+    """Return the header of a PNG without decoding the picture.
 
     Args:
         path: The file.

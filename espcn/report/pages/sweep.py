@@ -1,4 +1,4 @@
-"""The page of a sweep, sweep.html: its table, a chart of each setting, and all settings at once."""
+"""The page of a sweep, sweep.html: its table, a chart of each setting, and all of them together."""
 
 import math
 import statistics
@@ -38,8 +38,8 @@ class Parallel:
     """All swept settings side by side.
 
     Attributes:
-        axes: An axis for each setting, the last for the measure; pixels down.
-        lines: A line for each job: pixels across and down, and its fifth of the ranking, from 0.
+        axes: An axis for each setting, and a last one for the measure; pixels down.
+        lines: A line for each job: pixels across and down, and its quintile in the ranking, from 0.
         width: The drawing's width.
         height: Its height.
         shades: The number of parts of the ranking that differ in colour.
@@ -53,7 +53,7 @@ class Parallel:
 
 
 def write_sweep(directory: Path) -> Path | None:
-    """Write sweep.html beside the files of a sweep, and the pages of those jobs that have none.
+    """Write sweep.html next to the files of a sweep, and pages for jobs that have none.
 
     Args:
         directory: The sweep's directory.
@@ -112,7 +112,7 @@ def choices(rows: Sequence[dict[str, Any]], name: str) -> list[Any] | None:
         name: The column.
 
     Returns:
-        Its values in order; None if there are too many numbers to choose one.
+        Its values in order; None if there are too many numbers to choose from.
     """
     values = ordered(row.get(name) for row in rows)
     return None if len(values) > CHOICES and all(map(is_number, values)) else values
@@ -121,8 +121,8 @@ def choices(rows: Sequence[dict[str, Any]], name: str) -> list[Any] | None:
 def setting_chart(rows: Sequence[dict[str, Any]], name: str, settings: Sequence[str]) -> Chart:
     """Return a chart of the measure against one setting: all jobs, and means over folds and seeds.
 
-    Means are joined where the values are numbers and the other settings the same; each choice of
-    these has a colour of its own, if they are few.
+    Means are joined if the values are numbers and the other settings are the same; each combination
+    of the others has its own colour, if there are few.
 
     Args:
         rows: Rows of sweep.csv.
@@ -130,7 +130,7 @@ def setting_chart(rows: Sequence[dict[str, Any]], name: str, settings: Sequence[
         settings: All settings whose values differ.
 
     Returns:
-        The chart; jobs far below the best lie on its lower edge.
+        The chart; jobs far below the best are drawn at its lower edge.
     """
     judged = _judged(rows)
     others = [other for other in settings if other not in (name, *REPEATS)]
@@ -173,7 +173,7 @@ def parallel_axes(rows: Sequence[dict[str, Any]], swept: Sequence[str]) -> Paral
         swept: The swept settings.
 
     Returns:
-        The axes and the lines, the best job's last, on top of the others.
+        The axes and the lines; the best job's comes last, on top of the others.
     """
     judged = sorted(_judged(rows).items(), key=lambda one: one[1][MEASURE])
     top, bottom = 44, 44 + TALL
@@ -196,13 +196,13 @@ def parallel_axes(rows: Sequence[dict[str, Any]], swept: Sequence[str]) -> Paral
 
 
 def usual_least(values: Sequence[float]) -> float:
-    """Return where an axis may begin, so that a job that went wrong does not flatten all others.
+    """Return where an axis may start, so that a failed job does not flatten all others.
 
     Args:
         values: The measure of each job.
 
     Returns:
-        The least value that lies below the best by at most ten times what the median does.
+        The smallest value whose distance from the best is at most ten times that of the median.
     """
     best, median = max(values), statistics.median(values)
     edge = best - 10 * max(best - median, 0.05)
@@ -210,7 +210,7 @@ def usual_least(values: Sequence[float]) -> float:
 
 
 def _figures(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """Return the figures that a table shows, and their titles: also matched ones that differ."""
+    """Return the figures of a table and their titles, including matched ones that differ."""
     sets = [n for n in dict.fromkeys(n for row in rows for n in row) if n.startswith("psnr.")]
     titles = {MEASURE: "validation"} | {name: name.removeprefix("psnr.") for name in sets}
     matched = {
@@ -228,7 +228,7 @@ def _differs(rows: Sequence[dict[str, Any]], name: str) -> bool:
 
 
 def _judged(rows: Sequence[dict[str, Any]]) -> dict[int, dict[str, Any]]:
-    """Return the rows that have the measure, by their number."""
+    """Return the rows that have the measure, by number."""
     known = {job: row for job, row in enumerate(rows) if is_number(row.get(MEASURE))}
     return {job: row for job, row in known.items() if math.isfinite(row[MEASURE])}
 
@@ -242,7 +242,7 @@ def _words(row: dict[str, Any], settings: Sequence[str]) -> str:
 
 
 def _complete(job: Path) -> None:
-    """Write the page of a job that has none of its result; one that can't be is left out."""
+    """Write the page of a job that lacks one; a page that can't be written is left out."""
     page, result = job / run.PAGE, job / run.RESULT
     if page.is_file() and not (
         result.is_file() and result.stat().st_mtime_ns > page.stat().st_mtime_ns
