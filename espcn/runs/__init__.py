@@ -1,1 +1,1 @@
-"""A run's directory and identity, how it was launched, and sweeps of runs."""
+"""A run's directory and identity, its launcher, and sweeps of runs."""

@@ -1,6 +1,6 @@
 """A run's directory: its name, its stored configuration, its commands, its result.
 
-Reads and writes plain files only, and needs neither torch nor Lightning.
+Reads and writes only plain files, and needs neither PyTorch nor Lightning.
 """
 
 import json
@@ -43,7 +43,7 @@ def read_config(directory: Path) -> dict[str, Any] | None:
         directory: The run's directory.
 
     Returns:
-        Plain settings as they would be stored now; None if the directory holds no run.
+        Plain settings in the current format; None if the directory contains no run.
 
     Raises:
         ValueError: The file is damaged.
@@ -81,13 +81,13 @@ def read_result(directory: Path) -> dict[str, Any] | None:
 
 
 def read_threads(directory: Path) -> int | None:
-    """Return the number of threads that a run was begun with.
+    """Return the number of threads that a run was started with.
 
     Args:
         directory: The run's directory.
 
     Returns:
-        The number; None if it does not say.
+        The number; None if it was not recorded.
     """
     try:
         return max(1, int((directory / THREADS).read_text()))
@@ -107,11 +107,11 @@ def store_config(settings: dict[str, Any], directory: Path) -> None:
 
 
 def record_command(directory: Path, command: str | None) -> str | None:
-    """Record the command that starts or resumes a run, one a line.
+    """Record the command that starts or resumes a run, one per line.
 
     Args:
         directory: The run's directory.
-        command: The command; None, or one that is recorded already, adds nothing.
+        command: The command; None, or an already recorded command, adds nothing.
 
     Returns:
         The commands that reproduce the run, joined by `&&`; None if there are none.
@@ -127,21 +127,21 @@ def record_command(directory: Path, command: str | None) -> str | None:
 def settings_of(config: DictConfig, directory: Path, overrides: Sequence[str]) -> dict[str, Any]:
     """Return the settings of the run in a directory.
 
-    A new directory takes those of `config` and stores them. One that holds a run keeps its own:
-    with `resume`, only RENEWED and the trainer may change, and are stored once training resumes;
-    without, the settings must be the same, PLACES aside. Its precision is kept unless `config`
-    gives one: another processor may have another default.
+    A new directory stores those of `config`. A directory with a run keeps its settings: with
+    `resume`, only RENEWED and the trainer may change, and are stored once training resumes; without
+    it, the settings must be the same, except for PLACES. The precision is kept unless `config` sets
+    one, because another CPU may have another default.
 
     Args:
         config: The configuration that Hydra composed.
         directory: The run's directory.
-        overrides: What the command line changes, say `max_epochs=40`.
+        overrides: The overrides on the command line, such as `max_epochs=40`.
 
     Returns:
         Plain settings.
 
     Raises:
-        ValueError: There is no such setting, `resume` names no run, or the settings are not those
+        ValueError: A setting is unknown, `resume` is not a run, or the settings differ from those
             of the run there.
     """
     stored = read_config(directory)
@@ -165,7 +165,7 @@ def settings_of(config: DictConfig, directory: Path, overrides: Sequence[str]) -
 
 
 def note_missing(directory: Path) -> None:
-    """Note which folders are yet to be made for a run, so that they may be removed.
+    """Note which folders don't exist yet for a run, so that they can be removed later.
 
     Args:
         directory: The run's or the sweep's directory.
@@ -174,10 +174,10 @@ def note_missing(directory: Path) -> None:
 
 
 def remove_refused(directory: Path) -> None:
-    """Remove the directory of a run that was refused, if this process has made it for that run.
+    """Remove the directory of a rejected run, if this process created it for that run.
 
     Args:
-        directory: The run's directory. One that holds more than a configuration is kept.
+        directory: The run's directory. It is kept if it contains more than a configuration.
     """
     ours = {CONFIG, LOCK}
     if directory.absolute() not in _made or not directory.is_dir():
@@ -196,7 +196,7 @@ def remove_refused(directory: Path) -> None:
 def _renewed(
     stored: dict[str, Any], settings: dict[str, Any], overrides: Sequence[str]
 ) -> dict[str, Any]:
-    """Return a run's settings with those that it is given anew when it is resumed."""
+    """Return a run's settings, updated with those that change when it is resumed."""
     own, given, renewed = flatten(stored), flatten(settings), dict(stored)
     for name in (override.partition("=")[0].lstrip("+~") for override in overrides):
         group, _, inner = name.partition(".")

@@ -29,9 +29,9 @@ def gather(directory: Path) -> list[dict[str, Any]]:
         directory: The sweep's directory.
 
     Returns:
-        A row for each job, the best first: `run`, its folder, and its settings and results under
-        the names of result.json, test sets as in `psnr.Set5`. A job without a result has the status
-        interrupted, one whose settings can't be read damaged.
+        A row for each job, the best first: `run`, its folder, and its settings and results named as
+        in result.json, test sets as in `psnr.Set5`. A job without a result has the status
+        `interrupted`, a job whose settings can't be read `damaged`.
     """
     rows = [_row(path.parent) for path in sorted(directory.glob(f"*/{CONFIG}"))]
     if not rows:
@@ -112,7 +112,7 @@ def _write_tables(directory: Path, rows: Sequence[dict[str, Any]], swept: list[s
 
 
 def _draw(directory: Path, rows: Sequence[dict[str, Any]], swept: list[str]) -> None:
-    """Plot PSNR against each swept number, the mean over folds and seeds."""
+    """Plot the mean PSNR over folds and seeds against each swept number."""
     settings = [name for name in swept if name not in REPEATS]
     for name in settings:
         means = [line for line in mean_rows(rows, settings) if is_number(line[name])]
@@ -122,7 +122,7 @@ def _draw(directory: Path, rows: Sequence[dict[str, Any]], swept: list[str]) -> 
 
 
 def main() -> None:
-    """Gather a sweep's table again, and perhaps a small one; the exit code is 1 if it can't."""
+    """Rebuild a sweep's table, and optionally a small one; the exit code is 1 on failure."""
     parser = argparse.ArgumentParser(
         prog="python -m espcn.runs.gather",
         description="Write the table, the plots and the page of a sweep from its runs.",

@@ -1,4 +1,4 @@
-"""Hydra's callbacks: check an output directory before its use, gather a sweep when it ends."""
+"""Hydra callbacks: check an output directory before its use, gather a sweep when it ends."""
 
 import sys
 from pathlib import Path
@@ -19,7 +19,7 @@ class GatherSweep(Callback):
     """Gathers a sweep once its last job has ended."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Remember where the sweep is, for `gather_rest`.
+        """Remember the sweep's directory for `gather_rest`.
 
         Args:
             config: The sweep's configuration.
@@ -52,12 +52,12 @@ class GatherSweep(Callback):
 
 
 def gather_rest() -> Path | None:
-    """Gather a sweep whose launcher gave up, on Ctrl-C or because a job was killed.
+    """Gather a sweep whose launcher stopped, on Ctrl-C or because a job was killed.
 
     Hydra does not call `on_multirun_end` then.
 
     Returns:
-        The sweep's directory; None if there is no such sweep.
+        The sweep's directory; None if there is no sweep to gather.
     """
     if _begun is not None and any(_begun.glob(f"*/{CONFIG}")):
         gather(_begun)
@@ -71,7 +71,7 @@ def gather_rest() -> Path | None:
 
 
 class CheckFolder(Callback):
-    """Ends the program with one line if its output directory is not writable.
+    """Exits with a one-line message if the output directory is not writable.
 
     Hydra itself would print a traceback of its own code.
     """

@@ -1,7 +1,7 @@
-"""What makes a run the same run: its settings as plain values, and those that differ from defaults.
+"""The identity of a run: its settings as plain values, and those that differ from the defaults.
 
-A setting that is added later, or code that moves, must not make another run of a finished one. So
-a run's identity leaves out the settings at their defaults, and no setting names an import path.
+New settings and moved code must not change the identity of a finished run. The identity therefore
+omits settings at their defaults, and no setting contains an import path.
 """
 
 import hashlib
@@ -26,16 +26,16 @@ PLACES = ("data_dir", "data.cache")
 
 
 def plain_settings(config: DictConfig, stored: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Return a composed configuration as plain values, without Hydra's own part and `resume`.
+    """Return a composed configuration as plain values, without Hydra's part and `resume`.
 
     Args:
         config: The configuration that Hydra composed.
-        stored: The settings of the run that it may go on with, whose precision is kept unless the
-            configuration gives one.
+        stored: The settings of the run to resume, if any; its precision is kept unless the
+            configuration sets one.
 
     Returns:
-        The settings by name, interpolations resolved. Whole numbers are ints: `blur=0` and
-        `blur=0.0` are one setting.
+        The settings by name, with interpolations resolved. Whole numbers are ints, so that `blur=0`
+        and `blur=0.0` are the same.
     """
     begun = flatten(stored or {}).get(PRECISION)
     if begun in DEFAULT_PRECISIONS and _leaves_precision(config):
@@ -53,17 +53,17 @@ def plain_settings(config: DictConfig, stored: dict[str, Any] | None = None) -> 
 
 
 def check_names(settings: dict[str, Any], command: str = CONFIG_NAME) -> None:
-    """Check that every setting is one that a command has.
+    """Check that a command has every given setting.
 
-    Hydra itself takes any with a plus before it. What an optimiser and Lightning's Trainer take is
-    left to them.
+    Hydra itself accepts any setting with a leading plus. The options of optimisers and of
+    Lightning's Trainer are checked by them.
 
     Args:
         settings: Plain settings.
         command: `train` or `evaluate`.
 
     Raises:
-        ValueError: One is not; the message names the nearest that is.
+        ValueError: A setting is unknown; the message suggests the closest known one.
     """
     choices = [_choice(settings, group) for group in GROUPS] if command == CONFIG_NAME else []
     known = flatten(_defaults(*choices, command=command))
@@ -77,10 +77,10 @@ def check_names(settings: dict[str, Any], command: str = CONFIG_NAME) -> None:
 def upgraded(stored: dict[str, Any]) -> dict[str, Any]:
     """Return a stored configuration as this version would have stored it.
 
-    An optimiser was an import path once, and there was no `expansion`.
+    Optimisers used to be import paths, and there was no `expansion`.
 
     Args:
-        stored: A configuration, of any age.
+        stored: A configuration from any version.
 
     Returns:
         The same settings.
@@ -96,10 +96,10 @@ def upgraded(stored: dict[str, Any]) -> dict[str, Any]:
 
 
 def completed(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return settings in which what an older version did not have yet has its default.
+    """Return settings with defaults for those that an older version did not have.
 
     Args:
-        settings: Plain settings, perhaps stored by an older version.
+        settings: Plain settings, possibly stored by an older version.
 
     Returns:
         All settings.
@@ -108,14 +108,14 @@ def completed(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def identity(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return what makes a run another run than the default one.
+    """Return the settings that distinguish a run from the default.
 
     Args:
-        settings: Plain settings, perhaps stored by an older version.
+        settings: Plain settings, possibly stored by an older version.
 
     Returns:
-        The choice of each group, and the settings that differ from the defaults in its precision,
-        by dotted name, without PLACES. Its precision is compared with this machine's default.
+        The choice of each group, and the settings that differ from the defaults for its precision,
+        by dotted name, without PLACES. The precision is compared with this machine's default.
     """
     choices = {group: _choice(settings, group) for group in GROUPS}
     defaults = flatten(_defaults_beside(settings))
@@ -129,7 +129,7 @@ def digest(content: dict[str, Any]) -> str:
     """Return a short digest of a mapping of plain values.
 
     Args:
-        content: Any mapping that JSON can hold; the order of its keys does not matter.
+        content: Any mapping that can be stored as JSON; the order of its keys does not matter.
 
     Returns:
         Ten hexadecimal digits.
@@ -139,14 +139,14 @@ def digest(content: dict[str, Any]) -> str:
 
 
 def flatten(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return settings under dotted names, `data.patch`, and groups' choices under their own.
+    """Return settings by dotted names such as `data.patch`, and groups' choices by their names.
 
     Args:
         settings: Nested settings.
 
     Returns:
-        Flat ones: `optim: {name: sgd, momentum: 0.9}` becomes `optim: sgd` and
-        `optim.momentum: 0.9`.
+        Flat settings: `optim: {name: sgd, momentum: 0.9}` becomes `optim: sgd` and `optim.momentum:
+        0.9`.
     """
     flat: dict[str, Any] = {}
     for name, value in settings.items():
@@ -164,12 +164,12 @@ def _choice(settings: dict[str, Any], group: str) -> str | None:
 
 
 def _leaves_precision(config: DictConfig) -> bool:
-    """Return whether neither the command line nor a recipe gives a precision."""
+    """Return whether neither the command line nor a recipe sets a precision."""
     return "trainer" in config and OmegaConf.is_interpolation(config.trainer, "precision")
 
 
 def _defaults_beside(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the defaults of a run with the same GROUPS and precision, on which some depend."""
+    """Return the defaults for a run's GROUPS and precision, since some depend on these."""
     precision = flatten(settings).get(PRECISION)
     given = () if precision is None else (f"{PRECISION}={precision}",)
     return _defaults(*(_choice(settings, group) for group in GROUPS), given=given)
@@ -178,9 +178,9 @@ def _defaults_beside(settings: dict[str, Any]) -> dict[str, Any]:
 def _defaults(
     *choices: str | None, command: str = CONFIG_NAME, given: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """Return the settings of a run with these choices of GROUPS and nothing else changed.
+    """Return the settings of a run with these choices of GROUPS and no other changes.
 
-    Empty where there is no configuration to ask: outside Hydra, or for a choice that is not in it.
+    Empty if there is no configuration: outside Hydra, or for an unknown choice.
     """
     if not GlobalHydra.instance().is_initialized():
         return {}

@@ -1,6 +1,6 @@
 """How this process was launched: its rank, the world size, the run's shared directory.
 
-Reads what torchrun, SLURM's srun and Lightning leave in the environment; needs torch only to ask
+Reads the environment variables of torchrun, SLURM's srun and Lightning; needs PyTorch only to ask
 torchrun's other processes for the directory.
 """
 
@@ -45,7 +45,7 @@ def launch() -> Launch | None:
         The launch; None if neither started it.
 
     Raises:
-        ValueError: SLURM runs several tasks, and this process can't tell which one it is.
+        ValueError: SLURM runs several tasks, and this process can't determine its own.
     """
     env = os.environ
     if "TORCHELASTIC_RUN_ID" in env:
@@ -79,7 +79,7 @@ def rank() -> int:
     """Return the global rank of this process.
 
     Returns:
-        The rank, from 0; rank 0 is the process that writes.
+        The rank, from 0; rank 0 writes the files.
     """
     launched = launch()
     # Processes that Lightning itself starts, on this machine, get their rank from it.
@@ -87,13 +87,13 @@ def rank() -> int:
 
 
 def check_alone(trainer: Mapping[str, Any]) -> None:
-    """Check that a sweep's job is one process; several would each start the whole sweep.
+    """Check that a sweep's job is a single process; several would each start the whole sweep.
 
     Args:
         trainer: The trainer's settings: `devices` and `strategy`.
 
     Raises:
-        ValueError: The job is, or asks for, several processes.
+        ValueError: The job has, or requests, several processes.
     """
     launched = launch()
     if launched and launched.world_size > 1:
@@ -120,11 +120,11 @@ def slurm_job() -> str | None:
 def run_directory(parent: str, resumed: str | None = None) -> str:
     """Return the directory of a run, the same one in all of its processes.
 
-    In a SLURM job it is named after the job and the command, so that a requeued job finds it again.
-    Under torchrun the first process to ask decides.
+    In a SLURM job it is named after the job and the command, so that a requeued job finds it. Under
+    torchrun the first process determines it.
 
     Args:
-        parent: The directory that holds runs.
+        parent: The directory of all runs.
         resumed: The directory of the run to resume, if any.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What the configurations call by name, as OmegaConf's resolvers: directories and defaults."""
+"""OmegaConf resolvers for the configurations: directories and defaults."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from espcn.runs.sweep import job_name
 
 
 def register_resolvers() -> None:
-    """Register with OmegaConf what the configurations call."""
+    """Register the resolvers with OmegaConf."""
     OmegaConf.register_new_resolver("job_name", job_name, replace=True)
     # Cached: a sweep's jobs ask too, and a second later the name would be another.
     OmegaConf.register_new_resolver("run_directory", run_directory, use_cache=True, replace=True)
@@ -19,14 +19,14 @@ def register_resolvers() -> None:
 
 
 def default_precision(accelerator: str) -> str:
-    """Return the precision of a training whose precision is not set.
+    """Return the default precision of a training.
 
     Args:
-        accelerator: Lightning's name of what trains: auto, cpu, gpu.
+        accelerator: Lightning's name of the accelerator: auto, cpu, gpu.
 
     Returns:
-        `bf16-mixed` on a processor that multiplies bfloat16 faster, where it loses nothing; else
-        `32-true`, also on a GPU, where it has not been measured.
+        `bf16-mixed` on a CPU that multiplies bfloat16 faster, where nothing is lost; otherwise
+        `32-true`, also on a GPU, where bfloat16 has not been measured.
     """
     import torch  # here, since --help and a misspelt override answer without it
 

@@ -1,4 +1,4 @@
-"""A sweep's jobs: what each one's folder is called, and whether it is finished."""
+"""The jobs of a sweep: the name of each job's folder, and whether it is finished."""
 
 import re
 from functools import cache
@@ -22,16 +22,16 @@ LONGEST = 120  # characters of a name
 
 
 def job_name(*, _root_: DictConfig) -> str:
-    """Name a sweep's job: as the job there with the same identity, else by what is swept.
+    """Name a sweep's job: like an existing job with the same identity, or by the swept settings.
 
-    A number would name another job as soon as a value is added to the sweep. The names need no
+    A number would refer to another job as soon as a value is added to the sweep. The names need no
     quotes in a shell, nor in `ckpt=` and `resume=`.
 
     Args:
-        _root_: The configuration of the job, with Hydra's own part.
+        _root_: The configuration of the job, with Hydra's part.
 
     Returns:
-        The name of its folder within the sweep's directory, say `blur-0.5_lr-0.01_3fa9c1`.
+        The name of its folder within the sweep's directory, such as `blur-0.5_lr-0.01_3fa9c1`.
     """
     settings, sweep = plain_settings(_root_), Path(str(_root_.hydra.sweep.dir))
     own = identity(settings)
@@ -51,12 +51,12 @@ def job_name(*, _root_: DictConfig) -> str:
 
 
 def is_finished(result: dict[str, Any] | None, settings: dict[str, Any]) -> bool:
-    """Return whether a run has been carried out to its end, with these settings.
+    """Return whether a run with these settings has been completed.
 
     Args:
-        result: The content of the run's result.json, None if there is none.
-        settings: Plain settings; one that the result lacks, since it was added later, is no
-            difference, nor are PLACES.
+        result: The content of the run's result.json; None if there is none.
+        settings: Plain settings; those that the result lacks, because they were added later, are
+            ignored, as are PLACES.
 
     Returns:
         Whether it may be skipped.
@@ -71,7 +71,7 @@ def is_finished(result: dict[str, Any] | None, settings: dict[str, Any]) -> bool
 
 
 def _swept(sweep: Path) -> set[str]:
-    """Return the names of the settings that a sweep gives several values."""
+    """Return the names of the settings with several values in a sweep."""
     path = sweep / "multirun.yaml"  # which Hydra writes before the first job
     return _swept_in(path, path.stat().st_mtime_ns) if path.is_file() else set()
 
@@ -96,7 +96,7 @@ def _word(override: str) -> str:
 
 
 def _is_job(path: Path, same: list[dict[str, Any]]) -> bool:
-    """Return whether a configuration is stored there that has one of these identities."""
+    """Return whether a configuration with one of these identities is stored there."""
     try:
         return path.is_file() and _stored_identity(path.parent, path.stat().st_mtime_ns) in same
     except (OSError, ValueError):  # damaged: gathering the sweep will say so

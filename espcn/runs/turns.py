@@ -1,9 +1,9 @@
-"""Turns that the runs of one machine take, so that two at once don't slow each other down.
+"""Turns for runs on one machine, so that concurrent runs don't slow each other down.
 
-A step is dozens of short pieces of work, each split over all threads, and a piece is done when its
-last thread is. Where two runs have a thread for every core each, that thread waits for milliseconds
-until the other run leaves it a core: on two cores two runs together took 1.9 times what they take
-one after the other. So each has all cores for a while, and then the other.
+A step consists of dozens of short pieces of work, each split over all threads, and a piece is done
+when its last thread is. If two runs each have one thread per core, that thread waits for
+milliseconds until the other run frees a core: on two cores, two concurrent runs took 1.9 times as
+long as one after the other. The runs therefore take turns, each using all cores.
 """
 
 import hashlib
@@ -23,10 +23,10 @@ _POLL = 0.002  # seconds
 
 
 def meeting_place() -> Path:
-    """Return where the runs meet that one user has on the same cores of this machine.
+    """Return the folder through which a user's runs on the same cores coordinate.
 
     Returns:
-        A folder of temporary files, which no other machine has; it need not exist.
+        A folder of temporary files, local to this machine; it need not exist.
     """
     user = os.getuid() if hasattr(os, "getuid") else "all"
     cores = hashlib.sha256(repr(_cores()).encode()).hexdigest()[:8]
@@ -34,28 +34,28 @@ def meeting_place() -> Path:
 
 
 def needs_turns() -> bool:
-    """Return whether another run like this one would find no core of its own.
+    """Return whether another run like this one would find no free core.
 
     Returns:
-        Whether this process has more than one thread, and more than half as many as cores.
+        Whether this process has more than one thread, and more threads than half the cores.
     """
     threads = torch.get_num_threads()
     return threads > 1 and 2 * threads > len(_cores())
 
 
 class Turns:
-    """A run's part in the turns.
+    """The turns of one run.
 
-    Only one at a time may queue for the next turn, so whoever waits gets it, and not the one who
-    has just had one. A run that has waited in vain goes on without a turn until there is one at
-    once, and queues again from time to time, a fiftieth of its time in all: else it would hardly
-    ever meet one who goes on and never has to wait.
+    Only one run at a time may queue for the next turn, so that the waiting run gets it, rather than
+    the one that has just had a turn. A run that has waited in vain continues without a turn until
+    one is free at once, and queues again occasionally, for a fiftieth of its time in total:
+    otherwise it would almost never get a turn from a run that never waits.
 
     Args:
-        folder: Where the runs meet; it is made if it is missing.
+        folder: The folder for coordination; created if missing.
 
     Raises:
-        OSError: They can't meet there, or others than this user could come in.
+        OSError: The folder is not usable, or is accessible to other users.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -71,7 +71,7 @@ class Turns:
         self.waited = False  # for others, ever
 
     def take(self) -> None:
-        """Wait for a turn, and begin it."""
+        """Wait for a turn and begin it."""
         if not self._try(0.0):
             self.waited = True
             if monotonic() >= self._again and not self._try(self._patience):
@@ -82,7 +82,7 @@ class Turns:
         self._began = monotonic()
 
     def share(self) -> None:
-        """Wait for the next turn, if this one has lasted long enough."""
+        """Wait for the next turn if this one has lasted long enough."""
         if monotonic() - self._began > LENGTH:
             self.end()
             self.take()
@@ -92,7 +92,7 @@ class Turns:
         self._turn.release()
 
     def _try(self, timeout: float) -> bool:
-        """Queue and take the turn, each within some seconds; return whether it is taken."""
+        """Queue for the turn and take it, each within some seconds; return whether it worked."""
         with suppress(Timeout), self._queue.acquire(timeout, poll_interval=_POLL):
             self._turn.acquire(timeout, poll_interval=_POLL)
         return bool(self._turn.is_locked)

@@ -1,4 +1,4 @@
-"""All callbacks of a run: its history, its checkpoints, its progress bar, its processes."""
+"""All callbacks of a run: history, checkpoints, progress bar, turns and signals."""
 
 import signal
 import sys
@@ -20,12 +20,12 @@ SHOWN = ("train_loss", "val_loss", "lr")
 
 
 class History(Callback):
-    """Keeps a row for each epoch.
+    """Records a row for each epoch.
 
     Its columns are `epoch` (from 1), `step`, `train_loss`, `val_loss`, `lr` and `seconds`.
 
-    The rows are written to epochs.csv and stored in the checkpoint, so that a resumed run has those
-    of before; `seconds` adds up the training of all its parts.
+    The rows are written to epochs.csv and stored in the checkpoint, so that a resumed run keeps the
+    earlier ones; `seconds` is the total training time over all its parts.
 
     Args:
         directory: The run's directory.
@@ -47,7 +47,7 @@ class History(Callback):
         self.started = time.monotonic() - (self.rows[-1]["seconds"] if self.rows else 0.0)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Record the rate that the epoch begins with.
+        """Record the learning rate at the start of the epoch.
 
         Args:
             trainer: The run's Trainer.
@@ -95,7 +95,7 @@ class History(Callback):
         """Return the row of the epoch with the best weights.
 
         Returns:
-            The row of the lowest validation loss, or the last one if nothing is held out; None
+            The row of the lowest validation loss, or the last row if nothing is held out; None
             before the first epoch has ended.
         """
         judged = [row for row in self.rows if row["val_loss"] is not None]
@@ -107,7 +107,7 @@ class History(Callback):
 
 
 class TrainingProgress(Callback):
-    """A bar over the whole training, with the time left and the losses of the last epoch."""
+    """A bar for the whole training, with the remaining time and the losses of the last epoch."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Open the bar, at the step where a resumed run continues.
@@ -136,7 +136,7 @@ class TrainingProgress(Callback):
         self.bar.update()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Show the epoch's losses and rate.
+        """Show the epoch's losses and learning rate.
 
         Args:
             trainer: The run's Trainer.
@@ -166,7 +166,7 @@ class TrainingProgress(Callback):
 
 
 class Patience(EarlyStopping):
-    """EarlyStopping whose patience is the one given, not the one of a checkpoint."""
+    """EarlyStopping that uses the configured patience, not that of a checkpoint."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the count of epochs without improvement, and the best loss.
@@ -178,10 +178,10 @@ class Patience(EarlyStopping):
 
 
 class Checkpoint(ModelCheckpoint):
-    """ModelCheckpoint that finds its best file even if the run's directory has been moved."""
+    """ModelCheckpoint that finds its best file even if the run's directory has moved."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the best loss, and look for the files where the run is now.
+        """Restore the best loss, and look for the files in the run's current directory.
 
         Args:
             state_dict: What the checkpoint holds.
@@ -199,7 +199,7 @@ class Checkpoint(ModelCheckpoint):
 class LastEpoch(BaseCheckpoint):
     """Writes last.ckpt after every epoch.
 
-    ModelCheckpoint's `save_last` does so only after epochs that improved on all before.
+    ModelCheckpoint's `save_last` does so only after epochs that improved the best loss.
 
     Args:
         directory: The run's directory.
@@ -219,7 +219,7 @@ class LastEpoch(BaseCheckpoint):
 
 
 class TakesTurns(Callback):
-    """Shares the cores with other trainings of this machine by turns, where there is need to."""
+    """Takes turns with other trainings on the same cores of this machine, if needed."""
 
     def __init__(self) -> None:
         self.turns: Turns | None = None

@@ -1,4 +1,4 @@
-"""How checkpoints are written and read: whole or not at all, and no code from them is run."""
+"""Reading and writing checkpoints: atomically, and without running code from them."""
 
 import io
 from pathlib import Path
@@ -12,11 +12,11 @@ from espcn.network.weights import check_archive, reason
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Saves checkpoints atomically, and checks what it loads.
+    """Saves checkpoints atomically, and checks those it loads.
 
-    Lightning moves a checkpoint from the system's temporary folder, which, on another disk, is a
-    copy that can be cut short. A run's directory may come from a stranger, so what is loaded is
-    checked.
+    Lightning moves a checkpoint from the system's temporary folder; if that is on another disk, the
+    move is a copy that can be cut short. A run's directory may come from an untrusted source, so
+    checkpoints are checked before they are loaded.
     """
 
     def save_checkpoint(
@@ -42,14 +42,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
         Args:
             path: The file.
-            map_location: The device that tensors are loaded to.
+            map_location: The device to load tensors to.
             weights_only: Unused.
 
         Returns:
             Its content.
 
         Raises:
-            ValueError: It is not one that train.py wrote.
+            ValueError: It was not written by train.py.
         """
         try:
             check_archive(Path(path))
@@ -62,14 +62,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def last_checkpoint(directory: Path, fingerprint: str) -> Path | None:
-    """Return the checkpoint that a run goes on from.
+    """Return the checkpoint to resume a run from.
 
     Args:
         directory: The run's directory.
-        fingerprint: That of its images.
+        fingerprint: The fingerprint of its images.
 
     Returns:
-        Its last.ckpt; None if there is none yet.
+        The path of last.ckpt; None if there is none yet.
 
     Raises:
         ValueError: The run was trained on other images, or train.py did not write the file.

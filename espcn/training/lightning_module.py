@@ -23,13 +23,13 @@ RMSE_EPS = 1e-6  # a quarter of a grey level, squared: keeps the square root dif
 class SuperResolution(pl.LightningModule):
     """Trains an ESPCN on preshuffled patches.
 
-    The benchmark averages pictures in dB, so that a smooth one counts as much as a textured one;
-    under the mean squared error the few patches of the highest contrast decide. The mean squared
-    error is logged, and watched by the schedule, whichever loss is minimised.
+    The benchmark averages pictures in dB, so that a smooth picture counts as much as a textured
+    one, while the mean squared error is dominated by the few patches with the highest contrast. The
+    mean squared error is logged, and used by the schedule, whichever loss is minimised.
 
     Args:
         network: The network to train.
-        optimizer: Makes a torch optimiser from parameter groups and `lr=`.
+        optimizer: Makes a PyTorch optimiser from parameter groups and `lr=`.
         lr: The learning rate at the start, above 0.
         lr_end: The learning rate that the schedule ends at, at most `lr`.
         last_layer_lr: The last layer's rate as a fraction of the others' ("the final layer learns
@@ -38,10 +38,10 @@ class SuperResolution(pl.LightningModule):
             patches of each one's root mean squared error.
         schedule: `plateau`: the rate falls to a tenth after `plateau_patience` + 1 epochs whose
             validation loss is not below the best by more than `mu`. `cosine`: it follows half a
-            cosine from `lr` to `lr_end`, step by step, over the run's whole length.
+            cosine from `lr` to `lr_end`, step by step, over the whole run.
         mu: The paper's threshold, as a mean squared error of pictures in 0..1.
         plateau_patience: Number of such epochs in a row that are tolerated.
-        settings: Plain values that the checkpoints carry.
+        settings: Plain values to store in the checkpoints.
 
     Raises:
         ValueError: A setting is out of its range; the message names it.
@@ -86,7 +86,7 @@ class SuperResolution(pl.LightningModule):
             mean.set_dtype(self.dtype)  # type: ignore[arg-type]
 
     def on_train_start(self) -> None:
-        """Note a precision that is slow here."""
+        """Warn about a precision that is slow on this machine."""
         if self.trainer.precision == "bf16-mixed" and not has_bfloat16(self.device):
             self.print(
                 "Note: this processor has no bfloat16, in which this run takes four times as long "
@@ -111,7 +111,7 @@ class SuperResolution(pl.LightningModule):
         return ((output - target).square().mean((1, 2, 3)) + RMSE_EPS).sqrt().mean()
 
     def on_train_batch_end(self, *args: Any) -> None:
-        """Log the epoch's loss with its last batch: each logging costs as much as a small layer.
+        """Log the epoch's loss with its last batch, since logging costs as much as a small layer.
 
         Args:
             *args: Unused.
@@ -135,7 +135,7 @@ class SuperResolution(pl.LightningModule):
         return self.network.preshuffled(low), target
 
     def configure_optimizers(self) -> Any:
-        """Make the optimiser, whose second group is the last layer, and the scheduler.
+        """Make the optimiser, with the last layer as its second group, and the scheduler.
 
         Returns:
             Both, as Lightning expects them.
@@ -172,7 +172,7 @@ class SuperResolution(pl.LightningModule):
         """Step the plateau before the epoch's checkpoint is written.
 
         Lightning would step it afterwards, and a run resumed from that checkpoint would miss the
-        drop.
+        drop in the rate.
         """
         scheduler = self.lr_schedulers()
         rate = self.optimizers().param_groups[0]["lr"]  # type: ignore[union-attr]
@@ -193,7 +193,7 @@ def moving_average(
     third of the average after 1,000 steps at 0.999 would still be the random start.
 
     Args:
-        decay: The decay that it grows to, below 1.
+        decay: The final decay, below 1.
 
     Returns:
         A function of the averages, which it updates, the current weights and the number of steps.

@@ -1,4 +1,4 @@
-"""Optimisers by name, and how their learning rate goes down: on a plateau, or along a cosine.
+"""Optimisers by name, and learning rate schedules: on a plateau, or along a cosine.
 
 "Initial learning rate is set to 0.01 and final learning rate is set to 0.0001 and updated gradually
 when the improvement of the cost function is smaller than a threshold mu" (Shi et al. 2016, section
@@ -27,17 +27,17 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {"soap": SOAP} | {
 
 
 def make_optimizer(name: str, options: Mapping[str, Any]) -> Callable[..., torch.optim.Optimizer]:
-    """Return what makes an optimiser from parameter groups and `lr=`.
+    """Return a factory that makes an optimiser from parameter groups and `lr=`.
 
     Args:
-        name: `soap`, or the name of an optimiser of PyTorch's in lower case: `adam`, `sgd`.
-        options: Its options but for the rate: `momentum`, `betas`.
+        name: `soap`, or the lower-case name of a PyTorch optimiser, such as `adam` or `sgd`.
+        options: Its options except the learning rate, such as `momentum` or `betas`.
 
     Returns:
         The optimiser's class with these options.
 
     Raises:
-        ValueError: There is no optimiser of this name, or it does not take these options.
+        ValueError: The optimiser is unknown, or does not take these options.
     """
     if name not in OPTIMIZERS:
         known = ", ".join(sorted(OPTIMIZERS))
@@ -53,11 +53,11 @@ def make_optimizer(name: str, options: Mapping[str, Any]) -> Callable[..., torch
 def plateau_schedule(
     optimizer: torch.optim.Optimizer, mu: float, patience: int, floors: Sequence[float]
 ) -> ReduceLROnPlateau:
-    """Return a schedule that lowers the rate to a tenth when the loss stops to improve.
+    """Return a schedule that lowers the rate to a tenth when the loss stops improving.
 
     Args:
         optimizer: The optimiser.
-        mu: The paper's threshold: the smallest decrease of the loss that is an improvement.
+        mu: The paper's threshold: the smallest decrease of the loss that counts as an improvement.
         patience: Number of epochs in a row without an improvement that are tolerated.
         floors: The lowest rate of each parameter group.
 

@@ -1,4 +1,4 @@
-"""Several processes as Lightning is told of them."""
+"""Training with several processes in Lightning."""
 
 import os
 from typing import Any
@@ -20,16 +20,16 @@ from espcn.training.callbacks import History
 
 
 def processes(settings: dict[str, Any]) -> tuple[dict[str, Any], ClusterEnvironment]:
-    """Return what Lightning's Trainer is told, given how torchrun or srun started this process.
+    """Return the options of Lightning's Trainer, given how torchrun or srun started this process.
 
     Args:
         settings: The trainer's settings.
 
     Returns:
-        Options of the Trainer, and its cluster environment.
+        Options of the Trainer, including its cluster environment.
 
     Raises:
-        ValueError: The settings ask for other processes than were started.
+        ValueError: The settings don't match the processes that were started.
     """
     options = {k: v for k, v in settings.items() if k != "name"}
     # Those that Lightning spawns or forks could not give their results back.
@@ -59,14 +59,14 @@ def processes(settings: dict[str, Any]) -> tuple[dict[str, Any], ClusterEnvironm
 
 
 class OneRun(Callback):
-    """Keeps several processes one run: the same images, the same first epoch, one network.
+    """Keeps several processes in sync: the same images, the same first epoch, one network.
 
-    All compute the same step from the same gradient. But where they differ in threads or in
-    hardware they round differently, and SOAP amplifies that: each would soon have a network of its
-    own. So all take the weights of rank 0 after each step.
+    All compute the same step from the same gradient. But processes with different threads or
+    hardware round differently, and SOAP amplifies the differences, so that their networks would
+    soon diverge. All processes therefore take the weights of rank 0 after each step.
 
     Args:
-        history: The run's history, which knows its data.
+        history: The run's history, which contains the data's fingerprint.
     """
 
     def __init__(self, history: History) -> None:
@@ -81,7 +81,7 @@ class OneRun(Callback):
             stage: Unused.
 
         Raises:
-            ValueError: They do not; it is raised in all of them.
+            ValueError: They do not; raised in all of them.
         """
         if trainer.world_size == 1:
             return
@@ -116,9 +116,9 @@ class OneRun(Callback):
 
 
 def use_own_cores(trainer: pl.Trainer) -> None:
-    """Use as many threads as SLURM has given this process cores, unless OMP_NUM_THREADS is set.
+    """Use one thread per core that SLURM allocated to this process, unless OMP_NUM_THREADS is set.
 
-    A machine that does not bind processes to their cores shows all of its own to each.
+    If processes are not bound to their cores, each sees all cores of the machine.
 
     Args:
         trainer: The run's Trainer.
@@ -133,7 +133,7 @@ def use_own_cores(trainer: pl.Trainer) -> None:
 
 
 def is_loss_of_another(error: BaseException) -> bool:
-    """Return whether an error is how a process learns that another one of its run has ended.
+    """Return whether an error means that another process of the run has ended.
 
     Args:
         error: The error.

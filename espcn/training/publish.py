@@ -13,7 +13,7 @@ from espcn.runs.directory import RESULT, read_result
 
 
 def provenance(result: dict[str, Any]) -> dict[str, str]:
-    """Return where the weights of a finished run come from.
+    """Return the provenance of the weights of a finished run.
 
     Args:
         result: The content of its result.json.

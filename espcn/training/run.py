@@ -1,4 +1,4 @@
-"""One run: its data prepared, its network trained and scored, its result recorded."""
+"""One run: preparing its data, training and scoring its network, recording its result."""
 
 import hashlib
 import math
@@ -47,16 +47,16 @@ from espcn.training.trainer import is_judged, make_trainer, quieten_lightning
 
 
 class Run:
-    """One run: what it needs, what it does, and what it records, in the order of its methods.
+    """One run; its methods are in the order in which they are used.
 
-    `result` is filled along the way, so that result.json holds all that is known however the run
+    `result` is filled along the way, so that result.json contains everything known, however the run
     ends.
 
     Args:
         settings: Plain settings.
         directory: The run's directory.
-        result: What is filled.
-        command: What makes the run again.
+        result: The result to fill.
+        command: The command that reproduces the run.
     """
 
     def __init__(
@@ -84,10 +84,10 @@ class Run:
         _ = self.build() if here else self._parts()
 
     def build(self) -> tuple[PatchData, SuperResolution, pl.Trainer]:
-        """Make the data, the LightningModule and the Trainer, which check all settings.
+        """Make the data, the LightningModule and the Trainer, which validates all settings.
 
         Returns:
-            The three; nothing has been read yet.
+            All three; nothing has been read yet.
 
         Raises:
             ValueError: A setting is out of its range; the message names it.
@@ -188,7 +188,7 @@ class Run:
             )
 
     def _network(self) -> ESPCN:
-        """Return the network before training: at random, or what `init` names."""
+        """Return the network before training, initialised at random or from `init`."""
         s = self.settings
         network = ESPCN(**{name: s[name] for name in SETTINGS})
         if s["init"] is not None and (self.directory / "last.ckpt").is_file():
@@ -293,7 +293,7 @@ class Run:
         print(f"Trained on {data.images.name}; all of it is in {self.directory}")
 
     def _take_threads(self) -> None:
-        """Go on with as many threads as before: others take sums in another order."""
+        """Use as many threads as before, since another number changes the order of sums."""
         kept = read_threads(self.directory) if (self.directory / "last.ckpt").is_file() else None
         own = torch.get_num_threads()
         if kept and kept != own:

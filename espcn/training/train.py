@@ -1,4 +1,4 @@
-"""The job behind train.py: one run, from its configuration to its result file."""
+"""The training job of train.py: one run, from its configuration to its result file."""
 
 import os
 import sys
@@ -38,21 +38,20 @@ def train(
 ) -> dict[str, Any]:
     """Carry out a run, or the rest of it.
 
-    A finished run is skipped; a stopped one resumes from its last.ckpt. A directory in which
-    another process is at work is left to that process. Nothing that goes wrong inside the run is
-    raised: the result's `status` is then failed or interrupted, its `error` says why, and a message
-    is printed.
+    A finished run is skipped; a stopped one resumes from its last.ckpt. A directory in use by
+    another process is left alone. Errors within the run are not raised: the result's `status` is
+    then failed or interrupted, its `error` says why, and a message is printed.
 
     Args:
         settings: Plain settings.
         directory: The run's directory.
-        command: What makes the run again or, when it is resumed, what was changed; None for
-            nothing.
-        in_sweep: Whether a sweep's table waits for the result, also of a run that is refused. Else
-            a run that fails before it begins leaves no directory.
+        command: The command that reproduces the run or, for a resumed run, what was changed; None
+            for nothing.
+        in_sweep: Whether the run is part of a sweep, whose table needs a result even if the run is
+            rejected. Otherwise a run that fails before it starts leaves no directory.
 
     Returns:
-        The content of its result.json; `requeued` says whether SLURM starts the job again.
+        The content of its result.json; `requeued` says whether SLURM will restart the job.
     """
     if rank() > 0:
         return _train(settings, directory, command, in_sweep)
@@ -117,7 +116,7 @@ def _train(
 
 
 def _show(run: Run) -> None:
-    """Write sample patches and the page, once the result is safe."""
+    """Write sample patches and the page, once the result is saved."""
     with showing(run.directory):
         best = run.directory / "best.ckpt"
         if run.patches is not None and best.is_file():
@@ -126,7 +125,7 @@ def _show(run: Run) -> None:
 
 
 def _say(error: Exception) -> str:
-    """Print what went wrong, with a traceback if it is a fault of ours; return it in words."""
+    """Print an error, with a traceback if it is a bug; return it in words."""
     words = f"{error}" or type(error).__name__
     expected = isinstance(error, ValueError | OSError)
     if is_loss_of_another(error):
@@ -138,17 +137,17 @@ def _say(error: Exception) -> str:
 
 
 class CheckSweep(Callback):
-    """Ends a sweep before its first job if one of its values can't be used."""
+    """Stops a sweep before its first job if one of its values is invalid."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Check each value of the sweep once, beside the first values of the other settings.
+        """Check each value of the sweep once, with the first values of the other settings.
 
         Args:
             config: The sweep's configuration.
             **kwargs: Unused.
 
         Raises:
-            SystemExit: A value can't be used; the exit code is 1.
+            SystemExit: A value is invalid; the exit code is 1.
         """
         loader = GlobalHydra.instance().config_loader()
         directory = Path(config.hydra.sweep.dir)
@@ -170,7 +169,7 @@ class CheckSweep(Callback):
 
 
 def _one_job_a_value(config: DictConfig, loader: ConfigLoader) -> Iterator[list[str]]:
-    """Yield the overrides of the first job, and of one more for each further value."""
+    """Yield the overrides of the first job, and of another one for each further value."""
     given = list(config.hydra.overrides.task)
     parser = OverridesParser.create(config_loader=loader)
     names = {one.key_or_group for one in parser.parse_overrides(given)}

@@ -1,4 +1,4 @@
-"""Lightning's Trainer with what a run needs around it: stopping, averaging, checkpoints, logs."""
+"""Lightning's Trainer with a run's callbacks: stopping, averaging, checkpoints, logs."""
 
 import logging
 import warnings
@@ -29,7 +29,7 @@ TRAINER_PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed")
 
 
 def is_judged(settings: dict[str, Any]) -> bool:
-    """Return whether a run holds anything out to be judged on.
+    """Return whether a run holds out anything for validation.
 
     Args:
         settings: Plain settings.
@@ -46,13 +46,13 @@ def make_trainer(settings: dict[str, Any], directory: Path, history: History) ->
     Args:
         settings: Plain settings.
         directory: The run's directory.
-        history: The callback that keeps its rows.
+        history: The callback that records its epochs.
 
     Returns:
         The Trainer.
 
     Raises:
-        ValueError: A setting is out of its range, or this machine can't do it.
+        ValueError: A setting is out of its range, or not supported by this machine.
     """
     s = settings
     checks.integer("max_epochs", s["max_epochs"], 1, "the number of times that all is seen")
@@ -109,7 +109,7 @@ def _lightning(**options: Any) -> pl.Trainer:
 
 
 def _checkpoints(settings: dict[str, Any], directory: Path) -> list[Callback]:
-    """Return what writes best.ckpt, last.ckpt after every epoch, and the snapshots asked for."""
+    """Return the callbacks that write best.ckpt, last.ckpt and any requested snapshots."""
     common: dict[str, Any] = {
         "dirpath": directory,
         "save_on_train_epoch_end": True,  # after the plateau has stepped: see the task
@@ -127,7 +127,7 @@ def _checkpoints(settings: dict[str, Any], directory: Path) -> list[Callback]:
 
 
 def _duration(max_time: Any) -> timedelta:
-    """Return a length of time, from `DD:HH:MM:SS` or seconds."""
+    """Return a duration, from `DD:HH:MM:SS` or seconds."""
     try:
         days, hours, minutes, seconds = (["0"] * 3 + str(max_time).split(":"))[-4:]
         if str(max_time).count(":") not in (0, 3):
@@ -143,7 +143,7 @@ def _duration(max_time: Any) -> timedelta:
 
 
 def quieten_lightning() -> None:
-    """Silence tips, and hints on workers, which batches do not need."""
+    """Silence Lightning's tips, and hints about workers, which are not needed here."""
     for name in (
         "pytorch_lightning.utilities.rank_zero",
         "lightning_fabric.utilities.rank_zero",
