@@ -1,1 +1,1 @@
-"""The command `upscale.py`: which files it takes, what it has done, what it prints."""
+"""The command `espcn-upscale`: its arguments, its work on many files, its output."""

@@ -1,4 +1,4 @@
-"""Carry out the work: many files, each with its progress, its outcome and what was found of it."""
+"""Upscale many files, each with its progress, outcome and detected compression."""
 
 import os
 import sys
@@ -35,10 +35,10 @@ class Outcome:
 
     Attributes:
         done: Number of files written.
-        problems: What went wrong.
-        notes: What else the user should know, such as streams left out.
-        large_enough: What was left as it is.
-        skipped: What another command does.
+        problems: Errors.
+        notes: Other notes for the user, such as streams left out.
+        large_enough: Files that were left unchanged.
+        skipped: Files that another command handles.
     """
 
     done: int = 0
@@ -65,12 +65,12 @@ class Treatment:
     """How files are upscaled and written.
 
     Attributes:
-        upscaler: What upscales them.
-        size: How large the results are; None for the upscaler's factor.
+        upscaler: The upscaler.
+        size: The size of the results; None for the upscaler's factor.
         encoding: How videos are encoded.
-        quality: Of JPEG, WebP and AVIF, 1 to 100.
-        preview: Whether only a detail is shown, beside bicubic.
-        settings: Returns what the record of a job's result says of all this.
+        quality: Quality of JPEG, WebP and AVIF, 1 to 100.
+        preview: Whether to write only a preview.
+        settings: Returns these settings as stored in the record of a job's result.
     """
 
     upscaler: "Upscaler"
@@ -89,7 +89,7 @@ def carry_out(jobs: list[Job], treatment: Treatment) -> Outcome:
         treatment: How they are upscaled.
 
     Returns:
-        The outcome of all. A file that fails does not stop the others.
+        The combined outcome. A file that fails does not stop the others.
     """
     stop = threading.Event()
     outcome = Outcome()
@@ -112,10 +112,10 @@ def carry_out(jobs: list[Job], treatment: Treatment) -> Outcome:
 
 
 def _ended(work: list[Future[Outcome]]) -> Iterator[Future[Outcome]]:
-    """Yield what has ended, as it ends.
+    """Yield futures as they complete.
 
-    Python looks for Ctrl-C before it waits, and one that comes in between is not seen until the
-    wait is over: so no wait is long.
+    Python checks for Ctrl-C before it waits, and a Ctrl-C that comes in between is not noticed
+    until the wait is over, so each wait is short.
     """
     ended: SimpleQueue[Future[Outcome]] = SimpleQueue()
     for one in work:
@@ -131,7 +131,7 @@ def _ended(work: list[Future[Outcome]]) -> Iterator[Future[Outcome]]:
 
 
 def _one(job: Job, treatment: Treatment, stop: threading.Event) -> Outcome:
-    """Run one job, unless another command is at it or has done it."""
+    """Run one job, unless another command is running it or has done it."""
     unit = "frame" if job.is_video else "row"
     with bar(desc=job.source.name, unit=unit, leave=False, delay=1) as shown:
 
@@ -170,7 +170,7 @@ def _one(job: Job, treatment: Treatment, stop: threading.Event) -> Outcome:
 
 
 def _made_by_another(job: Job, treatment: Treatment) -> Outcome:
-    """Judge what another command has written since this one was planned."""
+    """Check a result that another command has written since this job was planned."""
     words = f"{job.target} was written by another command in the meantime"
     if standing(job, treatment.settings(job)) == Standing.KEPT:
         return Outcome(skipped=[words])
@@ -205,7 +205,7 @@ def _made(job: Job, treatment: Treatment, progress: Callable[[int, int | None], 
 
 
 def _say(job: Job, found: str, upscaler: "Upscaler") -> None:
-    """Print what was found of a file, above the progress bars, if that decided anything."""
+    """Print a file's detected compression above the progress bars, if it was used."""
     if upscaler.is_own:
         return
     _tell(f"{job.source}: {found}")

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; the exit code is 1 if anything went wrong.
 
     Args:
-        arguments: What follows the command's name; `sys.argv` if not given.
+        arguments: The command-line arguments; `sys.argv[1:]` if not given.
     """
     accept_all_names()
     given = parser().parse_args(arguments)
@@ -61,13 +61,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def upscale(given: argparse.Namespace) -> list[str]:
-    """Upscale the files that were asked for, and print the outcome.
+    """Upscale the requested files, and print the outcome.
 
     Args:
         given: The parsed arguments.
 
     Returns:
-        What went wrong.
+        The error messages.
     """
     started = time.monotonic()
     checks.integer("quality", given.quality, 1, "95 is the default", most=100)
@@ -123,7 +123,7 @@ def upscale(given: argparse.Namespace) -> list[str]:
 
 
 def _tell_skipped(todo: Plan) -> None:
-    """Print what is not worked at, before the work."""
+    """Print which files are skipped, before the work."""
     if todo.earlier_results:
         print(f"Skipped earlier results: {len(todo.earlier_results)} files, judging by their names")
     if todo.existing:
@@ -150,7 +150,7 @@ def _tell(todo: Plan, outcome: Outcome, seconds: float) -> None:
 
 
 def _size(given: argparse.Namespace) -> Size | None:
-    """Return the size that was asked for; None for one of the networks' factors."""
+    """Return the requested size; None for one of the networks' factors."""
     ways = {"width": given.width, "height": given.height, "scale": given.scale, "screen": given.to}
     asked = {name: value for name, value in ways.items() if value is not None}
     if not asked or (given.ckpt is None and given.scale in FACTORS):
@@ -170,7 +170,7 @@ def _factor(given: argparse.Namespace) -> int:
 def _settings(
     given: argparse.Namespace, r: int | None, size: Size | None
 ) -> Callable[[Job], dict[str, Any]]:
-    """Return what decides how the result of a job looks, but for the last bit."""
+    """Return a function that returns the settings that determine a job's result."""
     asked = {} if size is None else {k: v for k, v in asdict(size).items() if v is not None}
     how: dict[str, Any] = {"r": r} if size is None else {"size": asked}
     common = how | {"weights": weights_digest(r, given.ckpt), "compression": given.compression}

@@ -1,4 +1,4 @@
-"""A file to upscale and its result, and what changes when a file does."""
+"""A file to upscale and its result, and detection of changed files."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ class Job:
     Attributes:
         source: The picture or video.
         target: The file to write.
-        existing: What stood there when this was planned, as `stamp` tells.
+        existing: The `stamp` of the target when this was planned.
     """
 
     source: Path
@@ -27,14 +27,14 @@ class Job:
 
 
 def stamp(path: Path) -> tuple[int, int] | None:
-    """Return what changes when a file does.
+    """Return the file's size and modification time, to detect changes.
 
     Args:
         path: The file.
 
     Returns:
-        Its length in bytes and the time of its last change in ns; None if it does not exist, or
-        can't.
+        Its size in bytes and modification time in ns; None if it does not exist or is not
+        accessible.
     """
     try:
         status = path.stat()

@@ -24,11 +24,11 @@ class Plan:
     Attributes:
         jobs: Files to upscale.
         existing: Files that are skipped because their results exist.
-        outdated: Those of `jobs` whose results exist but are made anew, by what `judge` returned.
-        earlier_results: Inputs that are skipped because they are results of other inputs, judging
-            by their names.
+        outdated: Those of `jobs` whose results exist but are redone, by the result of `judge`.
+        earlier_results: Inputs that are skipped because their names show that they are results of
+            other inputs.
         problems: One message for each input that can't be upscaled.
-        single: Whether it is about one file that was named itself.
+        single: Whether it is for one file that was given by name.
     """
 
     jobs: list[Job] = field(default_factory=list)
@@ -53,25 +53,26 @@ def plan(
 
     The result of `a.jpg` is `a_x3.jpg`, with the ending `_x3`, beside it or in the folder `output`,
     which keeps the subfolders of the inputs. An `a_x3.jpg` is skipped if the inputs contain an
-    `a.jpg`, as is one with another ending that results have by themselves.
+    `a.jpg`, as is one with another default ending.
 
     Args:
         inputs: Paths of files and folders.
-        ending: What the names of results end in, before the dot.
+        ending: The ending of the results' names, before the dot.
         output: The output folder or, for a single file, the result's path.
         overwrite: Replace existing results.
         shard: (i, n) selects every n-th file from the i-th on, including existing results.
-        kind: The format that results are written in, as a file suffix such as `png`: pictures in
-            one of pictures, videos in one of videos. By default results keep the sources' format.
-        stills: Results are pictures, of videos as well, by default PNG.
-        judge: Returns what is known of a result that exists.
+        kind: The format of the results, as a file suffix such as `png`; it applies to pictures if
+            it is a picture format, and to videos if it is a video format. By default results keep
+            the sources' format.
+        stills: Results are pictures, even for videos, by default PNG.
+        judge: Returns the standing of an existing result.
 
     Returns:
         The plan.
 
     Raises:
         ValueError: `output` or `kind` does not suit the inputs, `kind` can't be written, or
-            `ending` is no part of a name.
+            `ending` can't be part of a name.
     """
     made = Plan()
     suffix = _suffix(kind or "png") if kind is not None or stills else None
@@ -140,7 +141,7 @@ def plan(
 
 
 def _is_file_name(output: str, count: int, folder: str | None) -> bool:
-    """Return whether `output` names a file rather than a folder, for so many files."""
+    """Return whether `output` names a file rather than a folder, given the number of files."""
     path = Path(output)
     if not output or path.is_dir() or output.endswith(("/", os.sep)):
         if not output:
@@ -244,7 +245,7 @@ def _target(
 
 
 def _is_moving_gif(source: Path) -> bool:
-    """Return whether a GIF is animated; one that stands still becomes a PNG."""
+    """Return whether a GIF is animated; a still one becomes a PNG."""
     if source.suffix.lower() != ".gif":
         return False
     from espcn.io.reading import is_animation
@@ -253,7 +254,7 @@ def _is_moving_gif(source: Path) -> bool:
 
 
 def _takes(source: Path, suffix: str, stills: bool) -> bool:
-    """Return whether a file's result can have a suffix: a picture's or a video's, as it is."""
+    """Return whether a suffix suits a file's result, as a picture or a video."""
     return (_is_video(source) and not stills) == (suffix in CONTAINERS)
 
 
@@ -266,9 +267,9 @@ def _is_video(path: Path) -> bool:
 
 
 def _is_result(place: Path, sources: set[Path], ending: str) -> bool:
-    """Return whether a file is named like a result of one of these, given without suffixes.
+    """Return whether a file is named like a result of one of the sources (without suffixes).
 
-    It may lie beside its source, or at the same place within a folder of results.
+    It may be next to its source, or at the same place within a folder of results.
     """
     match = _RESULT_STEM.fullmatch(place.stem)
     names = [match[1]] if match is not None else []

@@ -1,6 +1,6 @@
-"""A preview: the most detailed part of a picture or video, by bicubic and by the network.
+"""A preview: the most detailed region of a picture or video, bicubic and by the network.
 
-It is ready in a moment, where the whole may take hours.
+It takes seconds, while the whole may take hours.
 """
 
 from collections.abc import Callable
@@ -40,19 +40,19 @@ def save_preview(
     target: Path,
     size: Size | None = None,
 ) -> str:
-    """Write a picture of a detail, upscaled by bicubic and by the network, side by side.
+    """Write a picture of a detail, upscaled bicubically and by the network, side by side.
 
     Args:
-        upscaler: What upscales it.
-        source: A picture or a video, of which a frame after a third of its time is taken.
+        upscaler: The upscaler.
+        source: A picture or a video, from which a frame one third of the way through is taken.
         target: The picture to write.
         size: The size that the whole result would have; by default the upscaler's factor.
 
     Returns:
-        How the source was compressed and which weights it got, in a phrase.
+        How the source was compressed and which weights were used, in a phrase.
 
     Raises:
-        LargeEnough: `source` is as large as `size`.
+        LargeEnough: `source` is already as large as `size`.
         ValueError: `source` can't be read.
         OSError: The target can't be written.
     """
@@ -89,15 +89,15 @@ def save_preview(
 
 
 def most_detailed(picture: pyvips.Image, width: int, height: int) -> tuple[int, int]:
-    """Return where in a picture pixels differ most from their neighbours, on the whole.
+    """Return the position of the region whose pixels differ most from their neighbours.
 
     Args:
         picture: The picture; it is read once, from top to bottom.
-        width: Width of the part that is looked for, in pixels, at most that of the picture.
-        height: Height of that part.
+        width: Width of the region in pixels, at most that of the picture.
+        height: Height of the region.
 
     Returns:
-        Left and top of the part, to within an eighth of its size.
+        Left and top of the region, to within an eighth of its size.
     """
     plane = picture[1 if picture.bands > 2 else 0].cast("float")
     if picture.bands in (2, 4):  # what is hidden does not count
@@ -118,7 +118,7 @@ def most_detailed(picture: pyvips.Image, width: int, height: int) -> tuple[int, 
 def _still(
     source: Path, given: Compression | None
 ) -> tuple[Callable[[], pyvips.Image], Compression]:
-    """Return what opens a picture, or a frame, and how it was compressed."""
+    """Return a function that opens a picture or a frame, and its compression."""
     if source.suffix.lower() in VIDEO_SUFFIXES:
         pixels, found = _frame(source, given)
     elif is_animation(source):
@@ -131,7 +131,7 @@ def _still(
 
 
 def _frame(source: Path, given: Compression | None) -> tuple[np.ndarray, Compression]:
-    """Return a frame as it is shown, uint8 RGB, and how strongly the video is compressed there."""
+    """Return a frame as displayed, uint8 RGB, and the video's compression there."""
     with open_video(source) as incoming:
         video = moving_stream(incoming, source)
         seen, begin = VideoCompression(video, given), incoming.start_time or 0
@@ -143,7 +143,7 @@ def _frame(source: Path, given: Compression | None) -> tuple[np.ndarray, Compres
 
 
 def _frame_after(incoming: Any, video: Any, seen: VideoCompression, moment: int) -> Any:
-    """Return a frame that comes so long after a moment that its compression is known, or None."""
+    """Return a frame far enough after a moment that its compression is known, or None."""
     last, count = None, 0
     with suppress(av.FFmpegError):  # some files can't be sought in: those are read as they come
         incoming.seek(moment)
@@ -160,7 +160,7 @@ def _frame_after(incoming: Any, video: Any, seen: VideoCompression, moment: int)
 
 
 def _seen(pixels: np.ndarray) -> Image.Image:
-    """Return a picture as it is seen on white paper, 8 bits RGB."""
+    """Return a picture as displayed on white, 8-bit RGB."""
     if pixels.dtype == np.uint16:
         pixels = np.round(pixels / 257).astype(np.uint8)
     picture = Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels)
@@ -169,7 +169,7 @@ def _seen(pixels: np.ndarray) -> Image.Image:
 
 
 def _side_by_side(details: dict[str, Image.Image]) -> Image.Image:
-    """Return pictures of one size beside each other, under their names."""
+    """Return pictures of one size side by side, under their names."""
     width, height = next(iter(details.values())).size
     font = ImageFont.load_default(TEXT)
     column = max(width, *(int(font.getlength(name)) for name in details)) + GAP

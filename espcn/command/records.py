@@ -1,7 +1,7 @@
-"""What results were made from, kept beside them, so that an old result never passes for a new one.
+"""Records of what results were made from, kept next to them, so that outdated results are found.
 
 The record of `big/a_x3.jpg` is `big/.espcn/a_x3.jpg.json`: the source's content, the weights, and
-the settings. A result without a record, or changed since, is somebody else's and left alone.
+the settings. A result without a record, or changed since, is left alone.
 """
 
 import hashlib
@@ -22,15 +22,14 @@ _PRETRAINED = Path(__file__).parents[1] / "network" / "pretrained"
 
 
 def weights_digest(r: int | None, ckpt: str | None) -> str:
-    """Return what stands for the weights that a command uses.
+    """Return a digest of the weights a command would use.
 
     Args:
-        r: The factor; None for all that there are.
+        r: The factor; None for all factors.
         ckpt: The user's own weights or run; None for the shipped ones.
 
     Returns:
-        A digest of the files' content. Of the shipped weights it is that of all for this factor, or
-        of all.
+        A digest of the files' content; for shipped weights, of all files for the factor or factors.
 
     Raises:
         OSError: They can't be read.
@@ -50,7 +49,7 @@ def weights_digest(r: int | None, ckpt: str | None) -> str:
 
 
 class Standing(Enum):
-    """What is known of a result that exists."""
+    """The standing of an existing result."""
 
     KEPT = "it is up to date, or was not made by this program"
     ANOTHER = "this program made it from another source"
@@ -61,14 +60,14 @@ class Standing(Enum):
 
 
 def standing(job: Job, settings: Mapping[str, Any]) -> Standing:
-    """Return what is known of a result that exists.
+    """Return the standing of an existing result.
 
     Args:
         job: The source and its result.
-        settings: What results are made with now, weights included.
+        settings: The current settings, including the weights.
 
     Returns:
-        Its standing. KEPT as well if it has no record, or is not as this program left it.
+        Its standing; KEPT also if it has no record, or has changed since this program wrote it.
     """
     try:
         record = json.loads(record_path(job.target).read_text(encoding="utf-8"))
@@ -90,11 +89,11 @@ def standing(job: Job, settings: Mapping[str, Any]) -> Standing:
 
 
 def write_record(job: Job, settings: Mapping[str, Any], source: tuple[int, int] | None) -> None:
-    """Write down what a result was made from.
+    """Record what a result was made from.
 
     Args:
         job: The source and its result, which has just been written.
-        settings: What it was made with, weights included.
+        settings: The settings used, including the weights.
         source: The source's `stamp` before it was read.
 
     Raises:
@@ -112,7 +111,7 @@ def write_record(job: Job, settings: Mapping[str, Any], source: tuple[int, int] 
 
 
 def record_path(target: Path) -> Path:
-    """Return where a result's record is.
+    """Return the path of a result's record.
 
     Args:
         target: The result.
@@ -127,11 +126,11 @@ def record_path(target: Path) -> Path:
 
 
 def kept_segments(job: Job, settings: Mapping[str, Any]) -> Segments:
-    """Return where finished segments of a video are kept until it is whole.
+    """Return the segments of a video that are kept until it is complete.
 
     Args:
         job: The source and its result.
-        settings: What it is made with, weights included.
+        settings: The settings in use, including the weights.
 
     Returns:
         The segments, in a folder beside the record.
@@ -142,7 +141,7 @@ def kept_segments(job: Job, settings: Mapping[str, Any]) -> Segments:
 
 
 def _place(job: Job) -> str:
-    """Return where the source is, seen from the result: both may move together."""
+    """Return the source's path relative to the result, since both may move together."""
     source = job.source.resolve()
     try:
         place = os.path.relpath(source, job.target.parent.resolve())

@@ -1,7 +1,7 @@
 """stdin and stdout in place of files: `-`.
 
-What comes and goes is kept in temporary files meanwhile, so that all is done as with other files
-and memory stays bounded. Messages go to stderr where the result goes to stdout, and name both.
+The data goes through temporary files, so that it is processed like other files and memory stays
+bounded. Messages go to stderr if the result goes to stdout, and refer to stdin and stdout by name.
 """
 
 import argparse
@@ -25,15 +25,15 @@ def piped(given: argparse.Namespace) -> Iterator[argparse.Namespace]:
     """Provide files in place of stdin and stdout, and write the result to stdout at the end.
 
     Args:
-        given: The parsed arguments. A file may be `-`, and then the output is as well unless it is
-            given; or the output alone.
+        given: The parsed arguments. The file may be `-`, and then the output is `-`, too, unless it
+            is given; or only the output may be `-`.
 
     Yields:
         Arguments that name files only.
 
     Raises:
-        ValueError: There are other files as well, stdin holds no picture, or stdout is a terminal.
-        OSError: What reads stdout has closed it.
+        ValueError: There are other files as well, stdin is not a picture, or stdout is a terminal.
+        OSError: The reader of stdout has closed it.
     """
     reads = STREAM in given.files
     writes = given.output == STREAM or (reads and given.output is None)
@@ -68,7 +68,7 @@ def piped(given: argparse.Namespace) -> Iterator[argparse.Namespace]:
 
 
 def _kept_stdin(folder: Path) -> Path:
-    """Write what stdin holds to a file whose suffix is that of its format."""
+    """Write the content of stdin to a file with the suffix of its format."""
     kept = folder / "stdin"
     if sys.stdin is None or sys.stdin.isatty():
         raise ValueError("stdin must be a picture: pipe one into this command, or name a file")
@@ -94,11 +94,11 @@ def _write_stdout(stdout: Any, result: Path) -> None:
 
 
 class _Naming:
-    """A text stream that calls temporary files what they stand for.
+    """A text stream that replaces the names of temporary files.
 
     Args:
         stream: The stream to write to.
-        names: What to write instead of each regular expression.
+        names: Replacements by regular expression.
     """
 
     def __init__(self, stream: Any, names: dict[str, str]) -> None:

@@ -1,1 +1,1 @@
-"""Upscale pictures: how they were compressed, the weights for it, sizes, bands and files."""
+"""Upscale pictures: detection of their compression, `Upscaler`, sizes, all kinds of files."""

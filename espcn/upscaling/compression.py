@@ -23,16 +23,16 @@ FAR = 16_000_000  # pixels: a large picture is judged by a detail that is read s
 
 
 def given_compression(wanted: str | int | None) -> Compression | None:
-    """Return the compression that a user gives.
+    """Return the compression given by the user.
 
     Args:
-        wanted: `none` or None, `auto`, or a quality like JPEG's, 1 to 100.
+        wanted: `none` or None, `auto`, or a JPEG quality, 1 to 100.
 
     Returns:
         The compression; None for `auto`.
 
     Raises:
-        ValueError: It is none of these.
+        ValueError: `wanted` is none of these.
     """
     if wanted in ("auto", "none", None):
         return None if wanted == "auto" else replace(NONE, evidence="as given")
@@ -46,7 +46,7 @@ def given_compression(wanted: str | int | None) -> Compression | None:
 
 
 def picture_compression(source: Path) -> Compression:
-    """Return how a picture file was compressed, now or before it became this file.
+    """Return how a picture file was compressed, in this file or an earlier one.
 
     Args:
         source: The file.
@@ -79,14 +79,14 @@ def picture_compression(source: Path) -> Compression:
 
 
 def held_compression(picture: Any) -> Compression | None:
-    """Return how a picture in memory was compressed, if it says so.
+    """Return how a picture in memory was compressed, if it is known.
 
     Args:
         picture: A picture of any kind.
 
     Returns:
-        The compression of a PIL picture that a JPEG file was opened as, which carries its tables;
-        None for all others.
+        The compression of a PIL picture opened from a JPEG file, which keeps its tables; None for
+        all others.
     """
     table = luma_table(picture) if isinstance(picture, JpegImageFile) else None
     return None if table is None else _by_table(table)
@@ -97,7 +97,7 @@ def _by_table(table: np.ndarray) -> Compression:
 
 
 def _detail(picture: pyvips.Image) -> np.ndarray:
-    """Return the middle of a picture, or what is in its middle further up, uint8."""
+    """Return the centre of a picture, or an area above it if the picture is large, uint8."""
     deepest = max(0, FAR // picture.width - SIDE)
     top = min(max(0, (picture.height - SIDE) // 2), deepest)
     left = max(0, (picture.width - SIDE) // 2)

@@ -1,8 +1,8 @@
-"""How a source becomes as large as wanted: upscaled once, or twice, then reduced.
+"""Upscaling to any size: one or two upscaling steps, then a reduction.
 
-It is reduced by Lanczos' filter of three lobes, antialiased, on the samples as they are, which are
-not linear in light. So were the pictures made small that the network was trained on; and linear
-light would need the colour profile, which is kept but not applied.
+The reduction is an antialiased Lanczos filter with three lobes on the stored samples, not in linear
+light. The training pictures were downsampled that way, and linear light would require applying the
+colour profile, which is only kept.
 """
 
 import math
@@ -19,10 +19,10 @@ from espcn.upscaling.upscaler import Upscaler
 
 @dataclass(frozen=True)
 class Enlargement:
-    """What is done to a source of some size.
+    """The upscaling steps and the final size for a source.
 
     Attributes:
-        steps: What upscales it, one or two after another.
+        steps: One or two upscalers, applied in order.
         width: Width of the result in pixels, at most the steps' product times that of the source.
         height: Height of the result in pixels.
     """
@@ -37,7 +37,7 @@ class Enlargement:
         return math.prod(step.r for step in self.steps)
 
     def suited_to(self, compression: Compression) -> "Enlargement":
-        """Return this with weights that suit a compression; what is upscaled already is clean.
+        """Return this with weights that suit a compression; later steps have a clean input.
 
         Args:
             compression: How the source was compressed.
@@ -71,20 +71,20 @@ class Enlargement:
 
 
 def enlargement(upscaler: Upscaler, size: Size | None, width: int, height: int) -> Enlargement:
-    """Return what is done to a source of some size.
+    """Plan the upscaling steps and the final size for a source.
 
     Args:
-        upscaler: What upscales it, by its own factor or by others of the shipped ones.
+        upscaler: The upscaler, which can also provide the other shipped factors.
         size: The size of the result; None for the upscaler's factor.
         width: The source's width in pixels.
         height: Its height in pixels.
 
     Returns:
-        What is done to it.
+        The plan.
 
     Raises:
-        LargeEnough: The source is as large as wanted.
-        ValueError: It would have to become larger than two steps make it.
+        LargeEnough: The source is already as large as requested.
+        ValueError: The result is larger than two steps can make it.
     """
     if size is None:
         return Enlargement((upscaler,), upscaler.r * width, upscaler.r * height)
@@ -94,7 +94,7 @@ def enlargement(upscaler: Upscaler, size: Size | None, width: int, height: int) 
 
 
 class _BandRows:
-    """The rows of a picture that comes in bands, read from top to bottom.
+    """The rows of a picture that arrives in bands, read from top to bottom.
 
     Args:
         bands: The bands.

@@ -1,6 +1,6 @@
-"""Upscale one picture file into another, or an animation frame by frame.
+"""Upscale a picture file to another, or an animation frame by frame.
 
-Of a picture, reading, computing and writing overlap.
+For pictures, reading, computing and writing overlap.
 """
 
 from collections.abc import Callable, Iterator
@@ -38,24 +38,24 @@ def upscale_picture(
     quality: int = QUALITY,
     progress: Progress = lambda done, total: None,
 ) -> Remarks:
-    """Upscale a picture file of any size, in bounded memory where its formats allow it.
+    """Upscale a picture file of any size, in bounded memory if its formats allow it.
 
     The target appears only once it is complete.
 
     Args:
-        upscaler: What upscales it.
+        upscaler: The upscaler.
         source: The picture.
         target: The file to write, whose suffix names its format.
         size: The size of the result; by default the upscaler's factor.
         quality: Quality of JPEG, WebP and AVIF, 1 to 100.
         progress: Called after each band with the number of finished rows and of all rows of
-            the target; an exception that it raises aborts the work.
+            the target; an exception raised by it aborts the work.
 
     Returns:
-        How the picture was compressed, and what the target's format can't hold of it.
+        How the picture was compressed, and what the target's format does not support.
 
     Raises:
-        LargeEnough: `source` is as large as `size`.
+        LargeEnough: `source` is already as large as `size`.
         ValueError: `source` is not a picture, or the target's format can't hold the result.
         OSError: The source can't be read, or the target can't be written.
     """
@@ -94,27 +94,27 @@ def upscale_animation(
     quality: int = QUALITY,
     progress: Progress = lambda done, total: None,
 ) -> Remarks:
-    """Upscale an animated GIF, WebP or PNG into one of its own kind.
+    """Upscale an animated GIF, WebP or PNG to the same format.
 
-    Frames keep their durations and the number of repetitions, the file its colour profile, EXIF and
-    resolution. Frames are written whole, since what changes from one to the next is blended
-    differently at another size. All are held in memory.
+    Frames keep their durations; the file keeps its number of repetitions, colour profile, EXIF and
+    resolution. Frames are written in full, since partial updates would be blended differently at
+    another size. All are held in memory.
 
     Args:
-        upscaler: What upscales its frames.
+        upscaler: The upscaler for its frames.
         source: The animation.
-        target: The file to write, which ends as the source does.
+        target: The file to write, with the suffix of the source.
         size: The size of the result; by default the upscaler's factor.
         quality: Quality of a WebP, 1 to 100.
-        progress: As for `upscale_picture`, with frames instead of rows.
+        progress: See `upscale_picture`, with frames instead of rows.
 
     Returns:
-        Which weights it got. Its compression is not detected: it is taken as clean unless the
-        upscaler was made with one.
+        Which weights were used. The frames are taken as clean unless the upscaler was made with a
+        compression.
 
     Raises:
-        LargeEnough: `source` is as large as `size`.
-        ValueError: `target` is of another kind, the animation is damaged, or too large to be held.
+        LargeEnough: `source` is already as large as `size`.
+        ValueError: `target` has another format, the animation is damaged, or too large for memory.
         OSError: The target can't be written.
     """
     source, target = Path(source), Path(target)

@@ -1,16 +1,16 @@
-"""What is to be said of a result."""
+"""Remarks on a result."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass
 class Remarks:
-    """What is missing from a result, and what was found in its source.
+    """Remarks on a result and its source.
 
     Attributes:
-        left_out: What the target's format can't hold, and other properties that are not kept.
-        damaged: What could not be read from the source.
-        compression: How the source was compressed and which weights it got, in a phrase.
+        left_out: Properties that the target's format does not support, or that are not kept.
+        damaged: Parts of the source that could not be read.
+        compression: How the source was compressed and which weights were used, in a phrase.
     """
 
     left_out: list[str] = field(default_factory=list)

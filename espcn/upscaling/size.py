@@ -1,4 +1,4 @@
-"""How large results are to be: a width, a height, a multiple, or as large as fits a screen."""
+"""The size of results: a width, a height, a multiple, or as large as fits a screen."""
 
 import itertools
 import math
@@ -23,12 +23,12 @@ HALF = Fraction(1, 2)
 
 
 class LargeEnough(ValueError):
-    """Raised for a source that is as large as wanted, or larger."""
+    """Raised for a source that is already as large as requested, or larger."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """The size that results are to have, given in one of four ways. All keep the aspect ratio.
+    """The size of results, given in one of four ways. All keep the aspect ratio.
 
     Args:
         width: Their width in pixels.
@@ -58,7 +58,7 @@ class Size:
             raise ValueError(f"`to` (={self.screen}) must be {screens()}")
 
     def __str__(self) -> str:
-        """Say where it goes.
+        """Describe the size.
 
         Returns:
             Text like "to a width of 3840", "by 1.5" or "to 4k (within 3840 x 2160)".
@@ -72,7 +72,7 @@ class Size:
 
     @property
     def ending(self) -> str:
-        """What the names of results end in: `_3840w`, `_2160h`, `_x1.5`, `_4k`."""
+        """The suffix of the results' names: `_3840w`, `_2160h`, `_x1.5`, `_4k`."""
         if self.scale is not None:
             return f"_x{self.scale:g}"
         if self.screen is not None:
@@ -80,7 +80,7 @@ class Size:
         return f"_{self.width}w" if self.width else f"_{self.height}h"
 
     def of(self, width: int, height: int) -> tuple[int, int]:
-        """Return the size of the result of a source.
+        """Return the size of a source's result.
 
         Args:
             width: The source's width in pixels.
@@ -122,16 +122,16 @@ def screens() -> str:
 def steps(
     small: tuple[int, int], large: tuple[int, int], factors: Sequence[int]
 ) -> tuple[int, ...]:
-    """Return the factors by which a source becomes at least as large as wanted, and by least.
+    """Return the factors with the smallest product that is at least as large as needed.
 
     Args:
         small: Width and height of the source in pixels.
-        large: Width and height that are wanted.
-        factors: The factors that there are.
+        large: The desired width and height.
+        factors: The available factors.
 
     Returns:
-        One factor, or two to be taken one after another; the larger one first, which is better by
-        0.06 dB (T91, 6 and 8 times).
+        One factor, or two to be applied in order, the larger one first, which is better by 0.06 dB
+        (T91, 6 and 8 times).
 
     Raises:
         ValueError: Two are not enough.

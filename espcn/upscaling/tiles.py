@@ -1,4 +1,4 @@
-"""Tiles of pictures and planes of video: luma by the network, everything else bicubically.
+"""Tiles of pictures and planes of video: luma with the network, everything else bicubically.
 
 Tiles include a halo. Memory stays bounded for a picture of any size, and the result is the same as
 without tiles.
@@ -83,10 +83,10 @@ def upscale_luma(
         plane: `(height, width)`, uint8 or uint16.
         bits: Bit depth, 8 or 10.
         large: The array to write to, `(r height, r width)`, or one row or column smaller.
-        full_range: Whether black and white are 0 and 255 at 8 bits, not 16 and 235.
+        full_range: Whether black and white are 0 and 255 at 8 bits rather than 16 and 235.
 
     Raises:
-        ValueError: It is a network of RGB.
+        ValueError: It is an RGB network.
     """
     if engines.quick.channels != 1:
         raise ValueError(
@@ -126,7 +126,7 @@ def upscale_chroma(
 
 
 def _beyond(rows: tuple[int, int, int], columns: tuple[int, int, int]) -> Beyond:
-    """Return what of a tile's context lies beyond the border, from (begin, end, whole length)."""
+    """Return how far a tile's context lies beyond the border, from (begin, end, whole length)."""
     (above, below), (left, right) = (
         (max(0, HALO - begin), max(0, end + HALO - length))
         for begin, end, length in (rows, columns)
@@ -142,7 +142,7 @@ def _parts(length: int, most: int) -> list[tuple[int, int]]:
 
 
 def _upscale_grey(engines: Engines, plane: np.ndarray, white: int, large: np.ndarray) -> None:
-    """Upscale a luma plane of full range as the grey picture that it is."""
+    """Upscale a full-range luma plane as a grey picture."""
     picture = plane[..., None]
     if white > 255:
         picture = picture / np.float32(white)
@@ -156,7 +156,7 @@ def _upscale_grey(engines: Engines, plane: np.ndarray, white: int, large: np.nda
 
 @lru_cache(256)
 def _interpolation(r: int, across: float, device: torch.device) -> Tensor:
-    """Return the filters of `bicubic_filters` in float32, ready to be used on a device."""
+    """Return the filters of `bicubic_filters` in float32 on a device."""
     # Ten times as fast in channels-last order, with one input channel.
     filters = bicubic_filters(r, across)
     return filters.to(device, torch.float32, memory_format=torch.channels_last)
@@ -168,9 +168,9 @@ def _tile(
 ) -> np.ndarray:
     """Upscale a tile, `(height + 8, width + 8, channels)`, given with both kinds of border.
 
-    Luma and bicubic interpolation are both linear in RGB. Therefore the network's luma replaces
-    the bicubic one if their difference, scaled, is added to bicubic RGB, or to bicubic grey; chroma
-    is unchanged. Of a network of RGB only alpha is bicubic.
+    Luma and bicubic interpolation are both linear in RGB. Therefore the network's luma replaces the
+    bicubic one if their difference, scaled, is added to bicubic RGB, or to bicubic grey; chroma is
+    unchanged. With an RGB network, only alpha is bicubic.
     """
     engine = engines.exact if repeated.dtype != np.uint8 else engines.quick
     planes = grey_levels(mirrored, engine.device)
@@ -191,10 +191,10 @@ def _tile(
 
 
 def _by_rgb(engine: Engine, known: Tensor, beyond: Beyond) -> Tensor:
-    """Upscale grey levels `(1 to 4, height + 8, width + 8)` by a network of RGB.
+    """Upscale grey levels `(1 to 4, height + 8, width + 8)` with an RGB network.
 
-    Return `(3, r^2, height, width)`; of a grey picture, which is three equal channels to it, the
-    luma of these, `(1, r^2, height, width)`.
+    Return `(3, r^2, height, width)`; for a grey picture, which the network gets as three equal
+    channels, the luma of its output, `(1, r^2, height, width)`.
     """
     colored = len(known) > 2
     rgb = known[:3] if colored else known[:1].expand(3, -1, -1)
@@ -211,7 +211,7 @@ def _laid_out(preshuffled: Tensor, r: int) -> np.ndarray:
 
 
 def _levels(plane: np.ndarray, bits: int, engine: Engine) -> Tensor:
-    """Return samples as `(1, 1, height, width)` on the scale of 8 bits: 10 add two binary places.
+    """Return samples as `(1, 1, height, width)` on the 8-bit scale: 10 bits add two binary places.
 
     There 64 to 940 becomes 16 to 235.
     """

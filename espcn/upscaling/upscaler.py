@@ -1,4 +1,4 @@
-"""Upscale pictures and video planes with a trained network, at whatever strength suits them.
+"""Upscale pictures and video planes with a trained network of matching strength.
 
 from espcn import Upscaler
 large = Upscaler(r=3)(picture)
@@ -30,30 +30,30 @@ class Upscaler:
     """Upscale pictures and video planes with a trained network.
 
     Args:
-        r: Factor 2, 3 or 4 (default 3); selects the shipped weights unless `ckpt` is given.
-        ckpt: A checkpoint or weights file of your own.
+        r: The factor: 2, 3 or 4 (default 3); selects the shipped weights unless `ckpt` is given.
+        ckpt: Your own checkpoint or weights file.
         engine: torch, compile, onnx or openvino; auto chooses the fastest.
-        precision: float32, bfloat16, int8 (both only for 8-bit pictures; others are upscaled in
-            float32) or auto, which chooses bfloat16 where it is fast.
+        precision: float32, bfloat16, int8 (the last two only for 8-bit pictures; others are
+            upscaled in float32) or auto, which chooses bfloat16 if it is fast.
         device: cpu, cuda or auto.
         compression: How strongly all sources were compressed, as the quality of a JPEG, 1 to 100,
-            or `none`. By default it is detected in each file, and arrays are taken as clean. `auto`
-            also believes a PIL picture, as long as it is the one that a JPEG was opened as: do not
-            make it smaller in place. See `suited_to` for other sources.
-        ensemble: Take the mean over the eight flips and transposes of each picture: a little
-            better, in eight times the time.
+            or `none`. By default it is detected for files, and arrays are taken as clean. `auto`
+            also detects it for a PIL picture opened from a JPEG, which must not have been resized
+            in place. See `suited_to` for other sources.
+        ensemble: Take the mean over the eight flips and transposes of each picture: slightly
+            better, but up to eight times as slow.
 
     Attributes:
         r: The factor.
-        strength: Which of the shipped weights it has.
-        is_own: Whether it has a network of your own instead.
-        compression: How strongly all sources were compressed; None if it is detected in each file.
-            With a network of your own nothing is.
-        engine: What runs the network on 8-bit pictures.
+        strength: Which of the shipped weights it uses.
+        is_own: Whether it uses your own network instead.
+        compression: How strongly all sources were compressed; None if it is detected for each file.
+            With your own network it is not detected.
+        engine: The engine that runs the network on 8-bit pictures.
 
     Raises:
-        ValueError: There are no such weights, `compression` is none of these or a quality given
-            with `ckpt`, or this machine does not support the engine, precision or device.
+        ValueError: There are no such weights, `compression` is invalid or a quality given with
+            `ckpt`, or this machine does not support the engine, precision or device.
     """
 
     def __init__(
@@ -97,8 +97,8 @@ class Upscaler:
             compression: How the source was compressed.
 
         Returns:
-            An upscaler with the same options, the same one each time; this one itself where it has
-            a network of your own.
+            An upscaler with the same options, the same one each time; this one itself if it
+            uses your own network.
         """
         if self.is_own:
             return self
@@ -106,18 +106,18 @@ class Upscaler:
 
     @property
     def factors(self) -> list[int]:
-        """The factors that `by` takes: those of the shipped weights, or that of your own."""
+        """The factors that `by` takes: those of the shipped weights, or that of your network."""
         return [self.r] if self.is_own else factors()
 
     def by(self, r: int) -> "Upscaler":
-        """Return an upscaler by another factor, with the clean shipped weights.
+        """Return an upscaler for another factor, with the clean shipped weights.
 
         Args:
             r: The factor, one of `factors`.
 
         Returns:
-            An upscaler with the same options, the same one each time; this one itself where it has
-            a network of your own.
+            An upscaler with the same options, the same one each time; this one itself if it
+            uses your own network.
 
         Raises:
             ValueError: There are no weights for this factor.
@@ -140,7 +140,7 @@ class Upscaler:
             return self._siblings[r, wanted]
 
     def _enter(self) -> None:
-        """Begin anew in a process that was forked: a lock may be held there for ever."""
+        """Reset after a fork: a lock may be held forever in the child process."""
         if self._process == os.getpid():
             return
         again = Upscaler(**self._made_from)
@@ -171,15 +171,15 @@ class Upscaler:
             picture: A NumPy array `(height, width)` or `(height, width, channels)`, or a batch of
                 them: grey, grey and alpha, RGB, or RGB and straight alpha; uint8, uint16, or floats
                 from 0 to 1. A tensor likewise, but `(channels, height, width)`. A PIL picture. A
-                path of a picture file, which gives an array; how it was compressed is found out,
-                unless the upscaler was made with a quality, `none` or `ckpt`. Or a list of such.
+                path of a picture file, for which an array is returned; its compression is detected,
+                unless the upscaler was made with a quality, `none` or `ckpt`. Or a list of these.
 
         Returns:
             A picture r times as high and wide, of the same kind, type and channels; or a list.
 
         Raises:
-            ValueError: `picture` is of another kind, type, shape or range, or the file is no
-                picture.
+            ValueError: `picture` has an unsupported kind, type, shape or range, or the file is not
+                a picture.
         """
         if isinstance(picture, list | tuple):
             return [self(one) for one in picture]
@@ -228,7 +228,7 @@ class Upscaler:
             plane: `(height, width)`, uint8 or uint16.
             bits: Bit depth, 8 or 10.
             large: The array to write to, `(r height, r width)`, or one row or column smaller.
-            full_range: Whether black and white are 0 and 255 at 8 bits, not 16 and 235.
+            full_range: Whether black and white are 0 and 255 at 8 bits rather than 16 and 235.
         """
         self._enter()
         upscale_luma(self._engines, plane, bits, large, full_range)
@@ -248,9 +248,9 @@ class Upscaler:
 
 
 def _enter_process() -> int:
-    """Return the number of this process; have one thread if it was forked since the import.
+    """Return this process's ID; use one thread if it was forked since the import.
 
-    OpenMP's threads stay behind in the process that it was forked from, and are waited for here.
+    OpenMP's threads stay in the parent process, so a forked process would wait for them.
     """
     global _process
     if _process != os.getpid():
@@ -260,6 +260,6 @@ def _enter_process() -> int:
 
 
 def _made_again(made_from: dict[str, Any], r: int, strength: Strength) -> Upscaler:
-    """Make an upscaler in another process."""
+    """Rebuild an upscaler in another process."""
     upscaler = Upscaler(**made_from)
     return upscaler if upscaler.is_own else upscaler._at(r, strength)

@@ -1,1 +1,1 @@
-"""Upscale videos: reading, each frame, writing, and what comes with them."""
+"""Upscale videos: decoding, frames, encoding, their other streams."""

@@ -1,4 +1,4 @@
-"""How strongly a video is compressed, from its macroblocks or headers, as it goes on."""
+"""How strongly a video is compressed over time, from its macroblocks or headers."""
 
 import math
 from collections import deque
@@ -24,12 +24,12 @@ OLDER = {
 
 
 class VideoCompression:
-    """How strongly a video is compressed at the moment, from what its decoder and headers say.
+    """The current compression of a video, from its decoder and headers.
 
     Args:
         stream: PyAV's video stream, before its first packet is decoded.
-        given: What to say instead of looking; None looks. A quality like JPEG's is turned into the
-            QP of H.264 that loses as much.
+        given: The compression to report; None detects it. A JPEG quality is converted to the QP of
+            H.264 that loses as much.
     """
 
     def __init__(self, stream: Any, given: Compression | None = None) -> None:
@@ -54,7 +54,7 @@ class VideoCompression:
                 self._known = _by_bits(stream)
 
     def see_packet(self, packet: Any) -> None:
-        """Take note of a packet of the stream, in the order of the file.
+        """Record a packet of the stream, in file order.
 
         Args:
             packet: The packet.
@@ -68,7 +68,7 @@ class VideoCompression:
             self._note(self._headers(packet))
 
     def see_frame(self, frame: Any) -> None:
-        """Take note of a decoded frame.
+        """Record a decoded frame.
 
         Args:
             frame: The frame.
@@ -77,10 +77,10 @@ class VideoCompression:
             self._note(_macroblock_mean(frame))
 
     def __call__(self) -> Compression:
-        """Return the compression of the last second or so.
+        """Return the compression over about the last second.
 
         Returns:
-            The compression; NONE as long as nothing is known.
+            The compression; NONE while nothing is known.
         """
         if self._known is not None:
             return self._known
@@ -89,7 +89,7 @@ class VideoCompression:
         return Compression("jpeg" if self.codec == "mjpeg" else self.codec, self._mean())
 
     def summary(self) -> str:
-        """Return what has been found so far.
+        """Summarise the compression found so far.
 
         Returns:
             A phrase like "H.264, QP 22 to 31 of 51", the range of means over a second.
@@ -106,7 +106,7 @@ class VideoCompression:
         """Return the weakest and the strongest compression so far.
 
         Returns:
-            Two compressions, equal where nothing has changed.
+            Two compressions, equal if nothing has changed.
         """
         if self._known is not None or self._most < 0:
             return self._known or NONE, self._known or NONE
@@ -124,7 +124,7 @@ class VideoCompression:
 
 
 def _macroblock_mean(frame: Any) -> float | None:
-    """Return the mean quantiser of a frame's macroblocks; None if it codes none."""
+    """Return the mean QP of a frame's coded macroblocks; None if there are none."""
     for data in frame.side_data:
         if type(data).__name__ == "VideoEncParams" and data.nb_blocks:
             blocks = np.frombuffer(bytes(data), np.uint8)[data.blocks_offset :]
@@ -137,7 +137,7 @@ def _macroblock_mean(frame: Any) -> float | None:
 
 
 def _by_bits(stream: Any) -> Compression:
-    """Guess H.264's quantiser from the bits per pixel of another codec."""
+    """Estimate the equivalent H.264 QP from the bits per pixel of another codec."""
     context, rate = stream.codec_context, stream.average_rate
     bits = (stream.bit_rate or stream.container.bit_rate or 0) / OLDER.get(
         context.codec.canonical_name, 1.0

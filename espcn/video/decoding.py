@@ -1,4 +1,4 @@
-"""Read a video: its frames, the packets of its other streams, and what is wrong with it."""
+"""Read a video: its frames, the packets of its other streams, and its damage."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from espcn.video.compression import VideoCompression
 
 @dataclass
 class Seen:
-    """What is found while a video is read.
+    """Findings while a video is read.
 
     Attributes:
-        compression: How strongly it is compressed at the moment.
+        compression: Its current compression.
         damaged: Number of damaged frames.
         missing: Number of damaged packets of other streams.
         end: The end of the last packet of any stream, in seconds.
-        error: Why reading ended before the end.
+        error: Why reading stopped before the end.
     """
 
     compression: VideoCompression
@@ -31,11 +31,11 @@ class Seen:
 
 
 class Decoded(NamedTuple):
-    """A frame, and how strongly the video is compressed there.
+    """A frame and its compression.
 
     Attributes:
         frame: PyAV's frame.
-        compression: How strongly the video is compressed there.
+        compression: The compression at this frame.
     """
 
     frame: Any
@@ -83,12 +83,12 @@ def moving_stream(incoming: Any, source: Path) -> Any:
 
 
 def read_video(incoming: Any, video: Any, seen: Seen) -> Iterator[Any]:
-    """Read a video as far as it can be read.
+    """Read a video as far as possible.
 
     Args:
         incoming: PyAV's container.
         video: The stream to decode.
-        seen: Receives what is found.
+        seen: Receives the findings.
 
     Yields:
         Decoded frames, and the packets of all other streams, in file order.
@@ -137,10 +137,10 @@ def read_video(incoming: Any, video: Any, seen: Seen) -> Iterator[Any]:
 
 
 def until_frame(pieces: Iterator[Any]) -> list[Any]:
-    """Return all that comes up to the first frame, which determines the layout.
+    """Return everything up to the first frame, which determines the layout.
 
     Args:
-        pieces: What `read_video` yields.
+        pieces: The items from `read_video`.
 
     Returns:
         Packets, then a frame; nothing if there is no frame.
@@ -154,14 +154,14 @@ def until_frame(pieces: Iterator[Any]) -> list[Any]:
 
 
 def frame_count(incoming: Any, video: Any) -> int | None:
-    """Return how many frames a video has.
+    """Return the number of frames of a video.
 
     Args:
         incoming: PyAV's container.
         video: The stream.
 
     Returns:
-        Their number, guessed where the file does not state it; None if nothing is known.
+        Their number, estimated if the file does not state it; None if nothing is known.
     """
     if video.frames:
         return video.frames
@@ -170,7 +170,7 @@ def frame_count(incoming: Any, video: Any) -> int | None:
 
 
 def url(path: Path) -> str:
-    """Return a file's URL, so that FFmpeg takes no part of its name for a protocol.
+    """Return a file's URL, so that FFmpeg does not mistake part of its name for a protocol.
 
     Args:
         path: The file.
@@ -182,13 +182,13 @@ def url(path: Path) -> str:
 
 
 def in_words(error: av.FFmpegError) -> str:
-    """Return what FFmpeg says of an error.
+    """Return FFmpeg's description of an error.
 
     Args:
         error: The error.
 
     Returns:
-        Its words, without numbers.
+        The description, without numbers.
     """
     return error.strerror or type(error).__name__
 

@@ -49,14 +49,13 @@ class Encoding:
     """How frames are encoded.
 
     Args:
-        codec: FFmpeg's name of one of `ENCODERS`; by default libx264; in WebM libvpx-vp9,
-            or libsvtav1 for what that does not take.
+        codec: FFmpeg's name of one of `ENCODERS`; by default libx264, or in WebM libvpx-vp9, or
+            libsvtav1 for formats that libvpx-vp9 does not support.
         crf: The constant rate factor, from 0 to that of MAX_CRF; lower is better.
-        preset: The encoder's own name or number of a speed preset; by default a fast one.
+        preset: The encoder's name or number of a speed preset; by default a fast one.
 
     Raises:
-        ValueError: The encoder is unknown or not available, or `crf` or `preset` is none of its
-            own.
+        ValueError: The encoder is unknown or not available, or does not support `crf` or `preset`.
     """
 
     codec: str | None = None
@@ -87,7 +86,7 @@ class Encoding:
             The encoder's name and its options.
 
         Raises:
-            ValueError: `crf` or `preset` is none of the encoder's.
+            ValueError: The encoder does not support `crf` or `preset`.
         """
         usual = ("libvpx-vp9", "libsvtav1") if container == "webm" else ("libx264",)
         suited = [name for name in usual if kind in _formats(name)]
@@ -125,7 +124,7 @@ def add_video_stream(
         outgoing: The target, open for writing.
         video: The original stream.
         first: Its first frame.
-        size: Width and height of its frames in pixels, made even where the format needs it.
+        size: Width and height of its frames in pixels, even where the format requires it.
         codec: The encoder's name.
         options: Its options.
         remarks: Receives a remark on each property that can't be kept.
@@ -174,14 +173,14 @@ def add_video_stream(
 
 
 def _moved(matrix: Any, ratio: float) -> list[int]:
-    """Return a display matrix for a larger frame: what is turned is moved back by its own size."""
+    """Return a display matrix for a larger frame, with the translation scaled to its size."""
     entries = list(struct.unpack("9i", bytes(matrix)))
     entries[6:8] = [round(ratio * entry) for entry in entries[6:8]]
     return entries
 
 
 def _lost(video: Any, first: Any, container: str) -> list[str]:
-    """Name the properties of a video that its upscaled stream will not have."""
+    """Name the properties of a video that its upscaled stream will lack."""
     tags = {key.lower(): text for key, text in video.metadata.items()}
     lost = {
         f"its rotation, which {container} can't hold": "DISPLAYMATRIX" in first.side_data
@@ -204,12 +203,12 @@ def _lost(video: Any, first: Any, container: str) -> list[str]:
 
 
 def _formats(codec: str) -> list[str]:
-    """Return the formats that an encoder takes; none if it is not available."""
+    """Return the formats that an encoder supports; none if it is not available."""
     there = codec in av.codecs_available
     return [kind.name for kind in av.Codec(codec, "w").video_formats or []] if there else []
 
 
 def _holds(outgoing: Any, codec: str) -> bool:
-    """Return whether a container can hold what an encoder makes."""
+    """Return whether a container supports the output of an encoder."""
     listed = outgoing.supported_codecs
     return outgoing.format.name in UNLISTED or av.Codec(codec, "w").canonical_name in listed

@@ -1,4 +1,4 @@
-"""Upscale one frame of a video plane by plane: luma by the network, chroma bicubically.
+"""Upscale a video frame plane by plane: luma with the network, chroma bicubically.
 
 Frames are not converted to RGB. RGB frames are converted to YCbCr without chroma subsampling.
 """
@@ -27,10 +27,10 @@ def upscale_frame(
     Where chroma is subsampled, an odd height or width of the result is reduced by one.
 
     Args:
-        upscaler: What upscales its planes.
+        upscaler: The upscaler for its planes.
         frame: The frame.
         centred: Whether its chroma samples lie midway between two luma columns; see `CENTRED`.
-        size: Width and height in pixels that the frame is then reduced to by Lanczos' filter.
+        size: Width and height in pixels to which the frame is then reduced by a Lanczos filter.
 
     Returns:
         A frame r times as high and wide, or of that size.
@@ -97,11 +97,11 @@ def is_rgb(kind: av.VideoFormat) -> bool:
 
 
 def even_size(width: int, height: int, kind: str) -> tuple[int, int]:
-    """Return the size that a frame can have: even wherever chroma is subsampled.
+    """Return the size that a frame can have: even in each direction of chroma subsampling.
 
     Args:
-        width: The width wanted, in pixels.
-        height: The height wanted.
+        width: The desired width, in pixels.
+        height: The desired height, in pixels.
         kind: The frame's format.
 
     Returns:

@@ -1,7 +1,7 @@
 """Upscale a video frame by frame; copy its sound, subtitles and chapters.
 
-Reading, upscaling and writing run in separate threads. What goes on after an interruption reads the
-source from its start, which is quick, but neither upscales nor encodes what is finished.
+Reading, upscaling and writing run in separate threads. A resumed video reads the source from its
+start, which is fast, but does not upscale or encode finished segments again.
 """
 
 import os
@@ -57,27 +57,27 @@ def upscale_video(
 ) -> Remarks:
     """Upscale a video, with its sound, subtitles and metadata.
 
-    The target appears only once it is complete. It is the same file whether all is done at once or
-    goes on from segments that were finished before.
+    The target appears only once it is complete. It is the same file whether it is written in one go
+    or resumed from finished segments.
 
     Args:
-        upscaler: What upscales its frames. Unless it was made with a compression, that of the video
-            is detected, and its changes are followed.
+        upscaler: The upscaler for its frames. Unless it was made with a compression, that of the
+            video is detected and its changes are followed.
         source: The video.
         target: The file to write, whose suffix names its container.
-        size: The size of the result as it is shown, upright; by default the upscaler's factor.
+        size: The size of the result as displayed, upright; by default the upscaler's factor.
         encoding: How frames are encoded.
-        progress: Called with the number of finished frames and of all frames, if that is known: at
-            the beginning, then after each frame; an exception that it raises aborts the work.
-        segments: Where finished parts are kept until the target is complete, and what it is made
-            from; by default none are.
+        progress: Called with the number of finished frames and of all frames, if known: at the
+            start, then after each frame; an exception raised by it aborts the work.
+        segments: Where finished segments are kept until the target is complete, with its source and
+            settings; by default none are kept.
 
     Returns:
-        What was damaged, cut off or could not be kept, and the compression that was found.
+        What was damaged, cut off or could not be kept, and the detected compression.
 
     Raises:
-        LargeEnough: `source` is as large as `size`.
-        ValueError: `source` is not a video, or the target's container can't hold the result.
+        LargeEnough: `source` is already as large as `size`.
+        ValueError: `source` is not a video, or the target's container does not support the result.
         OSError: The target can't be written.
     """
     source, target = Path(source), Path(target)
@@ -137,7 +137,7 @@ def upscale_video(
 
 
 def _found(compression: VideoCompression, upscaler: Upscaler) -> str:
-    """Say how the video was compressed, and which weights it got."""
+    """Describe how the video was compressed, and which weights were used."""
     if upscaler.is_own:
         return compression.summary()
     first, last = (str(strength(upscaler.r, one)) for one in compression.extremes())
@@ -146,7 +146,7 @@ def _found(compression: VideoCompression, upscaler: Upscaler) -> str:
 
 
 def _enlargement(upscaler: Upscaler, size: Size | None, first: Any, source: Path) -> Enlargement:
-    """Return what is done to the frames, which are stored turned where a video was held upright."""
+    """Plan the upscaling of the frames, which are stored rotated in an upright video."""
     turned = first.rotation % 180 != 0
     shown = (first.height, first.width) if turned else (first.width, first.height)
     wanted = enlargement(upscaler, size, *shown)
@@ -162,7 +162,7 @@ def _upscaled(
     wanted: Enlargement, source: Path, video: Any, head: list[Any], pieces: Iterator[Any],
     finished: int,
 ) -> Iterator[Any]:  # fmt: skip
-    """Upscale the frames but for those that are finished, and pass on the packets between them."""
+    """Upscale the unfinished frames, and pass on the packets between them."""
     seen = 0
     width, height = head[-1].frame.width, head[-1].frame.height
     centred = video.codec_context.name in CENTRED
@@ -185,7 +185,7 @@ def _upscaled(
 
 
 def _enlarged(wanted: Enlargement, frame: Any, centred: bool) -> Any:
-    """Upscale a frame step by step, and reduce the last one."""
+    """Upscale a frame step by step, and reduce the result."""
     *before, last = wanted.steps
     for step in before:
         frame, centred = upscale_frame(step, frame, centred), False

@@ -18,7 +18,7 @@ def copy_other_streams(
         outgoing: The target, open for writing.
         incoming: The source, open for reading.
         video: The stream that is upscaled.
-        head: What `until_frame` returned, in which cover pictures come first.
+        head: The result of `until_frame`, in which cover pictures come first.
         remarks: Receives a remark on each stream that can't be copied.
 
     Returns:
