@@ -32,7 +32,7 @@ from espcn.evaluation.protocol import super_resolve
 from espcn.imaging.color import luma, to_channels
 from espcn.imaging.degradation import BENCHMARK
 from espcn.imaging.downsampling import crop_to_multiple
-from espcn.imaging.metrics import crop_border, psnr, quantize
+from espcn.imaging.metrics import PEAK, crop_border, psnr, quantize
 from espcn.io.atomic import write_csv, write_json
 from espcn.network.strengths import CHAINS, SHIPPED
 from espcn.network.weights import load
@@ -154,7 +154,11 @@ def curve(states: Sequence[dict[str, Tensor]], samples: Sequence[Sample], r: int
     for state in states:
         network.load_state_dict(state)
         figures = [
-            psnr(crop_border(quantize(super_resolve(network, low)), r), crop_border(original, r))
+            psnr(
+                crop_border(quantize(super_resolve(network, low)), r),
+                crop_border(original, r),
+                data_range=PEAK,
+            )
             for _, low, original in samples
         ]
         means.append(float(np.mean(figures)))

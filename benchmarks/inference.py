@@ -30,7 +30,7 @@ from espcn.export.export import export
 from espcn.imaging.color import to_channels
 from espcn.imaging.degradation import BENCHMARK
 from espcn.imaging.downsampling import crop_to_multiple
-from espcn.imaging.metrics import crop_border, psnr, quantize
+from espcn.imaging.metrics import PEAK, crop_border, psnr, quantize
 from espcn.io.atomic import write_csv
 from espcn.network.backends import BACKENDS
 from espcn.network.engine import PRECISIONS
@@ -114,7 +114,9 @@ def score_mean(way: Way, images: ImageSet, r: int) -> float:
         original = crop_to_multiple(to_channels(pixels, 1), r)
         large = torch.from_numpy(way(BENCHMARK(original, r)[0].numpy()))
         levels = quantize((large * 255 if large.is_floating_point() else large).double())
-        figures.append(psnr(crop_border(levels, r), crop_border(original[0].double(), r)))
+        figures.append(
+            psnr(crop_border(levels, r), crop_border(original[0].double(), r), data_range=PEAK)
+        )
     return statistics.mean(figures)
 
 

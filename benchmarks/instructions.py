@@ -28,7 +28,7 @@ from espcn.data.datasets import load_set
 from espcn.imaging.color import to_channels
 from espcn.imaging.degradation import BENCHMARK
 from espcn.imaging.downsampling import crop_to_multiple
-from espcn.imaging.metrics import crop_border, psnr
+from espcn.imaging.metrics import PEAK, crop_border, psnr
 from espcn.io.atomic import write_csv
 from espcn.network.backends import prefers_sigmoid
 from espcn.network.device import device_name
@@ -105,7 +105,7 @@ def score(upscaler: Upscaler) -> float:
         large = np.empty(original.shape[1:], np.uint8)
         upscaler.luma(BENCHMARK(original, R)[0].numpy(), 8, large)
         pair = (crop_border(p.double(), R) for p in (torch.from_numpy(large), original[0]))
-        figures.append(psnr(*pair))
+        figures.append(psnr(*pair, data_range=PEAK))
     return statistics.mean(figures)
 
 

@@ -37,7 +37,7 @@ from espcn.export.superres import reader
 from espcn.imaging.color import luma, to_channels
 from espcn.imaging.degradation import BENCHMARK
 from espcn.imaging.downsampling import crop_to_multiple
-from espcn.imaging.metrics import crop_border, is_scorable, psnr, quantize
+from espcn.imaging.metrics import PEAK, crop_border, is_scorable, psnr, quantize
 from espcn.io.atomic import write_csv
 from espcn.network.weights import load
 from espcn.report.tables import table
@@ -83,7 +83,9 @@ def score(upscalers: dict[str, Upscale], images: ImageSet, r: int) -> dict[str, 
         for name, upscale in upscalers.items():
             large = upscale(low)
             large = large.mean(0, keepdim=True).round() if channels < 3 else luma(large)
-            figures[name].append(psnr(crop_border(large, r), crop_border(original, r)))
+            figures[name].append(
+                psnr(crop_border(large, r), crop_border(original, r), data_range=PEAK)
+            )
     return {name: statistics.mean(own) for name, own in figures.items()}
 
 

@@ -32,7 +32,7 @@ from espcn.data.datasets import load_set
 from espcn.imaging.color import to_channels
 from espcn.imaging.degradation import BENCHMARK
 from espcn.imaging.downsampling import crop_to_multiple
-from espcn.imaging.metrics import crop_border, psnr, quantize, ssim
+from espcn.imaging.metrics import PEAK, crop_border, psnr, quantize, ssim
 from espcn.imaging.resize import imresize
 from espcn.io.atomic import write_csv
 from espcn.io.reading import read_picture
@@ -72,8 +72,10 @@ def enlarged(pixels: np.ndarray, r: int) -> np.ndarray:
 def figures(name: str, output: Tensor, original: Tensor, r: int, with_ssim: bool) -> dict[str, Any]:
     """Return the PSNR, and SSIM where asked for, under a method's name."""
     output, original = crop_border(output, r), crop_border(original, r)
-    row: dict[str, Any] = {name: psnr(output, original)}
-    return row | ({f"{name}_ssim": ssim(output[0], original[0])} if with_ssim else {})
+    row: dict[str, Any] = {name: psnr(output, original, data_range=PEAK)}
+    if with_ssim:
+        row[f"{name}_ssim"] = ssim(output[0], original[0], data_range=PEAK)
+    return row
 
 
 def score_picture(

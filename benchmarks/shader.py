@@ -24,7 +24,7 @@ import torch
 from espcn.export.glsl import shader
 from espcn.export.libplacebo import render, version
 from espcn.imaging.color import to_ycbcr
-from espcn.imaging.metrics import psnr
+from espcn.imaging.metrics import PEAK, psnr
 from espcn.io.atomic import write_csv
 from espcn.network.weights import factors, load
 from espcn.report.tables import table
@@ -84,7 +84,7 @@ def closeness(text: str, r: int) -> dict[str, float]:
             upscaler.luma(frame[0], bits, expected)
             large = render(frame, r, text, bits, name == "full")[0]
             pair = (torch.from_numpy(one / scale) for one in (large, expected))
-            close[f"dB, {bits} bits, {name} range"] = psnr(*pair)
+            close[f"dB, {bits} bits, {name} range"] = psnr(*pair, data_range=PEAK)
     return close
 
 

@@ -25,7 +25,7 @@ from espcn.evaluation.protocol import super_resolve
 from espcn.imaging.color import to_channels
 from espcn.imaging.degradation import Degradation
 from espcn.imaging.downsampling import crop_to_multiple
-from espcn.imaging.metrics import crop_border, psnr, quantize
+from espcn.imaging.metrics import PEAK, crop_border, psnr, quantize
 from espcn.imaging.resize import imresize
 from espcn.io.atomic import write_csv
 from espcn.network.model import ESPCN
@@ -50,7 +50,10 @@ def gain(network: ESPCN, pairs: list[tuple[Tensor, Tensor]]) -> float:
         wanted = crop_border(image.double(), r)
         bicubic = quantize(imresize(low.double(), *image.shape[-2:]))
         output = quantize(super_resolve(network, low))
-        gains.append(psnr(crop_border(output, r), wanted) - psnr(crop_border(bicubic, r), wanted))
+        gains.append(
+            psnr(crop_border(output, r), wanted, data_range=PEAK)
+            - psnr(crop_border(bicubic, r), wanted, data_range=PEAK)
+        )
     return sum(gains) / len(gains)
 
 

@@ -525,7 +525,7 @@ def test_psnr_is_the_formula_either_way_round(
     two.flat[0] = one.flat[0] ^ 1  # never equal
     expected = 10 * np.log10(255**2 / np.square(one.astype(float) - two).mean())
     for pair in ((one, two), (two, one)):
-        got = psnr(*map(torch.from_numpy, pair))
+        got = psnr(*map(torch.from_numpy, pair), data_range=255)
         assert got == pytest.approx(expected, abs=1e-4)
 
 
@@ -535,7 +535,7 @@ def test_psnr_of_a_constant_difference_is_its_ratio_to_255(
 ) -> None:
     dark = torch.from_numpy(noise(seed, height, width)).clamp(max=255 - difference)
     expected = 20 * np.log10(255 / difference)
-    assert psnr(dark + difference, dark) == pytest.approx(expected, abs=1e-4)
+    assert psnr(dark + difference, dark, data_range=255) == pytest.approx(expected, abs=1e-4)
 
 
 @given(seed=seeds, height=st.integers(11, 24), width=st.integers(11, 24), flat=st.booleans())
@@ -546,16 +546,20 @@ def test_ssim_is_1_for_equal_pictures_and_never_above(
     if flat:
         one = torch.full_like(one, int(one[0, 0]))
     two[0, 0] = one[0, 0] ^ 1
-    assert ssim(one, one) == pytest.approx(1, abs=1e-12)
-    assert -1 <= ssim(one, two) < 1
-    assert ssim(one, two) == pytest.approx(ssim(two, one), abs=1e-12)
+    assert ssim(one, one, data_range=255) == pytest.approx(1, abs=1e-12)
+    assert -1 <= ssim(one, two, data_range=255) < 1
+    assert ssim(one, two, data_range=255) == pytest.approx(
+        ssim(two, one, data_range=255), abs=1e-12
+    )
 
 
 @given(a=st.integers(0, 255), b=st.integers(0, 255), size=st.integers(11, 24))
 def test_ssim_of_flat_pictures_is_wangs_luminance_term(a: int, b: int, size: int) -> None:
     one, two = (torch.full((size, 11), level, dtype=torch.uint8) for level in (a, b))
     c = (0.01 * 255) ** 2
-    assert ssim(one, two) == pytest.approx((2 * a * b + c) / (a * a + b * b + c), abs=1e-9)
+    assert ssim(one, two, data_range=255) == pytest.approx(
+        (2 * a * b + c) / (a * a + b * b + c), abs=1e-9
+    )
 
 
 @given(border=st.integers(0, 6), height=sides, width=sides, lead=leading)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from espcn.evaluation.protocol import Reconstruction, Score
 from espcn.imaging.color import from_ycbcr, to_ycbcr
-from espcn.imaging.metrics import psnr, quantize
+from espcn.imaging.metrics import PEAK, psnr, quantize
 from espcn.imaging.resize import imresize
 from espcn.io.atomic import atomic_write, make_folder, together
 
@@ -46,7 +46,7 @@ def side_by_side(made: Reconstruction, scored: Score) -> Image.Image:
     upscaled = versions["low"].repeat_interleave(r, -2).repeat_interleave(r, -1)
     low = made.low.repeat_interleave(r, -2).repeat_interleave(r, -1)
     panels = [
-        (f"low resolution {psnr(low, made.original):.2f} dB", upscaled),
+        (f"low resolution {psnr(low, made.original, data_range=PEAK):.2f} dB", upscaled),
         (f"bicubic {scored.bicubic_psnr:.2f} dB", versions["bicubic"]),
         (f"ESPCN {scored.psnr:.2f} dB", versions["espcn"]),
         ("original", versions["original"]),

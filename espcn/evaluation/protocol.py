@@ -16,7 +16,7 @@ from espcn.data.image_set import ImageSet
 from espcn.imaging.color import luma, to_channels
 from espcn.imaging.degradation import BENCHMARK, Degradation
 from espcn.imaging.downsampling import crop_to_multiple
-from espcn.imaging.metrics import crop_border, is_scorable, psnr, quantize, ssim
+from espcn.imaging.metrics import PEAK, crop_border, is_scorable, psnr, quantize, ssim
 from espcn.imaging.resize import imresize
 from espcn.network.device import full_float32
 from espcn.network.model import ESPCN
@@ -149,11 +149,17 @@ def score(name: str, made: Reconstruction, with_ssim: bool = False) -> Score:
     original, bicubic, output = (
         crop_border(picture, r) for picture in (made.original, made.bicubic, made.output)
     )
-    scored = Score(name, psnr(output, original), psnr(bicubic, original))
+    scored = Score(
+        name, psnr(output, original, data_range=PEAK), psnr(bicubic, original, data_range=PEAK)
+    )
     if with_ssim:
-        scored = replace(scored, ssim=ssim(output, original), bicubic_ssim=ssim(bicubic, original))
+        scored = replace(
+            scored,
+            ssim=ssim(output, original, data_range=PEAK),
+            bicubic_ssim=ssim(bicubic, original, data_range=PEAK),
+        )
     if len(made.raw) == 3 and made.colors is not None:
-        scored = replace(scored, psnr_rgb_notebook=psnr(made.raw, made.colors))
+        scored = replace(scored, psnr_rgb_notebook=psnr(made.raw, made.colors, data_range=PEAK))
     return scored
 
 

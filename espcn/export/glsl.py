@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from espcn.export.libplacebo import Unavailable, render, version
-from espcn.imaging.metrics import psnr, quantize
+from espcn.imaging.metrics import PEAK, psnr, quantize
 from espcn.io.atomic import atomic_write
 from espcn.network.model import ESPCN
 
@@ -222,7 +222,7 @@ def _check(network: ESPCN, text: str) -> str:
         return f"not checked: {error}"
     with torch.no_grad():
         expected = quantize(255 * network(frame[None, :1] / 255)[0, 0])
-    found = psnr(torch.from_numpy(large[0]), expected)
+    found = psnr(torch.from_numpy(large[0]), expected, data_range=PEAK)
     if found < LEAST_PSNR:
         raise ValueError(
             f"{checker} must be at least {LEAST_PSNR:g} dB from PyTorch, but is {found:.1f}: "

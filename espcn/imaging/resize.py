@@ -26,8 +26,23 @@ def imresize(image: Tensor, height: int, width: int) -> Tensor:
 
     Returns:
         `(..., height, width)`, neither clipped nor rounded.
+
+    Raises:
+        ValueError: `image` holds whole numbers, which would round the result, or `height` and
+            `width` are not its size times or divided by one whole number.
     """
+    if not image.is_floating_point():
+        raise ValueError(
+            f"`image` must be floating point, got {image.dtype}: give image.double(), and round "
+            "the result"
+        )
     h, w = image.shape[-2:]
+    whole = height > 0 and width > 0 and (height % h == 0 or h % height == 0)
+    if not whole or height * w != width * h:
+        raise ValueError(
+            f"`height` and `width` (={(height, width)}) must be those of `image` {(h, w)} times or "
+            "divided by one whole number: crop it to a multiple first, or resize it to one and crop"
+        )
     margin = 4 * max(h // height, 1)  # beyond the kernel, and a multiple of the factor
     padded = pad_symmetric(image, margin).reshape(1, -1, h + 2 * margin, w + 2 * margin)
     across, down = margin * width // w, margin * height // h

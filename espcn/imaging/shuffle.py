@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from espcn import checks
+
 SYMMETRIES = range(8)  # of the square
 
 
@@ -26,7 +28,11 @@ def shuffle(channels: Tensor, r: int) -> Tensor:
 
     Returns:
         `(..., C, r height, r width)`.
+
+    Raises:
+        ValueError: There are other axes or numbers of channels, or `r` is no factor.
     """
+    _check_channels(channels, r)
     return F.pixel_shuffle(channels, r)
 
 
@@ -39,7 +45,17 @@ def preshuffle(picture: Tensor, r: int) -> Tensor:
 
     Returns:
         `(..., C r^2, height, width)`.
+
+    Raises:
+        ValueError: There are other axes or sizes, or `r` is no factor.
     """
+    _check(picture, "picture", r)
+    height, width = picture.shape[-2:]
+    if height % r or width % r:
+        raise ValueError(
+            f"`picture` height and width must be multiples of `r` (={r}), got {(height, width)}: "
+            "crop it first"
+        )
     return F.pixel_unshuffle(picture, r)
 
 
@@ -68,7 +84,11 @@ def paper_shuffle(channels: Tensor, r: int) -> Tensor:
 
     Returns:
         `(..., C, r height, r width)`.
+
+    Raises:
+        ValueError: There are other axes or numbers of channels, or `r` is no factor.
     """
+    _check_channels(channels, r)  # or those that are too many would be left out
     return shuffle(channels[..., paper_order(r, channels.shape[-3] // r**2), :, :], r)
 
 
@@ -81,9 +101,12 @@ def paper_preshuffle(picture: Tensor, r: int) -> Tensor:
 
     Returns:
         `(..., C r^2, height, width)` in the paper's order.
+
+    Raises:
+        ValueError: There are other axes or sizes, or `r` is no factor.
     """
-    back = torch.argsort(paper_order(r, picture.shape[-3]))
-    return preshuffle(picture, r)[..., back, :, :]
+    channels = preshuffle(picture, r)
+    return channels[..., torch.argsort(paper_order(r, picture.shape[-3])), :, :]
 
 
 def flip(picture: Tensor, symmetry: int) -> Tensor:
@@ -134,3 +157,21 @@ def flip_preshuffled(channels: Tensor, r: int, symmetry: int) -> Tensor:
     count = channels.shape[-3]
     cells = torch.arange(count, device=channels.device).reshape(-1, r, r)
     return flip(channels, symmetry)[..., flip(cells, symmetry).reshape(-1), :, :]
+
+
+def _check_channels(channels: Tensor, r: int) -> None:
+    _check(channels, "channels", r)
+    if channels.shape[-3] % r**2:
+        raise ValueError(
+            f"`channels` must be a multiple of `r`^2 (={r**2}) in number, got "
+            f"{channels.shape[-3]} in {tuple(channels.shape)}: take another `r`"
+        )
+
+
+def _check(planes: Tensor, name: str, r: int) -> None:
+    checks.integer("r", r, 1, "take 2, 3 or 4")
+    if planes.ndim < 3:
+        raise ValueError(
+            f"`{name}` must have at least three axes, the last two height and width, got "
+            f"{tuple(planes.shape)}: give {name}[None]"
+        )

@@ -72,7 +72,7 @@ def closeness(one: np.ndarray, other: np.ndarray, bits: int = 8) -> tuple[float,
     pair = [torch.from_numpy(scale * values.astype(np.float64)) for values in (one, other)]
     border = torch.ones(pair[0].shape, dtype=torch.bool)
     border[8:-8, 8:-8] = False
-    return psnr(*pair), psnr(*(values[border] for values in pair))
+    return psnr(*pair, data_range=255), psnr(*(values[border] for values in pair), data_range=255)
 
 
 @cache
@@ -134,7 +134,8 @@ def test_command_of_the_page_enlarges_a_video(tmp_path: Path) -> None:
 def test_target_that_is_not_larger_is_left_to_the_player() -> None:
     frame = photograph()
     np.testing.assert_array_equal(render(frame, 1, shipped(2)), render(frame, 1))
-    assert psnr(*(torch.from_numpy(render(frame, 2, text)) for text in (shipped(2), None))) < 45
+    pair = (torch.from_numpy(render(frame, 2, text)) for text in (shipped(2), None))
+    assert psnr(*pair, data_range=255) < 45
 
 
 @pytest.mark.parametrize("r", range(2, 8))

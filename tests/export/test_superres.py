@@ -61,7 +61,7 @@ def test_opencv_scores_on_set5_as_pytorch_does(r: int, least: float, tmp_path: P
     assert check == f"checked by OpenCV {cv2.__version__}"
     images = load_set("Set5", download=False)
     figures = [
-        psnr(crop_border(luma(large), r), crop_border(luma(original), r))
+        psnr(crop_border(luma(large), r), crop_border(luma(original), r), data_range=255)
         for original, _, large in upscale_photographs(path, r, images)
     ]
     mean = float(np.mean(figures))

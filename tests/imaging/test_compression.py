@@ -50,7 +50,7 @@ def test_jpeg_of_luma_is_the_luma_of_the_colour_file(quality: int) -> None:
     rgb = pale(astronaut())
     exact = luma(rgb)
     got, expected = compress_jpeg(exact, quality).double(), luma(saved(rgb, quality))
-    assert abs(psnr(got, exact) - psnr(expected, exact)) < 0.4
+    assert abs(psnr(got, exact, data_range=255) - psnr(expected, exact, data_range=255)) < 0.4
     alike = torch.corrcoef(torch.stack([(one - exact).flatten() for one in (got, expected)]))
     assert alike[0, 1] > 0.8
 
@@ -90,8 +90,12 @@ def test_studio_range_is_16_to_235() -> None:
 
 def test_lower_quality_is_further_from_the_picture() -> None:
     plane = luma(astronaut()).to(torch.uint8)
-    by_jpeg = [psnr(compress_jpeg(plane, quality), plane) for quality in (95, 70, 30, 5)]
-    by_h264 = [psnr(compress_h264([plane] * 3, crf)[1], plane) for crf in (10, 20, 30, 45)]
+    by_jpeg = [
+        psnr(compress_jpeg(plane, quality), plane, data_range=255) for quality in (95, 70, 30, 5)
+    ]
+    by_h264 = [
+        psnr(compress_h264([plane] * 3, crf)[1], plane, data_range=255) for crf in (10, 20, 30, 45)
+    ]
     for figures in (by_jpeg, by_h264):
         assert figures == sorted(figures, reverse=True)
         assert figures[0] - figures[-1] > 8
@@ -119,7 +123,10 @@ def test_frames_are_predicted_from_their_neighbours() -> None:
     plane = luma(astronaut()).to(torch.uint8)
     encoded = compress_h264([plane] * 9, 28)
     alone = compress_h264([plane], 28)
-    assert all(psnr(one, plane) > psnr(alone[0], plane) - 0.5 for one in encoded[1:])
+    assert all(
+        psnr(one, plane, data_range=255) > psnr(alone[0], plane, data_range=255) - 0.5
+        for one in encoded[1:]
+    )
     assert torch.equal(encoded[1], compress_h264([plane] * 9, 28)[1])
 
 

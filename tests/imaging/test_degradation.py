@@ -316,7 +316,7 @@ def test_bicubic_has_its_published_figures(
         original = crop_to_multiple(to_channels(pixels, 1), r)[0]
         result = quantize(imresize(Degradation()(original, r).double(), *original.shape))
         pair = crop_border(result, r), crop_border(original, r)
-        figures.append((psnr(*pair), ssim(*pair)))
+        figures.append((psnr(*pair, data_range=255), ssim(*pair, data_range=255)))
     decibels, similarity = np.mean(figures, 0)
     assert decibels == pytest.approx(published[0], abs=0.015)  # Set14 at 2 is 0.013 off
     assert similarity == pytest.approx(published[1], abs=0.001)
@@ -362,8 +362,8 @@ def test_video_shows_the_picture_in_its_place(r: int) -> None:
     clean = Degradation()(image, r)
     for seed in range(4):
         frame = Degradation(h264=15)(image, r, seed)
-        assert psnr(frame, clean) > 38
-        assert psnr(frame, clean.roll(1, 2)) < 32  # a pixel aside
+        assert psnr(frame, clean, data_range=255) > 38
+        assert psnr(frame, clean.roll(1, 2), data_range=255) < 32  # a pixel aside
         assert torch.equal(frame, Degradation(h264=15)(image, r, seed))
 
 
@@ -371,12 +371,14 @@ def test_steps_follow_one_another() -> None:
     # Noise first, which a JPEG of low quality smooths; a video last.
     image = photograph(2)
     noisy = Degradation(noise=8.0)(image, 2)
-    assert psnr(Degradation(noise=8.0, jpeg=95)(image, 2), noisy) > 38
-    assert psnr(Degradation(noise=8.0, jpeg=20)(image, 2), noisy) < 33
+    assert psnr(Degradation(noise=8.0, jpeg=95)(image, 2), noisy, data_range=255) > 38
+    assert psnr(Degradation(noise=8.0, jpeg=20)(image, 2), noisy, data_range=255) < 33
     everything = Degradation(noise=8.0, jpeg=20, h264=10)(image, 2)
-    assert psnr(everything, Degradation()(image, 2)) < 33
+    assert psnr(everything, Degradation()(image, 2), data_range=255) < 33
     both = Degradation(jpeg=20, h264=10)(image, 2)
-    assert psnr(both, Degradation(jpeg=20)(image, 2)) > psnr(both, Degradation()(image, 2))
+    assert psnr(both, Degradation(jpeg=20)(image, 2), data_range=255) > psnr(
+        both, Degradation()(image, 2), data_range=255
+    )
 
 
 def test_each_picture_draws_from_a_range_by_its_pixels_and_the_seed() -> None:

@@ -70,10 +70,10 @@ def test_quantiser_of_h264_loses_as_much_as_the_jpeg() -> None:
         by_jpeg, by_h264 = [], []
         for plane in planes:
             low, (frames, shown) = BENCHMARK(plane, 2), BENCHMARK.excerpt(plane, 2)
-            by_jpeg.append(psnr(compress_jpeg(low, quality), low))
+            by_jpeg.append(psnr(compress_jpeg(low, quality), low, data_range=255))
             # In so short an excerpt x264's quantisers are about 6 above its CRF.
             damaged = compress_h264(frames, quality_quantizer(quality) - 6)[shown]
-            by_h264.append(psnr(damaged, low))
+            by_h264.append(psnr(damaged, low, data_range=255))
         assert np.mean(by_h264) == pytest.approx(np.mean(by_jpeg), abs=2)
     quantizers = [quality_quantizer(quality) for quality in range(1, 101)]
     assert quantizers == sorted(quantizers, reverse=True)

@@ -1,5 +1,7 @@
 """Expected layouts come from the paper's Eq. 4 as loops, or from PyTorch's own shuffle."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -80,6 +82,29 @@ def test_preshuffle_and_shuffle_undo_each_other(r: int, channels: int) -> None:
     assert torch.equal(preshuffle(shuffle(low, r), r), low)
     assert torch.equal(paper_shuffle(paper_preshuffle(picture, r), r), picture)
     assert torch.equal(paper_preshuffle(paper_shuffle(low, r), r), low)
+
+
+@pytest.mark.parametrize("one", [shuffle, paper_shuffle])
+def test_channels_must_fill_whole_cells(one: Callable[[Tensor, int], Tensor]) -> None:
+    message = r"`channels` must be a multiple of `r`\^2 \(=4\) in number, got 5 in \(5, 3, 3\):"
+    with pytest.raises(ValueError, match=message):
+        one(numbered(5, 3, 3), 2)
+
+
+@pytest.mark.parametrize("one", [preshuffle, paper_preshuffle])
+def test_picture_must_be_of_whole_cells(one: Callable[[Tensor, int], Tensor]) -> None:
+    message = r"`picture` height and width must be multiples of `r` \(=3\), got \(4, 6\): crop it"
+    with pytest.raises(ValueError, match=message):
+        one(numbered(1, 4, 6), 3)
+
+
+@pytest.mark.parametrize("one", [shuffle, preshuffle, paper_shuffle, paper_preshuffle])
+def test_shuffle_wants_three_axes_and_a_factor(one: Callable[[Tensor, int], Tensor]) -> None:
+    with pytest.raises(ValueError, match=r"must have at least three axes, .* got \(4, 4\): give"):
+        one(numbered(4, 4), 2)
+    for wrong in (0, -2, 2.0):
+        with pytest.raises(ValueError, match=r"`r` \(=.+\) must be a whole number of at least 1:"):
+            one(numbered(4, 4, 4), wrong)  # type: ignore[arg-type]
 
 
 def test_eight_symmetries_are_those_of_the_square() -> None:

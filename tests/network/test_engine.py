@@ -184,7 +184,10 @@ def test_bfloat16_keeps_the_psnr(r: int, name: str, engine: str, weights: str, m
             large = np.empty(original.shape[1:], np.uint8)
             upscaler.luma(low, 8, large)
             figures.append(
-                psnr(*(crop_border(p, r) for p in (torch.from_numpy(large), original[0])))
+                psnr(
+                    *(crop_border(p, r) for p in (torch.from_numpy(large), original[0])),
+                    data_range=255,
+                )
             )
         losses.append(figures[0] - figures[1])
     assert np.mean(losses) < most
