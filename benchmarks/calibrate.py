@@ -138,7 +138,7 @@ def through_video(
 def chain(runs: Path, r: int, kind: str) -> list[dict[str, Tensor]]:
     """Return the folded weights of the levels that are tried, from 0 to the last link."""
     links = [runs / f"x{r}-clean", *sorted(runs.glob(f"x{r}-{kind}[0-9]"))]
-    states = [load(r, link).network.double().folded().float().state_dict() for link in links]
+    states = [load(r, link).network.folded().state_dict() for link in links]
     count = round(1 / STEP)
     return [
         {name: first[name].lerp(second[name], part / count) for name in first}

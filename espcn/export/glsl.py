@@ -7,7 +7,6 @@ the network pads it: the hidden layers' textures are larger than the picture by 
 later layers need.
 """
 
-import copy
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -79,9 +78,8 @@ def shader(network: ESPCN, about: Mapping[str, str]) -> str:
     ]
     # What a checkpoint says of itself can neither end the comment nor begin a pass.
     comment = [f"// {' '.join(line.split())}".replace("//!", "// !") for line in lines]
-    # In float64, so that folding rounds but once.
-    folded = copy.deepcopy(network).double().folded()
-    return "\n\n".join(["\n".join(comment), *_passes(folded)]) + "\n"
+    passes = _passes(network.folded(dtype=torch.float64))
+    return "\n\n".join(["\n".join(comment), *passes]) + "\n"
 
 
 @torch.no_grad()

@@ -5,7 +5,6 @@ Its sources are in `web/`: `work/` runs in a worker, with WebGPU, WebGL2 or plai
 """
 
 import base64
-import copy
 import html
 import json
 import os
@@ -160,7 +159,7 @@ def _packed(networks: Networks) -> str:
 
 def _halves(network: ESPCN) -> np.ndarray:
     """Return the bits of all weights as half floats, uint16."""
-    folded = copy.deepcopy(network).double().folded(CENTER / 255, 255.0)
+    folded = network.folded(CENTER / 255, 255.0, torch.float64)
     numbers = torch.cat([value.flatten() for value in folded.state_dict().values()])
     return numbers.numpy().astype(np.float16).view(np.uint16)
 

@@ -66,10 +66,10 @@ def full_range(network: ESPCN) -> ESPCN:
     Returns:
         A new network, with `center` and `gain` folded into its weights.
     """
-    suited = copy.deepcopy(network).double()  # so that folding rounds but once
+    suited = copy.deepcopy(network)
     # The first layer sees g (s x + b - c) = g s (x - (c - b) / s).
     suited.center, suited.gain = (network.center - BLACK) / RANGE, network.gain * RANGE
-    return suited.folded().float()
+    return suited.folded(dtype=torch.float32)
 
 
 def reader(path: Path, r: int) -> Any:

@@ -180,9 +180,9 @@ def in_grey_levels(network: ESPCN) -> ESPCN:
         network: The network.
 
     Returns:
-        A new network on the CPU, in float64, so that folding rounds only once.
+        A new network on the CPU, in float64.
     """
-    levels = copy.deepcopy(network).cpu().double().folded(CENTER / 255, 255.0)
+    levels = copy.deepcopy(network).cpu().folded(CENTER / 255, 255.0, torch.float64)
     return levels.requires_grad_(False).eval()
 
 

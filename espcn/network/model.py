@@ -122,20 +122,24 @@ class ESPCN(nn.Module):
         return self.conv3(act(self.conv2(hidden))) / self.gain + self.center
 
     @torch.no_grad()
-    def folded(self, center: float = 0.0, gain: float = 1.0) -> "ESPCN":
+    def folded(
+        self, center: float = 0.0, gain: float = 1.0, dtype: torch.dtype | None = None
+    ) -> "ESPCN":
         """Return the same function with another `center` and `gain`, by default as in the paper.
 
         The defaults give the paper's three plain convolutions. With `center` 115 / 255 and `gain`
-        255 the convolutions map grey levels minus 115 to grey levels minus 115.
+        255 the convolutions map grey levels minus 115 to grey levels minus 115. They are computed
+        in float64, so that folding rounds only once.
 
         Args:
             center: The new center.
             gain: The new gain.
+            dtype: The type of the new weights; by default that of the present ones.
 
         Returns:
             A new network.
         """
-        folded = copy.deepcopy(self)
+        folded = copy.deepcopy(self).double()
         folded.center, folded.gain = center, gain
         first, last = folded.conv1, folded.conv3
         assert first.bias is not None
@@ -145,7 +149,7 @@ class ESPCN(nn.Module):
         first.weight.mul_(self.gain / gain)
         last.weight.mul_(gain / self.gain)
         last.bias.mul_(gain / self.gain).add_(gain * (self.center - center))
-        return folded
+        return folded.to(dtype or self.conv1.weight.dtype)
 
 
 class Product(nn.Module):

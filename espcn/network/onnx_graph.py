@@ -4,11 +4,11 @@ The graph has only a few nodes, does not depend on the version of PyTorch, and h
 and shapes.
 """
 
-import copy
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from espcn import __version__
@@ -38,7 +38,7 @@ def onnx_model(
         The model.
     """
     if whole:
-        network = copy.deepcopy(network).double().folded().float()
+        network = network.folded(dtype=torch.float32)
     graph = _Graph("luma" if network.channels == 1 else "rgb")
     if channels_last:
         graph.add("Transpose", perm=[0, 3, 1, 2])

@@ -4,7 +4,6 @@ Checkpoints are Lightning's, one for each run. Weights are folded networks as sa
 its provenance; the shipped weights are such files, one for each factor.
 """
 
-import copy
 import hashlib
 import json
 import pickle
@@ -165,8 +164,7 @@ def save_weights(
     kept = ("r", "channels", "activation", "padding")
     about = {name: str(getattr(network, name)) for name in kept}
     about |= {k: v if isinstance(v, str) else json.dumps(v) for k, v in asdict(degradation).items()}
-    # In float64, so that folding rounds but once.
-    folded = copy.deepcopy(network).double().folded().float()
+    folded = network.folded(dtype=torch.float32)
     tensors = {name: value.contiguous() for name, value in folded.state_dict().items()}
     about |= provenance
     with atomic_write(path) as part:

@@ -211,7 +211,7 @@ class Run:
                         f"`{name}` (={s[name]}) must be that of the network in `init` ({own}): "
                         "training goes on with the same layers"
                     )
-            network = begin.network.double().folded(s["center"], s["gain"]).float().train()
+            network = begin.network.folded(s["center"], s["gain"]).train()
             digest = hashlib.sha256(begin.path.read_bytes()).hexdigest()[:16]
             self.result["init_fingerprint"] = digest
         if s["trainer"]["precision"] == "bf16-mixed":  # whose convolutions are twice as fast so

@@ -87,8 +87,17 @@ def test_folding_changes_nothing_but_the_weights(r: int, padding: str, activatio
     torch.testing.assert_close(folded.folded()(low), folded(low), rtol=0, atol=1e-6)
 
 
-def test_folded_network_keeps_its_precision() -> None:
+def test_folded_network_keeps_its_precision_unless_another_is_asked_for() -> None:
+    assert network().folded().conv1.weight.dtype == torch.float32
     assert network().double().folded().conv1.weight.dtype == torch.float64
+    assert network().folded(dtype=torch.float64).conv1.weight.dtype == torch.float64
+
+
+def test_folding_rounds_but_once() -> None:
+    made = network(center=0.41, gain=6.7)
+    exact, got = copy.deepcopy(made).double().folded(0.3, 2.3), made.folded(0.3, 2.3)
+    for name, value in exact.state_dict().items():
+        assert torch.equal(got.state_dict()[name], value.float())
 
 
 @pytest.mark.parametrize("center", [0.0, 0.45])

@@ -10,7 +10,7 @@ from espcn.network.weights import load
 
 
 def levels(network: ESPCN) -> ESPCN:
-    return network.double().folded(CENTER / 255, 255.0)
+    return network.folded(CENTER / 255, 255.0, torch.float64)
 
 
 def natural() -> torch.Tensor:
