@@ -20,7 +20,7 @@ import numpy as np
 from espcn import checks
 from espcn.imaging.jpeg_traces import quality_quantizer
 from espcn.network.model import ESPCN
-from espcn.network.weights import SHIPPED, load, shipped
+from espcn.network.weights import SHIPPED, load, shipped, shipped_files
 
 STEP = 1 / 8  # levels are rounded to this, so that few networks serve all files
 CHAINS = dict.fromkeys(("jpeg", "webp"), "jpeg") | dict.fromkeys(
@@ -198,8 +198,9 @@ def links(r: int) -> dict[str, Path]:
     Returns:
         Files by name: `clean`, then `finer1`, `jpeg1` and so on.
     """
-    found = sorted(SHIPPED.glob(f"espcn_x{r}_*.safetensors"))
-    return {"clean": shipped(r)} | {path.stem.removeprefix(f"espcn_x{r}_"): path for path in found}
+    prefix = f"espcn_x{r}_"
+    own = [path for path in shipped_files() if path.stem.startswith(prefix)]
+    return {"clean": shipped(r)} | {path.stem.removeprefix(prefix): path for path in own}
 
 
 @cache

@@ -12,6 +12,7 @@ import re
 import warnings
 import zipfile
 from dataclasses import asdict
+from functools import cache
 from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -112,9 +113,17 @@ def factors() -> list[int]:
     Returns:
         The factors in ascending order.
     """
-    clean = re.compile(r"espcn_x(\d+)")
-    matches = [clean.fullmatch(path.stem) for path in SHIPPED.glob("*.safetensors")]
-    return sorted(int(match[1]) for match in matches if match)
+    return list(_factors())
+
+
+@cache  # they are asked for at each frame of a video
+def shipped_files() -> tuple[Path, ...]:
+    """Return all files of shipped weights.
+
+    Returns:
+        .safetensors files, sorted.
+    """
+    return tuple(sorted(SHIPPED.glob("*.safetensors")))
 
 
 def shipped(r: int) -> Path:
@@ -129,7 +138,8 @@ def shipped(r: int) -> Path:
     Raises:
         ValueError: There are no weights for this factor, or `r` is not a factor.
     """
-    there = ", ".join(map(str, factors()))
+    known = factors()
+    there = ", ".join(map(str, known))
     if isinstance(r, str | Path):
         number = str(r).isdecimal()
         remedy = f"pass it without quotes, {r}" if number else "pass a file as `ckpt`"
@@ -139,7 +149,7 @@ def shipped(r: int) -> Path:
             f"`r` (={r}) must be a whole number ({there}): for other sizes use espcn-upscale, "
             "say --scale 2.5"
         )
-    if r not in factors():
+    if r not in known:
         own = f", or train your own with `python train.py r={r}` and pass it as `ckpt`"
         raise ValueError(
             f"`r` (={r}) must be one of the shipped factors ({there}): choose one" + own * (r > 1)
@@ -235,6 +245,13 @@ def reason(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"it does not say {error}"
     return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+@cache
+def _factors() -> tuple[int, ...]:
+    clean = re.compile(r"espcn_x(\d+)")
+    matches = [clean.fullmatch(path.stem) for path in shipped_files()]
+    return tuple(sorted(int(match[1]) for match in matches if match))
 
 
 def _read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:

@@ -3,6 +3,7 @@
 import csv
 import json
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
@@ -72,6 +73,18 @@ def test_links_are_themselves_and_between_them_lie_their_mixtures() -> None:
     mixed = load_strength(2, Strength("jpeg", 1.25)).state_dict()
     for name, weights in mixed.items():
         torch.testing.assert_close(weights, 0.75 * first[name] + 0.25 * second[name])
+
+
+def test_a_frame_does_not_look_into_the_folder_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = Compression("h264", 30)
+    first = strength(2, frame)
+
+    def glob(*_: object) -> None:
+        pytest.fail("the folder of shipped weights was listed")
+
+    monkeypatch.setattr(Path, "glob", glob)
+    assert strength(2, frame) == first
+    assert links(3)["clean"].name == "espcn_x3.safetensors"
 
 
 @pytest.mark.parametrize("r", [2, 3, 4])
