@@ -8,6 +8,7 @@ from pathlib import Path
 
 from espcn.command.job import Job, stamp
 from espcn.command.records import Standing
+from espcn.files import visible_files
 from espcn.io.containers import CONTAINERS, VIDEO_SUFFIXES
 from espcn.io.reading import SUFFIXES
 from espcn.io.writing import FORMATS
@@ -210,20 +211,9 @@ def _inside(folder: Path, output: str | None, made: Plan) -> Iterator[tuple[Path
     def note(error: OSError) -> None:
         made.problems.append(f"{error.filename} can't be listed: {error.strerror}")
 
-    seen = set()  # a link may lead back up
-    for name, folders, files in os.walk(folder, followlinks=True, onerror=note):
-        here = Path(name)
-        if here.resolve() in seen:
-            folders.clear()
-            continue
-        seen.add(here.resolve())
-        folders[:] = sorted(
-            one for one in folders if not one.startswith(".") and (here / one).resolve() != out
-        )
-        for file in sorted(files):
-            path = here / file
-            if _is_known(path) and not file.startswith(".") and path.is_file():
-                yield path, path.relative_to(folder)
+    for path in visible_files(folder, note, lambda one: one.resolve() != out):
+        if _is_known(path) and path.is_file():
+            yield path, path.relative_to(folder)
 
 
 def _suffix(kind: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from espcn import __version__
 from espcn.command.job import Job, stamp
+from espcn.files import digest
 from espcn.io.atomic import MAX_PLAIN_BYTES, make_folder, write_json
 from espcn.io.segments import Segments
 
@@ -41,11 +42,11 @@ def weights_digest(r: int | None, ckpt: str | None) -> str:
                 f"`ckpt` (={ckpt}) must be an existing file: a run leaves best.ckpt in its "
                 "directory"
             )
-        return _digest(path / "best.ckpt" if path.is_dir() else path)
+        return digest(path / "best.ckpt" if path.is_dir() else path)
     factor = "" if r is None else r
     files = sorted(_PRETRAINED.glob(f"espcn_x{factor}*.safetensors"))
     files.append(_PRETRAINED / "levels.json")
-    return hashlib.sha256("".join(map(_digest, files)).encode()).hexdigest()
+    return hashlib.sha256("".join(map(digest, files)).encode()).hexdigest()
 
 
 class Standing(Enum):
@@ -74,10 +75,10 @@ def standing(job: Job, settings: Mapping[str, Any]) -> Standing:
         source = record["source"]
         if tuple(record["result"]) != stamp(job.target):
             return Standing.KEPT  # somebody else's by now
-        if source["path"] != _place(job) and source["sha256"] != _digest(job.source):
+        if source["path"] != _place(job) and source["sha256"] != digest(job.source):
             return Standing.ANOTHER  # one that was only moved or copied is the same
         same = tuple(source["stamp"]) == stamp(job.source)
-        if not same and source["sha256"] != _digest(job.source):
+        if not same and source["sha256"] != digest(job.source):
             return Standing.SOURCE
         before, now = dict(record["settings"]), dict(settings)
         changed = before.pop("weights", None) != now.pop("weights", None)
@@ -99,10 +100,10 @@ def write_record(job: Job, settings: Mapping[str, Any], source: tuple[int, int] 
     Raises:
         OSError: The record can't be written, or the source has changed since.
     """
-    path, digest = record_path(job.target), _digest(job.source)
+    path, content = record_path(job.target), digest(job.source)
     has_changed = stamp(job.source) != source
     # No source has an empty digest: the next command makes the result anew.
-    made_from = {"path": _place(job), "stamp": source, "sha256": "" if has_changed else digest}
+    made_from = {"path": _place(job), "stamp": source, "sha256": "" if has_changed else content}
     make_folder(path.parent)
     record = {"source": made_from, "settings": dict(settings), "made_by": f"espcn {__version__}"}
     write_json(path, record | {"result": stamp(job.target)})
@@ -148,8 +149,3 @@ def _place(job: Job) -> str:
     except ValueError:  # on another drive of Windows
         place = str(source)
     return os.fsencode(place).decode(errors="backslashreplace")
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,6 +1,5 @@
 """The files of a cache of prepared patches: their names, shapes and sizes."""
 
-import hashlib
 import json
 import os
 import re
@@ -14,6 +13,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from espcn.data.patches import Recipe
+from espcn.files import digest
 from espcn.io.atomic import sync_folder
 
 META, DONE = "meta.json", "done.u1"
@@ -79,7 +79,7 @@ class CacheLayout:
         Returns:
             SHA-256 by file name.
         """
-        return {name: _digest(self.folder / name) for name in self.sizes}
+        return {name: digest(self.folder / name) for name in self.sizes}
 
     def reserve(self, images: int) -> None:
         """Allocate the files up front, so that a full disk is noticed before the work.
@@ -195,11 +195,6 @@ def delete(entry: CacheEntry) -> bool:
     except (Timeout, FileNotFoundError):  # it is at work, or has deleted it first
         return False
     return True  # and the lock stays, or two could hold one of its name
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _reserve(path: Path, size: int) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from espcn.files import visible_files
 from espcn.io.reading import SUFFIXES, open_picture, read_picture
 
 _READERS = 4  # threads that read and decode
@@ -260,17 +261,9 @@ def list_pictures(top: Path, setting: str = "data.path") -> Iterator[str]:
             f"{error.strerror}"
         ) from error
 
-    seen = set()  # a link may lead back up
-    for folder, folders, files in os.walk(top, followlinks=True, onerror=refuse):
-        real = os.path.realpath(folder)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for file in files:
-            if not file.startswith(".") and Path(file).suffix.lower() in SUFFIXES:
-                yield Path(folder, file).relative_to(top).as_posix()
+    for path in visible_files(top, refuse):
+        if path.suffix.lower() in SUFFIXES:
+            yield path.relative_to(top).as_posix()
 
 
 def _natural(name: str) -> list[str | int]:

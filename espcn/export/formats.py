@@ -82,3 +82,20 @@ def format_of(path: Path) -> Format:
             f"`-o` (={path}) must end in {' or '.join(FORMATS)}: the ending chooses the format"
         )
     return FORMATS[max(fitting, key=len)]  # .opencv.onnx is one of its own
+
+
+def check_network(network: "ESPCN", reader: str) -> None:
+    """Check that a network is one of luma that replicates the border, all that some readers know.
+
+    Args:
+        network: The network.
+        reader: What reads it, for the message.
+
+    Raises:
+        ValueError: It is another one.
+    """
+    if network.channels != 1 or not network.halo:
+        raise ValueError(
+            f"`channels` (={network.channels}) and `padding` (={network.padding}) of the network "
+            f"must be 1 and replicate for {reader}: write .onnx, or train one so"
+        )

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from espcn import __version__
+from espcn.export.formats import check_network
 from espcn.imaging import jpeg_traces
 from espcn.imaging.degradation import BENCHMARK
 from espcn.imaging.levels import luma_levels
@@ -60,11 +61,7 @@ def write(path: Path, network: ESPCN, about: Mapping[str, str]) -> str:
     Raises:
         ValueError: The network is of another kind, or the browser differs by more than `TOLERANCE`.
     """
-    if network.channels != 1 or not network.halo:
-        raise ValueError(
-            f"`channels` (={network.channels}) and `padding` (={network.padding}) of the network "
-            "must be 1 and replicate for a page: write .onnx, or train one so"
-        )
+    check_network(network, "a page")
     clean = about["degradation"] == str(BENCHMARK)
     content = _page(
         {network.r: {"clean": network}},

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from espcn.export.formats import check_network
 from espcn.export.tensorflow import graph_def
 from espcn.io.atomic import atomic_write
 from espcn.network.model import ESPCN
@@ -39,11 +40,7 @@ def write(path: Path, network: ESPCN, about: Mapping[str, str]) -> str:
         ValueError: The network is of another kind; onnx is not installed; or OpenCV differs by more
             than `TOLERANCE`.
     """
-    if network.channels != 1 or not network.halo:
-        raise ValueError(
-            f"`channels` (={network.channels}) and `padding` (={network.padding}) of the network "
-            "must be 1 and replicate for OpenCV's dnn_superres: write .onnx, or train one so"
-        )
+    check_network(network, "OpenCV's dnn_superres")
     if network.r not in FACTORS:
         raise ValueError(
             f"`r` (={network.r}) must be 2, 3 or 4 for OpenCV's dnn_superres: write .onnx"
