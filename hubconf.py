@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 # As they are imported. Hub looks for them only once it has imported this file, which must therefore
 # import none of them itself.
-dependencies = ["PIL", "av", "numpy", "safetensors", "skimage", "torch"]
+dependencies = ["numpy", "safetensors", "torch"]
 
 
 def espcn(r: int = 3, pretrained: bool = True, compression: int | None = None) -> "ESPCN":
@@ -48,7 +48,7 @@ def upscaler(r: int = 3, **options: Any) -> Any:
 
     Args:
         r: The factor, 2, 3 or 4.
-        **options: Options of `espcn.Upscaler`, which also needs pyvips.
+        **options: Options of `espcn.Upscaler`, which also needs Pillow, PyAV and pyvips.
 
     Returns:
         An `espcn.Upscaler`.

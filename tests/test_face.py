@@ -18,6 +18,15 @@ def test_import_stays_free_of_torch_and_completion_shows_no_plumbing() -> None:
     assert done.stdout.strip() == f"{sorted([*NAMES, '__version__'])} False"
 
 
+def test_loading_weights_imports_nothing_for_pictures_and_videos() -> None:
+    code = (
+        "import espcn, sys; espcn.load(3); "
+        "print([name for name in ('av', 'PIL', 'pyvips', 'skimage') if name in sys.modules])"
+    )
+    done = run("-c", code)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
 def test_every_name_is_there_and_documented() -> None:
     assert set(espcn.__all__) == NAMES
     for name in NAMES:

@@ -82,12 +82,11 @@ def test_dependencies_are_what_loading_imports() -> None:
     assert (done.returncode, done.stdout.split()) == (0, listed), done.stderr
 
 
-@pytest.mark.parametrize("name", ["PIL", "av", "safetensors", "skimage"])
-def test_missing_dependency_is_named_by_hub(name: str) -> None:
+def test_missing_dependency_is_named_by_hub() -> None:
     script = f"""
 import sys, torch
-sys.modules[{name!r}] = None  # as if it were not installed
+sys.modules["safetensors"] = None  # as if it were not installed
 torch.hub.load({str(ROOT)!r}, "espcn", source="local")
 """
     done = in_new_process(script)
-    assert f"RuntimeError: Missing dependencies: {name}" in done.stderr
+    assert "RuntimeError: Missing dependencies: safetensors" in done.stderr

@@ -8,13 +8,14 @@ to limited range afterwards.
 import io
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
-import av
 import numpy as np
 import torch
-from av.video.reformatter import ColorRange, Colorspace
-from PIL import Image, features
 from torch import Tensor
+
+if TYPE_CHECKING:  # imported where they are used: whoever loads weights has no need of them
+    import av
 
 BLACK, WHITE = 16, 235  # of luma in studio range
 # x264's own preset. Its AVX code for the look-ahead reads memory that nobody has written where
@@ -29,6 +30,9 @@ def encoder_versions() -> dict[str, str]:
     Returns:
         Versions by the name of the setting, `jpeg` and `h264`.
     """
+    import av
+    from PIL import features
+
     return {
         "jpeg": f"libjpeg-turbo {features.version('libjpeg_turbo') or features.version('jpg')}",
         "h264": f"FFmpeg {av.ffmpeg_version_info} of PyAV {av.__version__}, one thread",
@@ -60,6 +64,8 @@ def compress_jpeg(picture: Tensor, quality: int, full_range: bool = False) -> Te
     Returns:
         The compressed picture, uint8, with the same shape and range.
     """
+    from PIL import Image
+
     stretched = len(picture) == 1 and not full_range
     samples = picture.double()
     if stretched:
@@ -89,6 +95,8 @@ def compress_h264(frames: Sequence[Tensor], crf: float) -> list[Tensor]:
     Returns:
         The compressed frames, in the same order and range.
     """
+    import av
+
     channels, height, width = frames[0].shape
     # The encoder wants even sides.
     size = (height + height % 2, width + width % 2)
@@ -110,8 +118,11 @@ def compress_h264(frames: Sequence[Tensor], crf: float) -> list[Tensor]:
     return [_planes(frame, channels)[:, :height, :width] for frame in damaged]
 
 
-def _video_frame(picture: Tensor, size: tuple[int, int], number: int) -> av.VideoFrame:
+def _video_frame(picture: Tensor, size: tuple[int, int], number: int) -> "av.VideoFrame":
     """Return a yuv420p frame of this (height, width), repeating the last row and column."""
+    import av
+    from av.video.reformatter import ColorRange, Colorspace
+
     _, height, width = picture.shape
     beyond = ((0, 0), (0, size[0] - height), (0, size[1] - width))
     array = np.pad(picture.numpy(), beyond, "edge")
@@ -128,10 +139,12 @@ def _video_frame(picture: Tensor, size: tuple[int, int], number: int) -> av.Vide
     return frame
 
 
-def _planes(frame: av.VideoFrame, channels: int) -> Tensor:
+def _planes(frame: "av.VideoFrame", channels: int) -> Tensor:
     """Return a frame's luma or its RGB, uint8 `(channels, height, width)`."""
     if channels == 1:
         return torch.from_numpy(frame.to_ndarray()[: frame.height].copy())[None]
+    from av.video.reformatter import ColorRange, Colorspace
+
     rgb = frame.reformat(
         format="rgb24", src_colorspace=Colorspace.ITU601, src_color_range=ColorRange.MPEG
     )

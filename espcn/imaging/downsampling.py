@@ -7,8 +7,6 @@
 import math
 
 import numpy as np
-import skimage.filters
-import skimage.transform
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -101,6 +99,9 @@ def skimage_resize(image: Tensor, r: int, blur: float) -> Tensor:
     Returns:
         float64 `(..., height / r, width / r)`, 0..255, not rounded.
     """
+    import skimage.filters
+    import skimage.transform  # here, because they take longer to import than weights to load
+
     height, width = image.shape[-2:]
     pictures = image.reshape(-1, height, width).permute(1, 2, 0).numpy() / 255.0
     blurred = skimage.filters.gaussian(pictures, sigma=blur, channel_axis=-1)
