@@ -1,4 +1,8 @@
-"""Validation of settings: each error names the setting, the rule, the value and the remedy."""
+"""Validation of settings: each error names the setting, the rule, the value and the remedy.
+
+Text is quoted where another kind of value is required, so that '3' differs from 3, and unquoted
+where a word or a path is required, as on the command line.
+"""
 
 import difflib
 import math
@@ -53,7 +57,7 @@ def truth(name: str, value: Any) -> None:
     """
     if not isinstance(value, bool):
         raise ValueError(
-            f"`{name}` (={value}) must be true or false: say {name}=true or {name}=false"
+            f"`{name}` (={value!r}) must be true or false: say {name}=true or {name}=false"
         )
 
 
@@ -69,33 +73,49 @@ def name_list(name: str, value: Any, remedy: str) -> None:
         ValueError: The check fails.
     """
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise ValueError(f"`{name}` (={value}) must be a list of names: {remedy}")
+        raise ValueError(f"`{name}` (={value!r}) must be a list of names: {remedy}")
 
 
-def number(name: str, value: Any, remedy: str, above: float | None = None) -> None:
-    """Check that a setting is a finite number of at least 0, or above a bound.
+def number(
+    name: str,
+    value: Any,
+    remedy: str,
+    above: float | None = None,
+    least: float = 0.0,
+    most: float = math.inf,
+) -> None:
+    """Check that a setting is a finite number within a range, by default of at least 0.
 
     Args:
         name: The setting's name, for the message.
         value: The value given.
         remedy: What to do instead, for the message.
         above: A bound that the value must exceed.
+        least: The smallest allowed value.
+        most: The largest allowed value.
 
     Raises:
         ValueError: The check fails.
     """
-    if not _is_number(value) or value < 0 or (above is not None and value <= above):
-        rule = "must be a number of at least 0" if above is None else f"must be above {above:g}"
-        raise ValueError(f"`{name}` (={value!r}) {rule}: {remedy}")
+    if _is_number(value) and least <= value <= most and (above is None or value > above):
+        return
+    if above is not None:
+        rule = f"above {above:g}"
+    elif most < math.inf:
+        rule = f"a number of {least:g} to {most:g}"
+    else:
+        rule = f"a number of at least {least:g}" if least > -math.inf else "a number"
+    raise ValueError(f"`{name}` (={value!r}) must be {rule}: {remedy}")
 
 
-def choice(name: str, value: Any, choices: Collection[str]) -> None:
+def choice(name: str, value: Any, choices: Collection[str], besides: str = "") -> None:
     """Check that a setting is one of several words.
 
     Args:
         name: The setting's name, for the message.
         value: The value given.
         choices: The allowed words.
+        besides: What else is allowed, for the message.
 
     Raises:
         ValueError: The check fails.
@@ -103,7 +123,8 @@ def choice(name: str, value: Any, choices: Collection[str]) -> None:
     if value not in list(choices):
         meant = nearest(str(value), choices)
         hint = f": did you mean {meant}?" if meant else ""
-        raise ValueError(f"`{name}` (={value}) must be one of {', '.join(choices)}{hint}")
+        words = ", ".join(choices) + (f", or {besides}" if besides else "")
+        raise ValueError(f"`{name}` (={value}) must be one of {words}{hint}")
 
 
 def nearest(word: str, known: Collection[str]) -> str | None:

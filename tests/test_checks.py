@@ -61,6 +61,16 @@ def test_what_is_below_0_or_not_finite_is_refused(value: Any) -> None:
     )
 
 
+def test_number_may_have_other_bounds() -> None:
+    checks.number("center", -3, "take 0", least=-math.inf)
+    checks.number("blur", 100, "take 0", most=100)
+    message = "`center` (='x') must be a number: take 0"
+    refused(message, checks.number, "center", "x", "take 0", least=-math.inf)
+    for wrong in (-1, 101, math.nan, "1"):
+        message = f"`blur` (={wrong!r}) must be a number of 0 to 100: take 0"
+        refused(message, checks.number, "blur", wrong, "take 0", most=100)
+
+
 def test_number_above_a_bound_is_taken() -> None:
     checks.number("lr", 1e-12, "take 0.01", above=0)
     checks.number("lr", 0.6, "take 1", above=0.5)
@@ -93,20 +103,25 @@ def test_truth_is_taken(value: bool) -> None:
 
 @pytest.mark.parametrize("value", ["no", "off", "true", "", 0, 1, 1.0, None])
 def test_what_is_neither_true_nor_false_is_refused(value: Any) -> None:
-    message = f"`ensemble` (={value}) must be true or false: say ensemble=true or ensemble=false"
+    message = f"`ensemble` (={value!r}) must be true or false: say ensemble=true or ensemble=false"
     refused(message, checks.truth, "ensemble", value)
 
 
 def test_names_are_a_list_of_strings() -> None:
     checks.name_list("sets", ["Set5"], "say [Set5]")
     for value in ("Set5", None, [1], [["Set5"]]):
-        with pytest.raises(ValueError, match=r"`sets` \(=.*\) must be a list of names: say"):
-            checks.name_list("sets", value, "say [Set5]")
+        message = f"`sets` (={value!r}) must be a list of names: say [Set5]"
+        refused(message, checks.name_list, "sets", value, "say [Set5]")
 
 
 def test_whole_numbers_have_a_bound_that_libraries_can_hold() -> None:
     with pytest.raises(ValueError, match=r"`seed` \(=99999999999\) must be at most 2147483647"):
         checks.integer("seed", 99999999999, 0, "take 0")
+
+
+def test_choice_says_what_else_there_is() -> None:
+    message = "`sets` (=Sett5) must be one of Set5, or a folder's path: did you mean Set5?"
+    refused(message, checks.choice, "sets", "Sett5", ["Set5"], besides="a folder's path")
 
 
 def test_choices_may_be_of_any_collection() -> None:

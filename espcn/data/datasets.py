@@ -71,8 +71,7 @@ def load_set(name: str, data_dir: str | None = None, download: bool = True) -> I
     """
     if name in EMBEDDED:
         return _load_embedded(name)
-    if name not in SETS:
-        raise _unknown(name)
+    _check_known(name)
     folder = data_root(data_dir).absolute() / name
     registry = checksums_by_path(name)
     files, reasons = read_files(folder, checksums_by_name(registry))
@@ -135,8 +134,8 @@ def check_sets(names: list[str]) -> None:
         ValueError: One is neither.
     """
     for name in names:
-        if name not in (*SETS, *EMBEDDED) and not Path(name).expanduser().is_dir():
-            raise _unknown(name)
+        if not Path(name).expanduser().is_dir():
+            _check_known(name)
 
 
 def load_test(names: list[str], data_dir: str | None = None) -> tuple[list[ImageSet], list[str]]:
@@ -177,13 +176,8 @@ def load_test(names: list[str], data_dir: str | None = None) -> tuple[list[Image
     return sets, lines
 
 
-def _unknown(name: str) -> ValueError:
-    known = [*SETS, *EMBEDDED]
-    meant = checks.nearest(name, known)
-    hint = f": did you mean {meant}?" if meant else ""
-    return ValueError(
-        f"`sets` must be among {', '.join(known)}, or paths of folders, got {name!r}{hint}"
-    )
+def _check_known(name: str) -> None:
+    checks.choice("sets", name, (*SETS, *EMBEDDED), besides="a folder's path")
 
 
 def _under_its_own_name(folder: ImageSet, path: str, others: list[ImageSet]) -> ImageSet:

@@ -68,14 +68,7 @@ class Degradation:
     h264: Amount = None
 
     def __post_init__(self) -> None:
-        if (
-            isinstance(self.blur, bool)
-            or not isinstance(self.blur, int | float)
-            or not 0 <= self.blur <= MAX_BLUR
-        ):
-            raise ValueError(
-                f"`blur` (={self.blur}) must be a sigma of 0 to {MAX_BLUR} pixels: 0 is no blur"
-            )
+        checks.number("blur", self.blur, "a sigma in pixels, 0 is no blur", most=MAX_BLUR)
         checks.choice("downsample", self.downsample, DOWNSAMPLE)
         object.__setattr__(self, "blur", float(self.blur))  # 1 and 1.0 are one setting
         for name in AMOUNTS:
@@ -283,8 +276,9 @@ def _amount(name: str, value: Any) -> Amount:
         or numbers != sorted(numbers)
     ):
         rule = "a whole number" if name == "jpeg" else "a number"
+        given = repr(value) if isinstance(value, str) else _text(value)
         raise ValueError(
-            f"`{name}` (={_text(value)}) must be {rule} of {least} to {most}, or a range "
+            f"`{name}` (={given}) must be {rule} of {least} to {most}, or a range "
             f"[low,high] of them: null is none"
         )
     low, high = numbers[0], numbers[-1]

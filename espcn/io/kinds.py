@@ -54,7 +54,8 @@ def _apply_array(upscale: Upscale, picture: np.ndarray) -> np.ndarray:
         if not (FLOATS[0] <= low and high <= FLOATS[1]):  # which holds for NaN as well
             signed = low < FLOATS[0] and high <= FLOATS[1]
             raise ValueError(
-                f"floats in `picture` must be from 0 to 1, but are {low:g} to {high:g}: "
+                "floats in `picture` must be from 0 to 1, or near it "
+                f"({FLOATS[0]} to {FLOATS[1]}), but are {low:g} to {high:g}: "
                 + ("add 1 and halve them" if signed else "divide by the value of white")
             )
     if picture.ndim == 4:

@@ -57,15 +57,11 @@ class ESPCN(nn.Module):
         super().__init__()
         checks.integer("r", r, 2, "take 2, 3 or 4")
         if channels not in (1, 3):
-            raise ValueError(f"`channels` (={channels}) must be 1 (luma) or 3 (RGB)")
+            raise ValueError(f"`channels` (={channels!r}) must be 1 (luma) or 3 (RGB)")
         checks.choice("activation", activation, ACTIVATIONS)
         checks.choice("padding", padding, PADDINGS)
-        if not isinstance(gain, int | float) or not 0 < gain < math.inf:
-            raise ValueError(f"`gain` (={gain}) must be above 0: 1 leaves the picture as it is")
-        if not isinstance(center, int | float) or not math.isfinite(center):
-            raise ValueError(
-                f"`center` (={center}) must be a number: 0 leaves the picture as it is"
-            )
+        checks.number("gain", gain, "1 leaves the picture as it is", above=0)
+        checks.number("center", center, "0 leaves the picture as it is", least=-math.inf)
         self.r, self.channels, self.activation, self.padding = r, channels, activation, padding
         self.center, self.gain = center, gain
         self.conv1 = nn.Conv2d(channels, 64, 5)  # padded before, for that depends on `center`

@@ -141,9 +141,9 @@ def shipped(r: int) -> Path:
     known = factors()
     there = ", ".join(map(str, known))
     if isinstance(r, str | Path):
-        number = str(r).isdecimal()
-        remedy = f"pass it without quotes, {r}" if number else "pass a file as `ckpt`"
-        raise ValueError(f"`r` (={r}) must be a factor, a whole number and not text: {remedy}")
+        text = str(r)
+        remedy = f"pass it without quotes, {r}" if text.isdecimal() else "pass a file as `ckpt`"
+        raise ValueError(f"`r` (={text!r}) must be a factor, a whole number and not text: {remedy}")
     if not isinstance(r, Integral):
         raise ValueError(
             f"`r` (={r}) must be a whole number ({there}): for other sizes use espcn-upscale, "

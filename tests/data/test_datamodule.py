@@ -163,7 +163,7 @@ def test_color_patches_have_three_channels(pictures: Path) -> None:
         ({"scales": 0.5}, r"`data.scales` \(=0.5\) must be a list"),
         ({"scales": []}, r"`data.scales` \(=\[\]\) must be a list"),
         ({"scales": [2.5]}, r"`data.scales` \(=2.5\) must be at most 2: an image has no detail"),
-        ({"augment": "abc"}, r"`data.augment` \(=abc\) must be true or false"),
+        ({"augment": "abc"}, r"`data.augment` \(='abc'\) must be true or false"),
         ({"degrade": "x"}, r"`data.degrade` \(=x\) must be one of image, patch"),
         ({"split": "x"}, r"`data.split` \(=x\) must be one of image, patch"),
         ({"val_fraction": 1.5}, r"`data.val_fraction` \(=1.5\) must be a fraction"),

@@ -376,7 +376,7 @@ def test_copies_of_the_published_sets_are_known(name: str, tmp_path: Path) -> No
 def test_unknown_set_is_refused_with_the_known_ones() -> None:
     with pytest.raises(
         ValueError,
-        match=r"`sets` must be among T91, .*skimage-test, or paths of folders, got 'T92'",
+        match=r"`sets` \(=T92\) must be one of T91, .*skimage-test, or a folder's path",
     ):
         load_set("T92")
 
@@ -581,7 +581,9 @@ def test_any_folder_is_scored_under_its_own_name(
     assert [images.name for images in sets] == [f"{below}_Set5", "mine", f"{below}_mine"]
     (sets, _) = load_test(["mine", "skimage-test", "mine", "skimage-test"])
     assert [images.name for images in sets] == ["mine", "skimage-test"]
-    with pytest.raises(ValueError, match=r"or paths of folders, got '.*/nowhere'"):
+    with pytest.raises(
+        ValueError, match=r"`sets` \(=.*/nowhere\) must be one of .*, or a folder's path"
+    ):
         load_test([str(tmp_path / "nowhere")])
 
 

@@ -154,16 +154,16 @@ def test_directory_of_a_run_stands_for_its_best_checkpoint(ckpt: Path) -> None:
     [
         (["ckpt=nowhere.ckpt"], "`ckpt` (=nowhere.ckpt) must be an existing file"),
         (["ckpt=README.md"], "`ckpt` (=README.md) must be a checkpoint"),
-        (["ckpt=CKPT", "blur=-1"], "`blur` (=-1) must be a sigma"),
+        (["ckpt=CKPT", "blur=-1"], "`blur` (=-1) must be a number of 0 to 100"),
         (
             ["ckpt=CKPT", "sets=[Sett5]"],
-            "`sets` must be among T91, BSD200, Set5, Set14, BSD300, BSD500, Urban100, "
-            "skimage-train, skimage-test, or paths of folders, got 'Sett5': did you mean Set5?",
+            "`sets` (=Sett5) must be one of T91, BSD200, Set5, Set14, BSD300, BSD500, Urban100, "
+            "skimage-train, skimage-test, or a folder's path: did you mean Set5?",
         ),
         (["ckpt=CKPT", "sets=[conf]"], "`sets` (=conf) must contain pictures, with one of"),
         (["sets=[]"], "`sets` (=[]) must name a test set, say [Set5,Set14]: without any there are"),
-        (["ensemble=no"], "`ensemble` (=no) must be true or false: say ensemble=true or"),
-        (["save_images=off"], "`save_images` (=off) must be true or false"),
+        (["ensemble=no"], "`ensemble` (='no') must be true or false: say ensemble=true or"),
+        (["save_images=off"], "`save_images` (='off') must be true or false"),
         (["save_filters=0"], "`save_filters` (=0) must be true or false"),
         (["compression=101"], "`compression` (=101) must be at most 100"),
         (["ckpt=CKPT", "compression=50"], "`compression` (=50) chooses among the shipped weights"),

@@ -262,7 +262,7 @@ def test_factor_that_is_not_whole_or_below_2_is_refused(r: Any) -> None:
 
 @pytest.mark.parametrize("blur", [-0.1, 100.5, math.inf, math.nan, "0.5", True, None])
 def test_blur_that_is_no_sigma_is_refused(blur: Any) -> None:
-    message = f"`blur` (={blur}) must be a sigma of 0 to 100 pixels: 0 is no blur"
+    message = f"`blur` (={blur!r}) must be a number of 0 to 100: a sigma in pixels, 0 is no blur"
     with pytest.raises(ValueError, match=re.escape(message)):
         Degradation(blur)
 
@@ -416,7 +416,7 @@ def test_patches_are_compressed_one_by_one() -> None:
         ({"jpeg": 50.5}, "`jpeg` (=50.5) must be a whole number of 1 to 100"),
         ({"jpeg": [95, 30]}, "`jpeg` (=[95,30]) must be a whole number of 1 to 100, or a range"),
         ({"jpeg": [30]}, "`jpeg` (=[30]) must be"),
-        ({"jpeg": "high"}, "`jpeg` (=high) must be"),
+        ({"jpeg": "high"}, "`jpeg` (='high') must be"),
         ({"jpeg": True}, "`jpeg` (=True) must be"),
         ({"jpeg": 101}, "`jpeg` (=101) must be a whole number of 1 to 100"),
         ({"h264": 52}, "`h264` (=52) must be a number of 0 to 51"),

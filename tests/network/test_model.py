@@ -168,7 +168,7 @@ def test_settings_build_the_same_network_again() -> None:
             for r in (1, 0, -2, 3.0, "3", True)
         ),
         *(
-            ({"channels": channels}, f"`channels` (={channels}) must be 1 (luma) or 3 (RGB)")
+            ({"channels": channels}, f"`channels` (={channels!r}) must be 1 (luma) or 3 (RGB)")
             for channels in (0, 2, 4, "1")
         ),
         (
@@ -178,7 +178,7 @@ def test_settings_build_the_same_network_again() -> None:
         ({"padding": "same"}, "`padding` (=same) must be one of replicate, zeros"),
         *(
             ({"gain": gain}, f"`gain` (={gain}) must be above 0: 1 leaves the picture as it is")
-            for gain in (0, 0.0, -5.0, math.inf, math.nan)
+            for gain in (0, 0.0, -5.0, math.inf, math.nan, True)
         ),
         ({"center": math.nan}, "`center` (=nan) must be a number: 0 leaves the picture as it is"),
     ],

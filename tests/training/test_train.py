@@ -288,7 +288,7 @@ def test_notebook_experiment_runs_on_color_in_double_precision(
     ("settings", "message"),
     [
         ({"r": 1}, "`r` (=1) must be a whole number of at least 2"),
-        ({"blur": -1}, "`blur` (=-1) must be a sigma of 0 to 100 pixels"),
+        ({"blur": -1}, "`blur` (=-1) must be a number of 0 to 100"),
         ({"data.val_fraction": 0}, "`schedule` (=plateau) must have a validation loss"),
         ({"max_time": 0}, "`max_time` (=0) must be seconds or DD:HH:MM:SS"),
         ({"max_time": 1e15}, "`max_time` (=1000000000000000) must be seconds or DD:HH:MM:SS"),
@@ -301,7 +301,7 @@ def test_notebook_experiment_runs_on_color_in_double_precision(
         ({"trainer.accelerator": "abacus"}, "`trainer` must be what Lightning's Trainer takes"),
         ({"trainer.precision": 7}, "`trainer.precision` (=7) must be one of 32-true, 64-true"),
         ({"optim.name": "no.such"}, "`optim.name` (=no.such) must be one of adadelta, adafactor"),
-        ({"sets": "Set5"}, "`sets` (=Set5) must be a list of names"),
+        ({"sets": "Set5"}, "`sets` (='Set5') must be a list of names"),
         ({"averaging": 2}, "`averaging` (=2) must be a fraction"),
         ({"snapshot_every": 0}, "`snapshot_every` (=0) must be a whole number"),
         ({"data.path": "nowhere"}, "`data.path` (=nowhere) must be an existing folder"),

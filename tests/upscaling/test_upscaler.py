@@ -348,10 +348,13 @@ def test_auto_believes_files_and_what_jpegs_were_opened_as(
     [
         (
             "nope.ckpt",
-            r"`r` \(=nope.ckpt\) must be a factor, .* not text: pass a file as `ckpt`",
+            r"`r` \(='nope.ckpt'\) must be a factor, .* not text: pass a file as `ckpt`",
         ),
-        (Path("run"), r"`r` \(=run\) must be a factor, .* pass a file as `ckpt`"),
-        ("3", r"`r` \(=3\) must be a factor, a whole number and not text: pass it without quotes"),
+        (Path("run"), r"`r` \(='run'\) must be a factor, .* pass a file as `ckpt`"),
+        (
+            "3",
+            r"`r` \(='3'\) must be a factor, a whole number and not text: pass it without quotes",
+        ),
         (
             2.5,
             r"`r` \(=2.5\) must be a whole number \(2, 3, 4\): for other sizes use espcn-upscale",
