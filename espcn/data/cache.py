@@ -225,7 +225,7 @@ def _cut_some(work: Any) -> tuple[list[int], dict[int, str]]:
         try:
             pixels = read_picture(content)
         except ValueError as error:
-            bad[index] = f"{path}: {str(error).removeprefix('the file is ')}"
+            bad[index] = f"{path}: {error}"
             continue
         image = to_channels(pixels, layout.recipe.channels)
         for scale in layout.recipe.scales:

@@ -63,7 +63,7 @@ def load_set(name: str, data_dir: str | None = None, download: bool = True) -> I
 
     Returns:
         The set. If the folder contains its pictures in other files, with the same pixels or all
-        cropped to multiples of the same number, `source` says so.
+        cropped to multiples of the same number, `is_copy` and `source` say so.
 
     Raises:
         ValueError: The name is unknown.
@@ -168,7 +168,7 @@ def load_test(names: list[str], data_dir: str | None = None) -> tuple[list[Image
             lines.append(f"Left out: {name}, likewise" if lines else f"Left out: {error}")
         else:
             sets.append(found)
-            if found.source.endswith(")") and name in SETS:
+            if found.is_copy:
                 lines.append(f"{name}: {found.source}")
     if names and not sets:
         sets = [load_set(EMBEDDED_TEST)]
@@ -203,7 +203,8 @@ def _load_copy(name: str, folder: Path) -> ImageSet | None:
     if found.keys() != wanted or not crops:
         return None
     how = "in other files" if 1 in crops else f"cropped to multiples of {min(crops)}"
-    return image_set(name, found, f"{folder} (its pictures, {how})")
+    copy = image_set(name, found, f"{folder} (its pictures, {how})")
+    return replace(copy, is_copy=True)
 
 
 def _differences(folder: Path, registry: Mapping[str, str | None], reasons: Iterable[str]) -> str:

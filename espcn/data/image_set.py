@@ -30,6 +30,7 @@ class ImageSet:
         images: Pictures as `read_picture` returns them.
         fingerprint: Sixteen hexadecimal digits that identify the set's files.
         source: The images' location, for display.
+        is_copy: Whether it is a known set whose pictures were found in other files.
     """
 
     name: str
@@ -37,6 +38,7 @@ class ImageSet:
     images: Sequence[np.ndarray]
     fingerprint: str
     source: str
+    is_copy: bool = False
 
     def __len__(self) -> int:
         return len(self.images)

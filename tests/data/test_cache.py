@@ -266,7 +266,7 @@ def test_file_names_that_are_not_utf_8_are_left_out_by_name(pictures: Path, tmp_
     cut_off = Path(os.fsdecode(os.fsencode(own / "4") + b"\xe9.png"))
     cut_off.write_bytes(cut_off.read_bytes()[:3000])
     for _ in range(2):
-        with pytest.warns(UserWarning, match=r"left out: .*4\udce9.png: damaged"):
+        with pytest.warns(UserWarning, match=r"left out: .*4\udce9.png: the file is damaged"):
             assert made(own, tmp_path / "cache").bad == (4,)
 
 
@@ -307,7 +307,9 @@ def test_unreadable_pictures_are_left_out_and_too_many_refused(
     # Its header is whole, what follows is not: seen only once it is read.
     cut_off = own / "1color5.png"
     cut_off.write_bytes(cut_off.read_bytes()[:3000])
-    with pytest.warns(UserWarning, match=r"left out: .*1color5.png: damaged or cut short"):
+    with pytest.warns(
+        UserWarning, match=r"left out: .*1color5.png: the file is damaged or cut short"
+    ):
         store = made(own, tmp_path / "cache")
     assert store.bad == (11,)
     other = own / "0color5.png"

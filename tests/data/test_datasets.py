@@ -279,6 +279,7 @@ def test_set_is_downloaded_and_read_in_natural_order(some: str, tmp_path: Path) 
     for name, image in zip(got.names, got.images, strict=True):
         np.testing.assert_array_equal(image, Image.open(io.BytesIO(NAMES[name])))
     assert got.source == str(tmp_path / "Some")
+    assert not got.is_copy
 
 
 def test_fingerprint_is_that_of_the_sorted_checksum_lines(some: str, tmp_path: Path) -> None:
@@ -342,6 +343,7 @@ def test_copy_in_other_files_is_known_by_its_pixels(
     assert got.names == [f"p{number}.png" for number in range(1, 13)]
     words = "in other files" if multiple == 1 else "cropped to multiples of 3"
     assert got.source == f"{tmp_path / known_pixels} (its pictures, {words})"
+    assert got.is_copy
     assert not server.requests
     Image.new("RGB", (16, 16)).save(folder / "img_003_HR.bmp")
     with pytest.raises(Unavailable, match="12 missing: .*; 12 unexpected: "):
