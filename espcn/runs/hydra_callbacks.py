@@ -1,18 +1,66 @@
-"""Hydra callbacks: check an output directory before its use, gather a sweep when it ends."""
+"""Hydra callbacks: check an output directory and the values of a sweep, gather it when it ends."""
 
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from espcn.io.atomic import check_folder
-from espcn.runs.directory import CONFIG, note_missing
+from espcn.runs.directory import CONFIG, note_missing, remove_refused
 from espcn.runs.gather import gather
+from espcn.runs.identity import check_names, plain_settings
 
 _begun: Path | None = None  # the directory of a sweep that is not gathered yet
 _queued = False  # whether its jobs run under SLURM, which outlives this process
+
+
+class CheckSweep(Callback):
+    """Ends a sweep before its first job if one of its values can't be used.
+
+    Args:
+        check: Checks a job's settings, given a directory that does not exist, and whether the job
+            is for this machine; raises ValueError or OSError.
+    """
+
+    def __init__(self, check: Callable[[dict[str, Any], Path, bool], None]) -> None:
+        self.check = check
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Check each value of the sweep once, beside the first values of the other settings.
+
+        Args:
+            config: The sweep's configuration.
+            **kwargs: Unused.
+
+        Raises:
+            SystemExit: A value can't be used; the exit code is 1.
+        """
+        loader = GlobalHydra.instance().config_loader()
+        directory = Path(config.hydra.sweep.dir)
+        # Jobs that run elsewhere have another machine's devices.
+        here = "submitit" not in config.hydra.launcher._target_
+        overrides: list[str] = []
+        try:
+            for overrides in _one_job_a_value(config, loader):
+                settings = plain_settings(
+                    loader.load_configuration("train", overrides, RunMode.RUN)
+                )
+                check_names(settings)
+                self.check(settings, directory / "none", here)
+        except (ValueError, OSError, HydraException, OmegaConfBaseException) as error:
+            remove_refused(directory)
+            words = str(error).partition("\n")[0]
+            what = " ".join(overrides)
+            raise SystemExit(f"Error: {words}\nNo job has begun; this one can't: {what}") from None
 
 
 class GatherSweep(Callback):
@@ -101,3 +149,24 @@ def _check(setting: str, directory: str) -> None:
         check_folder(Path(directory), setting, directory)
     except ValueError as error:
         raise SystemExit(f"Error: {error}") from None  # Hydra makes all else a warning
+
+
+def _one_job_a_value(config: DictConfig, loader: ConfigLoader) -> Iterator[list[str]]:
+    """Yield the overrides of the first job, and of one more for each further value."""
+    given = list(config.hydra.overrides.task)
+    parser = OverridesParser.create(config_loader=loader)
+    names = {one.key_or_group for one in parser.parse_overrides(given)}
+    params = config.hydra.sweeper.get("params") or {}
+    given += [f"{name}={value}" for name, value in params.items() if name not in names]
+    values = []
+    for one in parser.parse_overrides(given):
+        key = one.get_key_element()
+        if one.is_sweep_override():
+            values.append([f"{key}={value}" for value in one.sweep_string_iterator()])
+        else:
+            values.append([str(one.input_line)])
+    first = [some[0] for some in values]
+    yield first
+    for place, some in enumerate(values):
+        for value in some[1:]:
+            yield [*first[:place], value, *first[place + 1 :]]

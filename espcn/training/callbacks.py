@@ -1,4 +1,4 @@
-"""All callbacks of a run: history, checkpoints, progress bar, turns and signals."""
+"""The callbacks of a run: history, checkpoints, progress bar, turns and signals."""
 
 import signal
 import sys

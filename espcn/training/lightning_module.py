@@ -1,7 +1,7 @@
 """The LightningModule: the loss, the optimiser, and what an epoch does."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
@@ -182,26 +182,3 @@ class SuperResolution(pl.LightningModule):
             self.trainer.should_stop = True
         if isinstance(scheduler, ReduceLROnPlateau):
             scheduler.step(self.trainer.callback_metrics["val_loss"])
-
-
-def moving_average(
-    decay: float,
-) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
-    """Return the `multi_avg_fn` of an exponential moving average of the weights that warms up.
-
-    Its decay grows with the number of steps n as (1 + n) / (10 + n), up to `decay`. Without that, a
-    third of the average after 1,000 steps at 0.999 would still be the random start.
-
-    Args:
-        decay: The final decay, below 1.
-
-    Returns:
-        A function of the averages, which it updates, the current weights and the number of steps.
-    """
-
-    @torch.no_grad()
-    def average(averages: Sequence[Tensor], weights: Sequence[Tensor], count: Tensor | int) -> None:
-        n = float(count)
-        torch._foreach_lerp_(list(averages), list(weights), 1 - min(decay, (1 + n) / (10 + n)))
-
-    return average

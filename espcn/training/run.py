@@ -73,7 +73,7 @@ class Run:
         self.began = False  # whether anything in the directory may differ from before
 
     def check(self, here: bool = True) -> None:
-        """Check all settings, without reading or writing anything.
+        """Check all settings; of files only `init` and the directory's own are read, none written.
 
         Args:
             here: Whether the run is for this machine.
@@ -87,15 +87,15 @@ class Run:
         """Make the data, the LightningModule and the Trainer, which validates all settings.
 
         Returns:
-            All three; nothing has been read yet.
+            All three; no image has been read yet.
 
         Raises:
             ValueError: A setting is out of its range; the message names it.
         """
         s = self.settings
-        data, task = self._parts()
+        data, module = self._parts()
         if s["trainer"]["precision"] == "64-true":
-            task.double()  # before the average of its weights is made, which Lightning leaves as is
+            module.double()  # before its weights' average is made, which Lightning leaves as is
         trainer = make_trainer(s, self.directory, self.history)
         trained = (read_result(self.directory) or {}).get("epochs", 0)
         if s["max_epochs"] < trained:
@@ -103,7 +103,7 @@ class Run:
                 f"`max_epochs` (={s['max_epochs']}) must be at least the {trained} epochs that are "
                 "trained already: make it larger"
             )
-        return data, task, trainer
+        return data, module, trainer
 
     def _parts(self) -> tuple[PatchData, SuperResolution]:
         """Make the data and the LightningModule, which are the same on any machine."""
@@ -113,12 +113,12 @@ class Run:
         check_sets(s["sets"])
         pl.seed_everything(s["seed"], verbose=False)
         network = self._network()
-        return self._data(network), self._task(network)
+        return self._data(network), self._module(network)
 
     def carry_out(self) -> None:
         """Prepare the data, train, and score the best weights."""
         s = self.settings
-        data, task, trainer = self.build()
+        data, module, trainer = self.build()
         if trainer.world_size == 1:
             self._take_threads()
         self.result |= {
@@ -152,7 +152,7 @@ class Run:
         self.began = True
         with self._timed("train_s"), warnings.catch_warnings():
             quieten_lightning()
-            trainer.fit(task, data, ckpt_path=begin, weights_only=True)
+            trainer.fit(module, data, ckpt_path=begin, weights_only=True)
         self._check_finite()
         if rank() > 0:
             return
@@ -227,7 +227,7 @@ class Run:
             s["data"]["name"], halo=network.halo, degradation=degradation, **options, **shared
         )
 
-    def _task(self, network: ESPCN) -> SuperResolution:
+    def _module(self, network: ESPCN) -> SuperResolution:
         s = self.settings
         if s["schedule"] == "plateau" and not is_judged(s):
             raise ValueError(

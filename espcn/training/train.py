@@ -3,28 +3,19 @@
 import os
 import sys
 import traceback
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
-from hydra.core.config_loader import ConfigLoader
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
-from hydra.experimental.callback import Callback
-from hydra.types import RunMode
-from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
 from espcn.evaluation.samples import save_samples
 from espcn.interrupts import REQUEUES, ignore_interrupts, interrupts
 from espcn.network.weights import load
 from espcn.report.pages.directory import showing, write_pages
 from espcn.runs.directory import LOCK, read_result, remove_refused
-from espcn.runs.identity import check_names, flatten, plain_settings
+from espcn.runs.identity import flatten
 from espcn.runs.launch import rank, requeue
 from espcn.runs.sweep import is_finished
 from espcn.training.processes import is_loss_of_another
@@ -71,6 +62,20 @@ def train(
         return {"status": "failed", "error": error} | flatten(settings)
     finally:
         lock.release()
+
+
+def check(settings: dict[str, Any], directory: Path, here: bool) -> None:
+    """Check all settings of a run that is not begun yet.
+
+    Args:
+        settings: Plain settings.
+        directory: A directory that does not exist, in place of the run's.
+        here: Whether the run is for this machine, and not for one with other devices.
+
+    Raises:
+        ValueError: A setting is out of its range; the message names it.
+    """
+    Run(settings, directory, {}).check(here)
 
 
 def _train(
@@ -134,56 +139,3 @@ def _say(error: Exception) -> str:
         traceback.print_exc()
     print(f"Error{f' in process {rank()}' if rank() else ''}: {words}", file=sys.stderr)
     return words
-
-
-class CheckSweep(Callback):
-    """Stops a sweep before its first job if one of its values is invalid."""
-
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Check each value of the sweep once, with the first values of the other settings.
-
-        Args:
-            config: The sweep's configuration.
-            **kwargs: Unused.
-
-        Raises:
-            SystemExit: A value is invalid; the exit code is 1.
-        """
-        loader = GlobalHydra.instance().config_loader()
-        directory = Path(config.hydra.sweep.dir)
-        # Jobs that run elsewhere have another machine's devices.
-        here = "submitit" not in config.hydra.launcher._target_
-        overrides: list[str] = []
-        try:
-            for overrides in _one_job_a_value(config, loader):
-                settings = plain_settings(
-                    loader.load_configuration("train", overrides, RunMode.RUN)
-                )
-                check_names(settings)
-                Run(settings, directory / "none", {}).check(here)
-        except (ValueError, OSError, HydraException, OmegaConfBaseException) as error:
-            remove_refused(directory)
-            words = str(error).partition("\n")[0]
-            what = " ".join(overrides)
-            raise SystemExit(f"Error: {words}\nNo job has begun; this one can't: {what}") from None
-
-
-def _one_job_a_value(config: DictConfig, loader: ConfigLoader) -> Iterator[list[str]]:
-    """Yield the overrides of the first job, and of another one for each further value."""
-    given = list(config.hydra.overrides.task)
-    parser = OverridesParser.create(config_loader=loader)
-    names = {one.key_or_group for one in parser.parse_overrides(given)}
-    params = config.hydra.sweeper.get("params") or {}
-    given += [f"{name}={value}" for name, value in params.items() if name not in names]
-    values = []
-    for one in parser.parse_overrides(given):
-        key = one.get_key_element()
-        if one.is_sweep_override():
-            values.append([f"{key}={value}" for value in one.sweep_string_iterator()])
-        else:
-            values.append([str(one.input_line)])
-    first = [some[0] for some in values]
-    yield first
-    for place, some in enumerate(values):
-        for value in some[1:]:
-            yield [*first[:place], value, *first[place + 1 :]]

@@ -22,7 +22,7 @@ from espcn.training.callbacks import (
     TrainingProgress,
 )
 from espcn.training.checkpoint_io import AtomicCheckpointIO
-from espcn.training.lightning_module import moving_average
+from espcn.training.optimizers import moving_average
 from espcn.training.processes import OneRun, processes, use_own_cores
 
 TRAINER_PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed")
@@ -112,7 +112,7 @@ def _checkpoints(settings: dict[str, Any], directory: Path) -> list[Callback]:
     """Return the callbacks that write best.ckpt, last.ckpt and any requested snapshots."""
     common: dict[str, Any] = {
         "dirpath": directory,
-        "save_on_train_epoch_end": True,  # after the plateau has stepped: see the task
+        "save_on_train_epoch_end": True,  # after SuperResolution has stepped the plateau
         "enable_version_counter": False,
         "auto_insert_metric_name": False,
     }
@@ -122,7 +122,7 @@ def _checkpoints(settings: dict[str, Any], directory: Path) -> list[Callback]:
     if every is None:
         return [best, last]
     checks.integer("snapshot_every", every, 1, "the notebook's is 100")
-    name = "snapshots/epoch{epochs:.0f}"  # the task's count, from 1; Lightning's own is from 0
+    name = "snapshots/epoch{epochs:.0f}"  # SuperResolution's count, from 1
     return [Checkpoint(filename=name, save_top_k=-1, every_n_epochs=every, **common), best, last]
 
 

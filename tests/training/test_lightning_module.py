@@ -1,4 +1,4 @@
-"""The training task: the loss, the rates and how they fall, checked in short real fits."""
+"""The LightningModule: the loss, the rates and how they fall, checked in short real fits."""
 
 import math
 from pathlib import Path
@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from espcn.data.datamodule import PatchData
 from espcn.network.model import ESPCN
-from espcn.training.lightning_module import SuperResolution, moving_average
+from espcn.training.lightning_module import SuperResolution
 from espcn.training.trainer import quieten_lightning
 
 pytestmark = [
@@ -130,27 +130,6 @@ def test_cosine_goes_from_lr_to_lr_end_over_the_whole_run(pictures: Path) -> Non
     expected = [1e-4 + (1e-2 - 1e-4) * share for share in half]
     assert [rate for rate, _ in rates.seen] == pytest.approx(expected)
     assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(1e-4)
-
-
-def test_moving_average_warms_up_to_its_decay() -> None:
-    average = moving_average(0.9)
-
-    def averaged(count: int) -> float:
-        averages = [torch.zeros(()), torch.zeros(2)]
-        average(averages, [torch.ones(()), torch.ones(2)], count)
-        assert torch.equal(averages[1], averages[0].expand(2))
-        return float(averages[0])
-
-    assert averaged(0) == pytest.approx(0.9)  # 1 - 1/10
-    assert averaged(10) == pytest.approx(1 - 11 / 20)
-    assert averaged(10_000) == pytest.approx(0.1)
-
-
-def test_moving_average_is_no_part_of_the_gradient() -> None:
-    average, weight = (torch.nn.Parameter(torch.full((2,), value)) for value in (0.0, 1.0))
-    moving_average(0.9)([average], [weight], 0)
-    assert average.tolist() == pytest.approx([0.9, 0.9])
-    assert average.is_leaf
 
 
 @pytest.mark.parametrize(

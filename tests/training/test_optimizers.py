@@ -10,6 +10,7 @@ from espcn.training.optimizers import (
     OPTIMIZERS,
     cosine_schedule,
     make_optimizer,
+    moving_average,
     plateau_schedule,
 )
 from espcn.training.soap import SOAP
@@ -109,3 +110,24 @@ def test_cosine_falls_to_its_floor_and_stays_there() -> None:
     shares = [1, 0.1 + 0.9 * (1 + half) / 2, 0.55, 0.1 + 0.9 * (1 - half) / 2, 0.1, 0.1, 0.1]
     assert [pair[0] for pair in seen] == pytest.approx([2 * share for share in shares])
     assert [pair[1] for pair in seen] == pytest.approx([0.2 * share for share in shares])
+
+
+def test_moving_average_warms_up_to_its_decay() -> None:
+    average = moving_average(0.9)
+
+    def averaged(count: int) -> float:
+        averages = [torch.zeros(()), torch.zeros(2)]
+        average(averages, [torch.ones(()), torch.ones(2)], count)
+        assert torch.equal(averages[1], averages[0].expand(2))
+        return float(averages[0])
+
+    assert averaged(0) == pytest.approx(0.9)  # 1 - 1/10
+    assert averaged(10) == pytest.approx(1 - 11 / 20)
+    assert averaged(10_000) == pytest.approx(0.1)
+
+
+def test_moving_average_is_no_part_of_the_gradient() -> None:
+    average, weight = (torch.nn.Parameter(torch.full((2,), value)) for value in (0.0, 1.0))
+    moving_average(0.9)([average], [weight], 0)
+    assert average.tolist() == pytest.approx([0.9, 0.9])
+    assert average.is_leaf
