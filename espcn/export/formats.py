@@ -30,8 +30,8 @@ class Write(Protocol):
             How the file was checked: "checked by X 1.2", or "not checked: X is not installed".
 
         Raises:
-            ValueError: The format does not support this network, or the program differs from
-                PyTorch.
+            ValueError: The format does not support this network, a package that writes it is not
+                installed, or the program differs from PyTorch.
         """
 
 

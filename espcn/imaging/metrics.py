@@ -1,8 +1,8 @@
 """PSNR and SSIM as defined in the super-resolution benchmark protocol.
 
 The protocol compares whole grey levels, 0..255, after a crop of r pixels from each border, one
-picture at a time; a set's figure is the mean over its pictures. The defaults of torchmetrics differ:
-they pool the squared error of a whole set.
+picture at a time; a set's figure is the mean over its pictures. The defaults of torchmetrics
+differ: they pool the squared error of a whole set.
 
 Both require the range: with the wrong one a figure is off by 48 dB, and looks plausible.
 """
