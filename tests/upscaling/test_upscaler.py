@@ -305,7 +305,9 @@ def test_other_factors_have_the_same_options() -> None:
     own = Upscaler(ckpt=shipped(3))
     assert own.by(3) is own
     for upscaler, r, there in ((first, 5, "2, 3, 4"), (own, 2, "3")):
-        with pytest.raises(ValueError, match=rf"`r` \(={r}\) must be a factor of .* take {there}"):
+        with pytest.raises(
+            ValueError, match=rf"`r` \(={r}\) must be a factor of .* choose {there}"
+        ):
             upscaler.by(r)
 
 
