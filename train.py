@@ -59,7 +59,7 @@ def main(config: DictConfig) -> None:
     result = train(settings, directory, command, sweeping)
     if result["status"] == "interrupted" and rank() == 0:
         go_on = f"-m ... hydra.sweep.dir={job.sweep.dir}" if sweeping else f"resume={directory}"
-        how = f"Go on with: {'...' if launch() else 'python train.py'} {go_on}"
+        how = f"Resume with: {'...' if launch() else 'python train.py'} {go_on}"
         requeued = result.get("requeued", False)
         print(f"\nStopped. {'SLURM starts the job again' if requeued else how}", file=sys.stderr)
         if requeued and sweeping:
@@ -80,7 +80,7 @@ if __name__ == "__main__":
             main()
     except KeyboardInterrupt:  # before there was a run to stop, or while others carry out the jobs
         swept = gather_rest()
-        go_on = f". Go on with: python train.py -m ... hydra.sweep.dir={swept}"
+        go_on = f". Resume with: python train.py -m ... hydra.sweep.dir={swept}"
         print(f"\nStopped{go_on if swept else ' before the run began'}", file=sys.stderr)
         if rank() == 0 and not set(REQUEUES).isdisjoint(signals):
             requeue()

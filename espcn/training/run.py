@@ -297,7 +297,7 @@ class Run:
         kept = read_threads(self.directory) if (self.directory / "last.ckpt").is_file() else None
         own = torch.get_num_threads()
         if kept and kept != own:
-            tell(f"Going on with {kept} threads, as before, instead of {own}")
+            tell(f"Continuing with {kept} threads, as before, instead of {own}")
             torch.set_num_threads(kept)
 
     @contextmanager

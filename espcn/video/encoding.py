@@ -107,7 +107,7 @@ class Encoding:
         if self.crf > MAX_CRF[codec]:
             raise ValueError(
                 f"`crf` (={self.crf:g}) must be at most {MAX_CRF[codec]} with {codec}: 18 is the "
-                "default, and higher numbers are poorer"
+                "default, and higher values lower the quality"
             )
         if self.preset is not None and self.preset not in PRESETS[codec]:
             choices = ", ".join(PRESETS[codec])

@@ -58,7 +58,7 @@ def copy_other_streams(
             copy.disposition = stream.disposition
         except (av.FFmpegError, ValueError, AttributeError, TypeError):
             what = " ".join([stream.type, name]).strip()
-            remedy = "" if container == "matroska" else ": .mkv may"
+            remedy = "" if container == "matroska" else ": try .mkv"
             reason = "" if stream.type == "data" else f", which {container} can't hold{remedy}"
             remarks.left_out.append(f"its stream {stream.index} ({what}){reason}")
     return copies

@@ -102,7 +102,7 @@ def test_sweep_whose_launcher_gives_up_is_gathered_all_the_same(
     assert process.returncode == 130, errors
     assert "2 jobs" in printed
     assert [row["status"] for row in sweep_rows(tmp_path)] == ["interrupted"] * 2
-    assert f"Go on with: python train.py -m ... hydra.sweep.dir={tmp_path}" in errors
+    assert f"Resume with: python train.py -m ... hydra.sweep.dir={tmp_path}" in errors
 
 
 def test_table_is_sorted_by_the_validation_images(swept: tuple[Path, str, int]) -> None:

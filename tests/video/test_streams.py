@@ -191,8 +191,8 @@ def test_what_the_container_cannot_hold_is_named(
 ) -> None:
     remarks = upscale_video(upscaler, titled, tmp_path / "b.mp4", encoding=FAST)
     assert remarks.left_out == [
-        "its stream 2 (subtitle srt), which mp4 can't hold: .mkv may",
-        "its stream 3 (attachment), which mp4 can't hold: .mkv may",
+        "its stream 2 (subtitle srt), which mp4 can't hold: try .mkv",
+        "its stream 3 (attachment), which mp4 can't hold: try .mkv",
     ]
     assert packets(tmp_path / "b.mp4", "audio") == packets(titled, "audio")
     assert len(frames(tmp_path / "b.mp4")) == 12

@@ -44,7 +44,7 @@ async function opened(file, r) {
 function tooLarge(name, r, { width, height }) {
   const megapixels = Math.ceil((r * r * width * height) / 1e6);
   return `“${name}” would become ${r * width} × ${r * height} pixels, ${megapixels} megapixels, and `
-    + `this page writes at most ${MOST / 1e6}: take a smaller factor, or upscale.py, which has no limit.`;
+    + `this page writes at most ${MOST / 1e6}: choose a smaller factor, or use espcn-upscale, which has no limit.`;
 }
 
 async function hasAlpha(source) {
@@ -115,7 +115,7 @@ async function openVideo({ canvas, network, engines, size }) {
   const [width, height] = size.map((side) => network.r * side);
   if (Math.max(width, height) > video.widest) {
     throw new Refusal(`Its frames would become ${width} × ${height} pixels, and this device draws `
-      + `at most ${video.widest} a side: take a smaller factor.`);
+      + `at most ${video.widest} a side: choose a smaller factor.`);
   }
   postMessage({ ready: video.constructor.title });
 }
