@@ -15,7 +15,8 @@ from espcn import checks
 from espcn.command.arguments import parser
 from espcn.command.batch import Outcome, Treatment, carry_out
 from espcn.command.job import Job
-from espcn.command.plan import Plan, is_writable, plan
+from espcn.command.naming import Naming, is_writable
+from espcn.command.plan import Plan, plan
 from espcn.command.records import kept_segments, record_path, standing, weights_digest
 from espcn.command.streams import piped
 from espcn.interrupts import interrupts
@@ -77,15 +78,10 @@ def upscale(given: argparse.Namespace) -> list[str]:
     r = _factor(given) if size is None else None
     settings = _settings(given, r, size)  # of a job
     own_ending = "_preview" if given.preview else f"_x{r}" if size is None else size.ending
+    ending = own_ending if given.suffix is None else given.suffix
+    naming = Naming(ending, given.output, given.format, given.preview)
     todo = plan(
-        given.files,
-        own_ending if given.suffix is None else given.suffix,
-        given.output,
-        given.overwrite,
-        given.shard,
-        given.format,
-        given.preview,
-        lambda job: standing(job, settings(job)),
+        given.files, naming, given.overwrite, given.shard, lambda job: standing(job, settings(job))
     )
     outcome = Outcome(problems=list(todo.problems))
     finished = [job.target for job in todo.existing]  # the others use up what was left
