@@ -156,6 +156,16 @@ def prepare(images: LazyImages, recipe: Recipe, folder: Path) -> PreparedPatches
     return PreparedPatches(patches, first, tuple(sorted(bad)))
 
 
+def processes() -> int:
+    """Return the number of processes that cut the patches of many images.
+
+    Returns:
+        The number, at most that of the cores that this process may use.
+    """
+    allowed = getattr(os, "sched_getaffinity", None)  # only Linux tells
+    return min(PROCESSES, len(allowed(0)) if allowed else os.cpu_count() or 1)
+
+
 def _counts(recipe: Recipe, height: int, width: int) -> list[int]:
     """Return the number of patches of an image of this size, scale by scale."""
     sizes = [[max(1, round(side * s)) for side in (height, width)] for s in recipe.scales]
@@ -187,19 +197,13 @@ def _all(work: list[Any], images: int) -> Iterator[tuple[list[int], dict[int, st
         return
     # Not forked: PyTorch's threads don't survive that.
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(_processes(), spawn, initializer=_begin) as pool:
+    with ProcessPoolExecutor(processes(), spawn, initializer=_begin) as pool:
         try:
             for part in as_completed([pool.submit(_cut_some, one) for one in work]):
                 yield part.result()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def _processes() -> int:
-    """Return the number of processes, at most the number of cores that this one may use."""
-    allowed = getattr(os, "sched_getaffinity", None)  # only Linux tells
-    return min(PROCESSES, len(allowed(0)) if allowed else os.cpu_count() or 1)
 
 
 def _begin() -> None:

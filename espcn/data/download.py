@@ -17,7 +17,7 @@ _CONNECTIONS = 8
 _TRIES = 3  # for each file
 _PAUSE = 0.5  # seconds between them
 
-_unreachable: set[str] = set()  # hosts, so that the next set does not wait for them again
+unreachable: set[str] = set()  # hosts, so that the next set does not wait for them again
 
 
 def download(
@@ -46,7 +46,7 @@ def download(
     from filelock import FileLock
 
     host = urlsplit(base_url).netloc
-    if host in _unreachable:
+    if host in unreachable:
         raise ConnectionError(f"{host} can't be reached")
     make_folder(folder)
     with FileLock(folder.parent / f".{name}.lock"):
@@ -87,7 +87,7 @@ def _fetch_all(
                 if not _is_without_connection(error):
                     answered.set()
                 elif not answered.is_set():  # a host that has answered gets its further tries
-                    _unreachable.add(host)
+                    unreachable.add(host)
                     raise ConnectionError(f"{host} can't be reached") from error
                 if left == 0 or stop.wait(_PAUSE):
                     raise

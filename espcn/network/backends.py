@@ -46,26 +46,17 @@ def prefers_sigmoid() -> bool:
     return torch.backends.cpu.get_cpu_capability() == "AVX2"
 
 
-def _torch(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backend:
-    """Run PyTorch's convolutions, with the activation fused if oneDNN is used."""
-    _check("torch", dtype, device)
-    fused = device.type == "cpu" and fuses_activations()
-    network, activation = _suited(network, dtype, device)
-    network = network.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    layers = [network.conv1, network.conv2, network.conv3]
-    convolve = _fused if fused else _plain
+def suited(network: ESPCN, dtype: torch.dtype, device: torch.device) -> tuple[ESPCN, str]:
+    """Return equivalent layers that are fast on a device, and the name of their activation.
 
-    def run(centred: Tensor) -> Tensor:
-        flow = centred.to(dtype).contiguous(memory_format=torch.channels_last)
-        for layer in layers[:2]:
-            flow = convolve(flow, layer, activation)
-        return convolve(flow, layers[2], "none")
+    Args:
+        network: A network.
+        dtype: The type that it computes in.
+        device: The device that it runs on.
 
-    return run
-
-
-def _suited(network: ESPCN, dtype: torch.dtype, device: torch.device) -> tuple[ESPCN, str]:
-    """Return equivalent layers that are fast here, and the name of their activation."""
+    Returns:
+        The network itself and its activation; where tanh is slow, an equivalent one and `sigmoid`.
+    """
     here = device.type == "cpu" and dtype == torch.float32 and prefers_sigmoid()
     # Zeros around the second and the third layer would no longer be zeros.
     if not here or network.activation != "tanh" or not network.halo:
@@ -80,6 +71,24 @@ def _suited(network: ESPCN, dtype: torch.dtype, device: torch.device) -> tuple[E
         after.bias.sub_(after.weight.sum((1, 2, 3)))
         after.weight.mul_(2)
     return made, "sigmoid"
+
+
+def _torch(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backend:
+    """Run PyTorch's convolutions, with the activation fused in where oneDNN does the work."""
+    _check("torch", dtype, device)
+    fused = device.type == "cpu" and fuses_activations()
+    network, activation = suited(network, dtype, device)
+    network = network.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    layers = [network.conv1, network.conv2, network.conv3]
+    convolve = _fused if fused else _plain
+
+    def run(centred: Tensor) -> Tensor:
+        flow = centred.to(dtype).contiguous(memory_format=torch.channels_last)
+        for layer in layers[:2]:
+            flow = convolve(flow, layer, activation)
+        return convolve(flow, layers[2], "none")
+
+    return run
 
 
 def _function(activation: str) -> Backend:
@@ -106,7 +115,7 @@ def _compile(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backen
     from torch._inductor import config as inductor
 
     _check("compile", dtype, device)
-    network, activation = _suited(network, dtype, device)
+    network, activation = suited(network, dtype, device)
     network = network.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     class Layers(nn.Module):

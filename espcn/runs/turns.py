@@ -10,6 +10,7 @@ import hashlib
 import os
 import stat
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
@@ -53,12 +54,20 @@ class Turns:
 
     Args:
         folder: The folder for coordination; created if missing.
+        longest: The longest wait for a turn, in seconds.
+        clock: A monotonic clock, in seconds.
+
+    Attributes:
+        waited: Whether the run ever had to wait for others.
+        patience: How long it will wait next, in seconds.
 
     Raises:
         OSError: The folder is not usable, or is accessible to other users.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, longest: float = PATIENCE, clock: Callable[[], float] = monotonic
+    ) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
         found = folder.lstat()
         # Whoever else made it could keep the turn, or lead the locks' names to this user's files.
@@ -67,23 +76,29 @@ class Turns:
         ):
             raise PermissionError(f"{folder} must be a folder in which only its owner may write")
         self._queue, self._turn = FileLock(folder / "queue"), FileLock(folder / "turn")
-        self._patience, self._began, self._again = PATIENCE, 0.0, 0.0
-        self.waited = False  # for others, ever
+        self._longest, self._clock = longest, clock
+        self.patience, self._began, self._again = longest, 0.0, 0.0
+        self.waited = False
+
+    @property
+    def has_turn(self) -> bool:
+        """Whether this run has the turn."""
+        return bool(self._turn.is_locked)
 
     def take(self) -> None:
         """Wait for a turn and begin it."""
         if not self._try(0.0):
             self.waited = True
-            if monotonic() >= self._again and not self._try(self._patience):
-                self._patience = PATIENCE / 10
-                self._again = monotonic() + 5 * PATIENCE
-        if self._turn.is_locked:
-            self._patience, self._again = PATIENCE, 0.0
-        self._began = monotonic()
+            if self._clock() >= self._again and not self._try(self.patience):
+                self.patience = self._longest / 10
+                self._again = self._clock() + 5 * self._longest
+        if self.has_turn:
+            self.patience, self._again = self._longest, 0.0
+        self._began = self._clock()
 
     def share(self) -> None:
         """Wait for the next turn if this one has lasted long enough."""
-        if monotonic() - self._began > LENGTH:
+        if self._clock() - self._began > LENGTH:
             self.end()
             self.take()
 
@@ -95,7 +110,7 @@ class Turns:
         """Queue for the turn and take it, each within some seconds; return whether it worked."""
         with suppress(Timeout), self._queue.acquire(timeout, poll_interval=_POLL):
             self._turn.acquire(timeout, poll_interval=_POLL)
-        return bool(self._turn.is_locked)
+        return self.has_turn
 
 
 def _cores() -> list[int]:

@@ -27,6 +27,7 @@ from espcn.data.image_set import LazyImages, load_folder
 from espcn.data.patches import Recipe, cut, rescale
 from espcn.imaging.color import to_channels
 from espcn.imaging.degradation import Degradation
+from espcn.io.reading import read_picture
 from helpers import ENVIRONMENT, ROOT, run
 
 RECIPE = Recipe(3, 1, Degradation(), 8, 5, 4, scales=(1.0, 0.7))
@@ -97,7 +98,7 @@ def test_same_files_and_settings_are_prepared_once(
 ) -> None:
     first = made(pictures, tmp_path)
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.u1")}
-    monkeypatch.setattr(cache, "_fill", lambda *_: pytest.fail("prepared again"))
+    monkeypatch.setattr(cache, "read_picture", lambda _: pytest.fail("prepared again"))
     again = made(pictures, tmp_path)
     assert torch.equal(first.patches.low, again.patches.low)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.u1")} == kept
@@ -143,19 +144,19 @@ def test_what_was_interrupted_goes_on(
 ) -> None:
     whole = made(pictures, tmp_path / "a")
     monkeypatch.setattr(cache, "CHUNK", 2)
-    cut_some, calls = cache._cut_some, []
+    calls = []
 
-    def interrupted(work: object) -> object:
-        calls.append(work)
-        if len(calls) == 3:
+    def interrupted(content: bytes) -> np.ndarray:
+        calls.append(content)
+        if len(calls) == 6:
             raise KeyboardInterrupt
-        return cut_some(work)
+        return read_picture(content)
 
-    monkeypatch.setattr(cache, "_cut_some", interrupted)
+    monkeypatch.setattr(cache, "read_picture", interrupted)
     with pytest.raises(KeyboardInterrupt):
         made(pictures, tmp_path / "b")
     store = made(pictures, tmp_path / "b")
-    assert len(calls) == 3 + 2  # eight images: two pairs were done before
+    assert len(calls) == 6 + 4  # eight images: two pairs were done before
     assert torch.equal(store.patches.low, whole.patches.low)
     assert torch.equal(store.patches.target, whole.patches.target)
 
@@ -280,20 +281,20 @@ def _is_running(pid: str) -> bool:
 def test_two_that_want_the_same_prepare_it_once(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fill, calls = cache._fill, []
+    calls = []
 
-    def slow(*arguments: object) -> object:
-        calls.append(1)
-        time.sleep(0.3)
-        return fill(*arguments)  # type: ignore[arg-type]
+    def slow(content: bytes) -> np.ndarray:
+        calls.append(content)
+        time.sleep(0.05)
+        return read_picture(content)
 
-    monkeypatch.setattr(cache, "_fill", slow)
+    monkeypatch.setattr(cache, "read_picture", slow)
     threads = [threading.Thread(target=made, args=(pictures, tmp_path)) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(calls) == 1
+    assert len(calls) == 8  # images
 
 
 def test_unreadable_pictures_are_left_out_and_too_many_refused(
@@ -340,7 +341,7 @@ def test_room_is_taken_without_what_only_linux_has(
     monkeypatch.delattr(os, "posix_fallocate", raising=False)
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     assert torch.equal(with_it.patches.target, made(pictures, tmp_path / "b").patches.target)
-    assert 1 <= cache._processes() <= 4
+    assert 1 <= cache.processes() <= 4
 
 
 def test_no_more_processes_than_memory_and_processors(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -348,7 +349,7 @@ def test_no_more_processes_than_memory_and_processors(monkeypatch: pytest.Monkey
         monkeypatch.setattr(
             os, "sched_getaffinity", lambda _, n=processors: set(range(n)), raising=False
         )
-        assert cache._processes() == processes
+        assert cache.processes() == processes
 
 
 def test_cache_without_a_home_directory_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -393,7 +394,7 @@ def test_setting_that_is_added_to_the_degradation_leaves_a_cache_valid(
         vignette: float = 0.0
 
     first = made(pictures, tmp_path, replace(RECIPE, degradation=Degradation(0.5)))
-    monkeypatch.setattr(cache, "_fill", lambda *_: pytest.fail("prepared again"))
+    monkeypatch.setattr(cache, "read_picture", lambda _: pytest.fail("prepared again"))
     again = made(pictures, tmp_path, replace(RECIPE, degradation=Later(0.5)))
     assert torch.equal(first.patches.low, again.patches.low)
     monkeypatch.undo()

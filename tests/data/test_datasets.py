@@ -115,7 +115,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "_unreachable", set())
+    monkeypatch.setattr(download, "unreachable", set())
     monkeypatch.setattr(download, "_PAUSE", 0.02)
 
 
@@ -234,7 +234,7 @@ def test_host_that_answers_badly_is_not_taken_for_unreachable(
     server.ills = {name: ["missing"] * 9 for name in NAMES}
     with pytest.raises(Unavailable, match="404"):
         fetch(tmp_path, server.url)
-    assert not download._unreachable
+    assert not download.unreachable
 
 
 def test_one_connection_that_fails_after_others_is_tried_again(
@@ -251,7 +251,7 @@ def test_one_connection_that_fails_after_others_is_tried_again(
     fetch(tmp_path, server.url)
     assert on_disk(tmp_path) == NAMES
     assert next(calls) == len(FILES) + 2
-    assert not download._unreachable
+    assert not download.unreachable
 
 
 def test_root_that_cannot_be_written_is_told(server: Server, tmp_path: Path) -> None:
@@ -500,7 +500,7 @@ def test_folder_that_cannot_be_looked_into_is_named(
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "_unreachable", {"raw.githubusercontent.com"})
+    monkeypatch.setattr(download, "unreachable", {"raw.githubusercontent.com"})
 
 
 @pytest.mark.usefixtures("offline")

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from espcn.evaluation.protocol import super_resolve
+from espcn.network.backends import BACKENDS
 from espcn.network.device import full_float32
 from espcn.network.engine import Engine
 from espcn.network.model import ESPCN
@@ -30,14 +31,18 @@ def before(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("precision", "exact"), [("float32", True), ("bfloat16", False)])
-def test_engine_of_float32_has_no_tf32(before: str, precision: str, exact: bool) -> None:
-    engine, seen = Engine(ESPCN(2), "torch", "float32", "cpu"), []
+def test_engine_of_float32_has_no_tf32(
+    before: str, precision: str, exact: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
 
     def run(centred: Tensor) -> Tensor:
         seen.append(setting())
         return centred
 
-    engine.device, engine.precision, engine._run = ELSEWHERE, precision, run
+    monkeypatch.setitem(BACKENDS, "torch", lambda *_: run)
+    engine = Engine(ESPCN(2), "torch", precision, "cpu")
+    engine.device = ELSEWHERE
     engine(torch.zeros(1, 1, 9, 9))
     assert (seen, setting()) == (["ieee" if exact else before], before)
 

@@ -155,8 +155,8 @@ def test_tanh_stays_in_bfloat16_and_on_a_gpu(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(backends, "prefers_sigmoid", lambda: True)
     network = engine_module.in_grey_levels(ESPCN(2))
     for dtype, device in ((torch.bfloat16, CPU), (torch.float32, torch.device("cuda"))):
-        assert backends._suited(network, dtype, device) == (network, "tanh")
-    assert backends._suited(network, torch.float32, CPU)[1] == "sigmoid"
+        assert backends.suited(network, dtype, device) == (network, "tanh")
+    assert backends.suited(network, torch.float32, CPU)[1] == "sigmoid"
 
 
 def test_without_onednn_there_is_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:

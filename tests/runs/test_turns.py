@@ -9,12 +9,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 
 import pytest
 import pytorch_lightning as pl
 import torch
+from filelock import FileLock, Timeout
 
 from espcn.runs import turns
 from espcn.runs.turns import Turns, meeting_place, needs_turns
@@ -62,13 +63,13 @@ def held(tmp_path: Path) -> Iterator[subprocess.Popen]:
     with player(tmp_path, 1000) as process:
         process.stdin.write("\n")
         process.stdin.flush()
-        lock = Turns(tmp_path)._turn
+        lock = FileLock(tmp_path / "turn")
         while True:  # until it is suspended in its turn and not between two
             process.send_signal(signal.SIGSTOP)
             os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
             try:
                 lock.acquire(timeout=0)
-            except turns.Timeout:
+            except Timeout:
                 break
             lock.release()
             process.send_signal(signal.SIGCONT)
@@ -92,18 +93,16 @@ def test_one_at_a_time_and_in_turn(tmp_path):
 
 
 def test_alone_there_is_no_waiting(tmp_path):
-    mine = Turns(tmp_path)
+    mine = Turns(tmp_path, clock=count(step=2 * turns.LENGTH).__next__)
     mine.take()
     for _ in range(100):
-        mine._began -= turns.LENGTH
         mine.share()
     mine.end()
     assert not mine.waited
 
 
-def test_suspended_run_is_waited_for_once(tmp_path, monkeypatch, held):
-    monkeypatch.setattr(turns, "PATIENCE", 0.3)
-    mine = Turns(tmp_path)
+def test_suspended_run_is_waited_for_once(tmp_path, held):
+    mine = Turns(tmp_path, longest=0.3)
     began = time.monotonic()
     mine.take()
     first = time.monotonic() - began
@@ -117,23 +116,22 @@ def test_suspended_run_is_waited_for_once(tmp_path, monkeypatch, held):
     held.kill()
     held.wait()
     mine.take()
-    assert mine._turn.is_locked
-    assert mine._patience == 0.3
+    assert mine.has_turn
+    assert mine.patience == 0.3
 
 
-def test_suspended_run_that_goes_on_takes_turns_again(tmp_path, monkeypatch, held):
-    monkeypatch.setattr(turns, "PATIENCE", 1.0)
-    mine = Turns(tmp_path)
+def test_suspended_run_that_goes_on_takes_turns_again(tmp_path, held):
+    mine = Turns(tmp_path, longest=1.0)
     mine.take()
-    assert not mine._turn.is_locked
+    assert not mine.has_turn
     held.send_signal(signal.SIGCONT)
     until = time.monotonic() + 15
-    while not mine._turn.is_locked and time.monotonic() < until:
+    while not mine.has_turn and time.monotonic() < until:
         time.sleep(0.03)
         mine.end()
         mine.take()
-    assert mine._turn.is_locked
-    assert mine._patience == 1.0
+    assert mine.has_turn
+    assert mine.patience == 1.0
 
 
 def test_killed_run_leaves_its_turn(tmp_path, held):
@@ -150,14 +148,14 @@ def test_killed_run_leaves_its_turn(tmp_path, held):
 )
 def test_turns_where_two_have_not_enough_cores(monkeypatch, threads, cores, expected):
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    monkeypatch.setattr(turns, "_cores", lambda: list(range(cores)))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
     assert needs_turns() is expected
 
 
 def test_runs_on_other_cores_do_not_meet(monkeypatch):
     places = set()
     for cores in ([0, 1], [2, 3]):
-        monkeypatch.setattr(turns, "_cores", lambda cores=cores: cores)
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, own=cores: own, raising=False)
         places.add(meeting_place())
     assert len(places) == 2
 
@@ -208,8 +206,8 @@ def test_without_a_meeting_place_there_are_no_turns(tmp_path, monkeypatch):
     assert callback.turns is not None
     shutil.rmtree(meeting_place())
     meeting_place().write_text("in the way, later")
-    callback.turns._began -= turns.LENGTH
+    monkeypatch.setattr(turns, "LENGTH", 0.0)
     callback.on_train_batch_end()
     assert not callback.told
     callback.on_exception()
-    assert not callback.turns._turn.is_locked
+    assert not callback.turns.has_turn
