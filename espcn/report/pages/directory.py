@@ -37,13 +37,13 @@ def write_pages(directory: Path) -> list[Path]:
         words = " ".join(str(error).split())[:200] or type(error).__name__
         raise ValueError(
             f"the files in `DIR` (={directory}) must be as they were written, but one is damaged "
-            f"({words}): put back a copy of it, or take it away"
+            f"({words}): put back a copy of it, or remove it"
         ) from error
     if not pages:
         raise ValueError(
             f"`DIR` (={directory}) must be the directory of an evaluation, a run or a sweep, which "
-            "holds evaluation.json, config.yaml or sweep.csv: gather a sweep that was stopped by "
-            "python -m espcn.runs.gather DIR"
+            "contains evaluation.json, config.yaml or sweep.csv: for a stopped sweep, run "
+            "python -m espcn.runs.gather DIR first"
         )
     return pages
 
@@ -63,7 +63,7 @@ def showing(directory: Path) -> Iterator[None]:
     except Exception as error:
         words = f"{error}".partition("\n")[0] or type(error).__name__
         print(
-            f"Warning: no page was written ({words}). All figures are in place; try again with "
+            f"Warning: no page was written ({words}). All results are saved; try again with "
             f"python -m espcn.report {directory}",
             file=sys.stderr,
         )

@@ -22,7 +22,7 @@ EXTREMES = 5  # pictures that gained the most, and the least
 BARS = 30  # of a histogram, at most
 KERNELS = {
     "filters_first.png": "The kernels of the first layer",
-    "filters_last.png": "What each feature of the last layer paints",
+    "filters_last.png": "The contribution of each feature in the last layer",
 }
 
 
@@ -94,11 +94,11 @@ def write_evaluation(directory: Path) -> Path | None:
     by_gain = sorted(
         pictures, key=lambda one: (one.gain is not None, one.gain or 0.0), reverse=True
     )
-    groups = [Group("All pictures, by their gain", by_gain)]
+    groups = [Group("All pictures, by gain", by_gain)]
     if len(pictures) > 2 * EXTREMES:
         groups = [
-            Group("The pictures that gain most", by_gain[:EXTREMES]),
-            Group("The pictures that gain least", by_gain[: -EXTREMES - 1 : -1]),
+            Group("Largest gains", by_gain[:EXTREMES]),
+            Group("Smallest gains", by_gain[: -EXTREMES - 1 : -1]),
             Group("All other pictures", by_gain[EXTREMES:-EXTREMES], closed=True),
         ]
     saved = [some for some in (group.saved() for group in groups) if some.pictures]

@@ -74,10 +74,10 @@ def _tables(settings: dict[str, Any], result: dict[str, Any]) -> list[tuple[str,
     found = []
     if benchmark:
         columns = {"bicubic": result.get("bicubic_psnr") or {}, "this run": benchmark}
-        found.append(("Benchmark", beside_paper(r, columns), "degraded bicubically, by the "
-                      "field's protocol"))  # fmt: skip
+        found.append(("Benchmark", beside_paper(r, columns), "degraded bicubically, as in the "
+                      "standard protocol"))  # fmt: skip
     if matched and matched != benchmark:
-        found.append(("As in training", {"this run": matched}, "degraded as the training pictures"))
+        found.append(("As in training", {"this run": matched}, "degraded like the training ones"))
     return found
 
 

@@ -161,7 +161,7 @@ def setting_chart(rows: Sequence[dict[str, Any]], name: str, settings: Sequence[
         jobs = tuple(job for job, row in judged.items() if _words(row, others) == one)
         lines.append(Line(one, places if joined else (), colors[one], jobs))
     below = sum(point.outside for point in points)
-    notes = [f"Below the chart, and shown on its edge: {below} of {len(points)} jobs"]
+    notes = [f"{below} of {len(points)} jobs are below the chart and shown on its lower edge"]
     return Chart(f"Validation PSNR against {name}", x, y, lines, points, notes=notes[: below > 0])
 
 

@@ -77,7 +77,7 @@ def test_best_and_worst_five_come_first(tmp_path: Path) -> None:
 
 def test_set_of_five_has_no_best_and_worst(tmp_path: Path) -> None:
     page = write(tmp_path, {"Set5": [1.0] * 5})
-    assert "gain least" not in page
+    assert "Smallest gains" not in page
     assert page.count("<tr>") == 1 + 1 + 1 + 5 + 1 + 1  # sets, pictures, and where they are from
 
 
