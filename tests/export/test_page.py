@@ -302,8 +302,8 @@ def test_bad_files_get_a_sentence(visitor: Visitor, photo: np.ndarray, tmp_path:
         ("cut.png", whole[:40], "“cut.png” is not a picture"),
         ("cut.jpg", b"\xff\xd8\xff\xe0\0\x10JFIF", "“cut.jpg” is not a picture"),
         ("cut.mp4", b"\0\0\0\x18ftypisom", "“cut.mp4” is not a video that this browser can play."),
-        ("huge.png", huge, "“huge.png” would become 40000 × 30000 pixels, 1200 megapixels, and "
-         "this page writes at most 400"),
+        ("huge.png", huge, "“huge.png” would become 40000 × 30000 pixels (1200 megapixels), but "
+         "this page writes at most 400 megapixels"),
     ):  # fmt: skip
         visitor.open()
         (tmp_path / name).write_bytes(content)
@@ -420,7 +420,7 @@ def test_a_video_plays_upscaled_with_its_frames_side_by_side(
 
 def test_a_video_without_a_gpu_gets_a_sentence(visitor: Visitor, tmp_path: Path) -> None:
     visitor.give(write_clip(tmp_path / "clip.webm", 5, codec="libvpx-vp9"))
-    assert visitor.problem().startswith("Videos are upscaled by WebGPU or WebGL2")
+    assert visitor.problem().startswith("Upscaling videos needs WebGPU or WebGL2")
 
 
 def give_slowly(visitor: Visitor, path: Path) -> None:
@@ -454,7 +454,7 @@ def test_a_video_is_not_lost_if_the_factor_changes_while_it_opens(
     give_slowly(chooser, write_clip(tmp_path / "clip.webm", 5, codec="libvpx-vp9"))
     chooser["factor"].send_keys("4")
     chooser.run("window.go()")
-    assert chooser.problem().startswith("Videos are upscaled by WebGPU or WebGL2")
+    assert chooser.problem().startswith("Upscaling videos needs WebGPU or WebGL2")
 
 
 def test_a_video_larger_than_a_gpu_draws_gets_a_sentence(chooser: Visitor, tmp_path: Path) -> None:
@@ -469,7 +469,7 @@ def test_a_video_larger_than_a_gpu_draws_gets_a_sentence(chooser: Visitor, tmp_p
     chooser.give(tmp_path / "wide.webm")
     said = chooser.problem()
     assert said.startswith(
-        "Its frames would become 8400 × 64 pixels, and this device draws at most"
+        "Its frames would become 8400 × 64 pixels, but this device draws at most"
     )
 
 
@@ -580,8 +580,8 @@ def test_it_is_said_where_no_browser_checks(
 @pytest.mark.parametrize(
     ("code", "broken", "said"),
     [
-        ("rgba.rgb += gain", "rgba.rgb += 3.0 * gain", "WebGL2 is left out: it is off by"),
-        ("vec4 rgba = vec4(0)", "vec4 rgba = nothing", "WebGL2 is left out: the GPU's compiler"),
+        ("rgba.rgb += gain", "rgba.rgb += 3.0 * gain", "WebGL2 is not used: it is off by"),
+        ("vec4 rgba = vec4(0)", "vec4 rgba = nothing", "WebGL2 is not used: the GPU's compiler"),
         ("this.convolve(t", "if (tile.w > 27) throw Error('no'); this.convolve(t", "gave up: no"),
     ],
 )
@@ -595,6 +595,6 @@ def test_an_engine_that_fails_makes_way_for_the_next(
         "code.textContent = code.textContent.replace(...arguments)", code, broken,
     )  # fmt: skip
     large = read(visitor.upscale(save(photo, tmp_path / "photo.png")))
-    assert "by plain JavaScript" in visitor["status"].text
+    assert "with plain JavaScript" in visitor["status"].text
     assert np.abs(large.astype(int) - exact(2)(photo)).max() <= 1
     assert said in " ".join(one["message"] for one in visitor.driver.get_log("browser"))

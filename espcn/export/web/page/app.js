@@ -40,7 +40,7 @@ async function begin(act) {
     await act(own.signal);
   } catch (error) {
     if (own !== halt || error instanceof Stopped) return;
-    const said = error instanceof Refused ? error.message : `This went wrong: ${error.message}.`;
+    const said = error instanceof Refused ? error.message : `An error occurred: ${error.message}.`;
     $("problem").textContent = said;
     $("status").textContent = "";
     $("viewer").hidden = true;
@@ -63,7 +63,7 @@ async function upscale(signal) {
     $("status").textContent = `${known}.`;
     watch(video);
     const tell = ({ engine, rate }) => {
-      if (engine) $("status").textContent = `${known}; ${size()}, by ${engine}.`;
+      if (engine) $("status").textContent = `${known}; ${size()}, with ${engine}.`;
       else $("rate").textContent = `${rate.toFixed(0)} frames/s`;
     };
     await playVideo(video, job, { show, signal, tell });
@@ -78,7 +78,7 @@ async function upscale(signal) {
   const progress = (part) => ($("progress").value = part);
   const { blob, seconds, engine } = await showPicture(file, job, { show, progress, signal });
   const took = `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
-  $("status").textContent = `${known}; ${size()}, in ${took} by ${engine}.`;
+  $("status").textContent = `${known}; ${size()}, in ${took} with ${engine}.`;
   offer(blob, `${file.name.replace(/\.[^.]*$/, "")}_x${r}.png`);
 }
 
@@ -94,7 +94,7 @@ function choice(r) {
   if (wanted === "auto" && video && Number.isFinite(video.duration)) {
     const pixels = video.videoWidth * video.videoHeight * video.duration * 25; // frames a second
     const number = bitsQuantizer((8 * file.size) / pixels);
-    return { strength: strengthFor(DATA, r, codec, number), found: "a video, judged by its size" };
+    return { strength: strengthFor(DATA, r, codec, number), found: "a video, compression estimated from its size" };
   }
   if (wanted === "auto" && header.table) {
     const found = tableQuality(DATA, header.table);
@@ -176,7 +176,7 @@ function listen() {
 function fill() {
   const factors = Object.keys(DATA.factors);
   $("factor").append(...factors.map((r) => new Option(`${r} times`, r)));
-  const kinds = [["auto", "found out"], ["none", "none"]];
+  const kinds = [["auto", "detected automatically"], ["none", "none"]];
   const qualities = QUALITIES.map((quality) => [quality, `as a JPEG of quality ${quality}`]);
   $("compression").append(...[...kinds, ...qualities].map(([value, text]) => new Option(text, value)));
   $("settings").hidden = factors.length === 1 && !DATA.levels;

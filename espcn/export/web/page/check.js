@@ -12,7 +12,7 @@ async function check(network) {
       const engine = await ENGINES[name].make(await network);
       report[name] = btoa(String.fromCharCode(...(await engine.run(tile))));
     } catch (error) {
-      console.info(`${ENGINES[name].title} is left out: ${error.message}`);
+      console.info(`${ENGINES[name].title} is not used: ${error.message}`);
     }
   }
   const shown = document.createElement("pre");

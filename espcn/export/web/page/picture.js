@@ -7,7 +7,7 @@ const SHOWN = 48e6; // pixels of the result that are shown; of a larger one ever
 async function showPicture(file, job, { show, progress, signal }) {
   const { r } = job.network;
   const before = new Image();
-  before.alt = "The picture as it was";
+  before.alt = "The original picture";
   before.draggable = false; // or it would be dragged out of the pane instead of moved
   before.src = URL.createObjectURL(file);
   before.onload = before.onerror = () => URL.revokeObjectURL(before.src);
@@ -19,7 +19,7 @@ async function showPicture(file, job, { show, progress, signal }) {
       if (message.opened) {
         const [width, height] = [r * message.opened.width, r * message.opened.height];
         context = canvasFor(width, height);
-        describe(context.canvas, "The picture upscaled");
+        describe(context.canvas, "The upscaled picture");
         show(before, context.canvas, width, height);
       } else if (message.tile) {
         await paint(context, message.tile);

@@ -10,7 +10,7 @@ function startWorker(signal) {
     wake();
   };
   worker.onmessage = ({ data }) => hear(data);
-  worker.onerror = (event) => hear({ failed: `This went wrong: ${event.message}.` });
+  worker.onerror = (event) => hear({ failed: `An error occurred: ${event.message}.` });
   signal.addEventListener("abort", () => hear({ failed: "" }));
   worker.messages = (async function* () {
     for (;;) {

@@ -17,8 +17,8 @@ async function playBy(engines, video, { network }, { show, tell, signal }) {
   const [width, height] = [video.videoWidth, video.videoHeight];
   const [before, after] = [document.createElement("canvas"), document.createElement("canvas")];
   [before.width, before.height] = [width, height];
-  describe(before, "The video as it is");
-  describe(after, "The video upscaled");
+  describe(before, "The original video");
+  describe(after, "The upscaled video");
   const context = before.getContext("2d", { alpha: false });
   const canvas = after.transferControlToOffscreen();
   const worker = startWorker(signal);

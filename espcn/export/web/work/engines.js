@@ -13,7 +13,7 @@ async function makeEngine(names, network, canvas) {
       if (off > 1) throw new Error(`it is off by ${off} grey levels`);
       return canvas ? await ENGINES[name].make(network, canvas) : engine;
     } catch (error) {
-      console.info(`${ENGINES[name].title} is left out: ${error.message}`);
+      console.info(`${ENGINES[name].title} is not used: ${error.message}`);
     }
   }
   throw new Error(`this browser has no ${names.map((name) => ENGINES[name].title).join(" or ")}`);

@@ -93,7 +93,7 @@ class WebglEngine {
     const gl = canvas.getContext("webgl2", { alpha: false, antialias: false, depth: false });
     if (!gl) throw new Error("no WebGL2");
     if (!gl.getExtension("EXT_color_buffer_float")
-      && !gl.getExtension("EXT_color_buffer_half_float")) throw new Error("no textures of floats");
+      && !gl.getExtension("EXT_color_buffer_half_float")) throw new Error("no floating-point textures");
     Object.assign(this, { gl, canvas, network, r: network.r, textures: [] });
     this.widest = gl.getParameter(gl.MAX_TEXTURE_SIZE); // pixels of a frame's longer side
     this.source = this.texture(gl.TEXTURE_2D);
@@ -224,7 +224,7 @@ class WebglEngine {
       });
       gl.drawBuffers(targets);
       if (gl.checkFramebufferStatus(gl.FRAMEBUFFER) !== gl.FRAMEBUFFER_COMPLETE) {
-        throw new Error("the GPU draws to no half floats");
+        throw new Error("the GPU cannot draw to half-float textures");
       }
     }
     Object.assign(layer, { width, height });
@@ -278,5 +278,5 @@ async function gpuDone(gl) {
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
   gl.deleteSync(fence);
-  if (gl.isContextLost()) throw new Error("the GPU was taken away");
+  if (gl.isContextLost()) throw new Error("the GPU was lost");
 }

@@ -193,7 +193,7 @@ class WebgpuEngine {
     device.queue.submit([encoder.finish()]);
     await device.queue.onSubmittedWorkDone();
     this.release(source);
-    if (this.lost) throw new Error("the GPU was taken away");
+    if (this.lost) throw new Error("the GPU was lost");
   }
 
   // Encode what upscales a tile of the source into a picture, at a corner.

@@ -43,8 +43,9 @@ async function opened(file, r) {
 
 function tooLarge(name, r, { width, height }) {
   const megapixels = Math.ceil((r * r * width * height) / 1e6);
-  return `“${name}” would become ${r * width} × ${r * height} pixels, ${megapixels} megapixels, and `
-    + `this page writes at most ${MOST / 1e6}: choose a smaller factor, or use espcn-upscale, which has no limit.`;
+  return `“${name}” would become ${r * width} × ${r * height} pixels (${megapixels} megapixels), but `
+    + `this page writes at most ${MOST / 1e6} megapixels: choose a smaller factor, or use `
+    + "espcn-upscale, which has no limit.";
 }
 
 async function hasAlpha(source) {
@@ -110,12 +111,12 @@ async function openVideo({ canvas, network, engines, size }) {
   try {
     video = await makeEngine(onGpu, network, canvas);
   } catch {
-    throw new Refusal("Videos are upscaled by WebGPU or WebGL2, and this browser offers neither.");
+    throw new Refusal("Upscaling videos needs WebGPU or WebGL2, and this browser supports neither.");
   }
   const [width, height] = size.map((side) => network.r * side);
   if (Math.max(width, height) > video.widest) {
-    throw new Refusal(`Its frames would become ${width} × ${height} pixels, and this device draws `
-      + `at most ${video.widest} a side: choose a smaller factor.`);
+    throw new Refusal(`Its frames would become ${width} × ${height} pixels, but this device draws `
+      + `at most ${video.widest} pixels per side: choose a smaller factor.`);
   }
   postMessage({ ready: video.constructor.title });
 }
@@ -134,7 +135,7 @@ if (typeof WorkerGlobalScope !== "undefined") {
       else if (data.canvas) await openVideo(data);
       else await showFrame(data.frame);
     } catch (error) {
-      const failed = error instanceof Refusal ? error.message : `This went wrong: ${error.message}.`;
+      const failed = error instanceof Refusal ? error.message : `An error occurred: ${error.message}.`;
       const engine = data.frame && nameOf(video); // without which it may go
       postMessage({ failed, engine });
     }
