@@ -4,6 +4,7 @@ import re
 import textwrap
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -11,7 +12,7 @@ from PIL import Image
 
 from espcn.export.export import export
 from espcn.network.weights import load
-from helpers import ROOT
+from helpers import ROOT, write_clip
 
 
 def blocks() -> list[str]:
@@ -23,12 +24,24 @@ def blocks() -> list[str]:
 
 
 def test_array_is_upscaled_as_the_pages_say() -> None:
-    found = [block for block in blocks() if "Upscaler" in block]
+    found = [block for block in blocks() if "(picture)" in block]
     assert len(found) == 3
     for block in found:
         names: dict[str, np.ndarray] = {"picture": np.full((9, 8, 3), 99, np.uint8)}
         exec(block, names)
         assert names["large"].shape == (27, 24, 3)
+
+
+def test_video_is_upscaled_as_the_pages_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (block,) = [block for block in blocks() if "upscale_video" in block]
+    monkeypatch.chdir(tmp_path)
+    write_clip(Path("holiday.mp4"), 3)
+    exec(block, {})
+    with av.open("holiday_x2.mp4") as made, av.open("holiday.mp4") as source:
+        width = made.streams.video[0].width
+        assert width == 2 * source.streams.video[0].width
 
 
 def test_file_runs_in_onnx_runtime_and_opencv(
