@@ -6,6 +6,9 @@ from typing import Any
 
 REPEATS = ("data.fold", "seed")  # swept to measure chance, not to be compared
 DATA = ("dataset", "fingerprint")  # no settings, but what they were tried on
+# Options of PyTorch's optimisers and Lightning's Trainer, most of which have no default in conf/: a
+# job that lacks one was trained without it.
+OPEN = ("optim.", "trainer.")
 
 
 def setting_names(row: dict[str, Any]) -> list[str]:
@@ -30,15 +33,16 @@ def swept_settings(rows: Sequence[dict[str, Any]]) -> list[str]:
         The names, including those of DATA if jobs were trained on different images.
     """
     settings = [name for row in rows for name in setting_names(row)]
-    # A setting that an older version lacked was not chosen by its jobs.
-    values = {name: {str(row[name]) for row in rows if name in row} for name in settings}
+    # Any other setting that a job lacks is one that its version lacked, and no choice.
+    values = {
+        name: {str(row.get(name)) for row in rows if name in row or name.startswith(OPEN)}
+        for name in settings
+    }
     names = [name for name, found in values.items() if len(found) > 1]
-    by_optim: dict[str, set[str]] = {}
-    for row in rows:
-        by_optim.setdefault(str(row.get("optim")), set()).add(str(row.get("lr")))
-    if "optim" in names and all(len(rates) == 1 for rates in by_optim.values()):
-        names = [name for name in names if name != "lr"]  # each optimiser's own, not swept
-    names = [name for name in names if not name.startswith("optim.") or "optim" not in names]
+    if "optim" in names:
+        names = [name for name in names if not _follows_optimizer(rows, name)]
+    if "lr" in names:
+        names = [name for name in names if name != "optim.lr"]  # only the default of `lr`
     return [*names, *DATA] if _on_different_images(rows) else names
 
 
@@ -114,6 +118,16 @@ def name_of(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(name_of, value))}]"
     return str(value)
+
+
+def _follows_optimizer(rows: Sequence[dict[str, Any]], name: str) -> bool:
+    """Return whether a setting is the optimiser's, with one value for each optimiser."""
+    if name != "lr" and not name.startswith("optim."):
+        return False
+    by_optimizer: dict[str, set[str]] = {}
+    for row in rows:
+        by_optimizer.setdefault(str(row.get("optim")), set()).add(str(row.get(name)))
+    return all(len(found) == 1 for found in by_optimizer.values())
 
 
 def _on_different_images(rows: Sequence[dict[str, Any]]) -> bool:

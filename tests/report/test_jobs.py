@@ -29,6 +29,27 @@ def test_rate_that_follows_from_the_optimizer_is_not_swept() -> None:
     assert swept_settings([*rows, job(optim="soap", lr=0.01)]) == ["optim", "lr"]
 
 
+def test_option_of_the_optimizer_is_swept_only_if_it_varies_for_one_of_them() -> None:
+    decay, momentum = "optim.weight_decay", "optim.momentum"
+    own = [job(optim="adamw", **{decay: 0.01}), job(optim="sgd", **{momentum: 0.75})]
+    assert swept_settings(own) == ["optim"]
+    more = [*own, job(optim="adamw", **{decay: 0.5})]
+    assert swept_settings(more) == ["optim", decay]
+
+
+def test_option_that_only_some_jobs_have_is_swept_but_not_a_setting_that_is_new() -> None:
+    rows = [job(blur=0), job(blur=0, **{"optim.weight_decay": 0.5}), job(blur=0, expansion=2)]
+    assert swept_settings(rows) == ["optim.weight_decay"]
+    assert swept_settings([job(blur=0), job(blur=0, **{"trainer.gradient_clip_val": 1})]) == [
+        "trainer.gradient_clip_val"
+    ]
+
+
+def test_default_rate_is_no_second_setting_beside_the_rate() -> None:
+    rows = [job(lr=rate, **{"optim.lr": rate}) for rate in (0.1, 0.01)]
+    assert swept_settings(rows) == ["lr"]
+
+
 def test_other_images_are_told_but_not_other_encodings_of_the_same() -> None:
     plain = job(jpeg=None, dataset="T91", fingerprint="a")
     coded = job(jpeg=50, dataset="T91", fingerprint="b") | {"encoders.jpeg": "turbo 3"}
