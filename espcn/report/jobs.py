@@ -9,6 +9,7 @@ DATA = ("dataset", "fingerprint")  # no settings, but what they were tried on
 # Options of PyTorch's optimisers and Lightning's Trainer, most of which have no default in conf/: a
 # job that lacks one was trained without it.
 OPEN = ("optim.", "trainer.")
+DAMAGED = "damaged"  # the status of a job whose settings can't be read
 
 
 def setting_names(row: dict[str, Any]) -> list[str]:
@@ -27,11 +28,12 @@ def swept_settings(rows: Sequence[dict[str, Any]]) -> list[str]:
     """Return the names of the settings that differ between jobs and don't depend on another.
 
     Args:
-        rows: Rows of sweep.csv.
+        rows: Rows of sweep.csv; those of damaged jobs, whose settings are unknown, are left out.
 
     Returns:
         The names, including those of DATA if jobs were trained on different images.
     """
+    rows = [row for row in rows if row.get("status") != DAMAGED]
     settings = [name for row in rows for name in setting_names(row)]
     # Any other setting that a job lacks is one that its version lacked, and no choice.
     values = {

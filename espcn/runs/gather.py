@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from espcn.io.atomic import write_csv, write_text
-from espcn.report.jobs import REPEATS, is_number, mean_rows, setting_names, swept_settings
+from espcn.report.jobs import (
+    DAMAGED,
+    REPEATS,
+    is_number,
+    mean_rows,
+    setting_names,
+    swept_settings,
+)
 from espcn.report.pages.directory import showing, write_pages
 from espcn.report.plots import plot_sweep
 from espcn.report.tables import table
@@ -80,7 +87,7 @@ def _row(directory: Path) -> dict[str, Any]:
     try:
         settings = flatten(completed(read_config(directory) or {}))
     except ValueError as error:  # one that is damaged never loses the others
-        return {"run": directory.name, "status": "damaged", "error": str(error)}
+        return {"run": directory.name, "status": DAMAGED, "error": str(error)}
     result = read_result(directory)
     # A result of other settings dates from before a run was resumed with another length.
     if result is None or any(result.get(name, value) != value for name, value in settings.items()):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from espcn.report.jobs import (
+    DAMAGED,
     DATA,
     REPEATS,
     is_number,
@@ -76,6 +77,7 @@ def write_sweep(directory: Path) -> Path | None:
     figures = _figures(rows)
     settings = [name for name in swept if name not in DATA]
     statuses = [row["status"] for row in rows]
+    known = next((row for row in rows if row["status"] != DAMAGED), rows[0])
     return write_page(
         directory / PAGE,
         "sweep.html",
@@ -96,7 +98,7 @@ def write_sweep(directory: Path) -> Path | None:
         parallel=parallel_axes(rows, settings) if len(settings) > 2 and judged else None,
         statuses={status: statuses.count(status) for status in dict.fromkeys(statuses)},
         constant={
-            name: rows[0].get(name) for name in setting_names(rows[0]) if name not in swept
+            name: known.get(name) for name in setting_names(known) if name not in swept
         },
         pages={row["run"]: address(Path(row["run"]) / run.PAGE) for row in rows
                if (directory / row["run"] / run.PAGE).is_file()},

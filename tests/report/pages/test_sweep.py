@@ -21,7 +21,19 @@ def test_job_whose_settings_are_damaged_does_not_lose_the_others(tmp_path: Path)
     next(tmp_path.glob("*/config.yaml")).write_text("a: b: c")
     rows = gather(tmp_path)
     assert sorted(row["status"] for row in rows) == ["completed", "damaged"]
-    assert "config.yaml must be as it was written" in (tmp_path / "sweep.html").read_text()
+    page = (tmp_path / "sweep.html").read_text()
+    assert "config.yaml must be as it was written" in page
+
+
+def test_damaged_job_does_not_make_every_setting_look_swept(tmp_path: Path) -> None:
+    write_jobs(tmp_path, grid(blur=[0.1, 0.5], lr=[0.01], r=[3]))
+    next(tmp_path.glob("*/config.yaml")).write_text("a: b: c")
+    shutil.copytree(tmp_path / "job-1", tmp_path / "job-2")
+    (tmp_path / "job-2/config.yaml").write_text("blur: 1\nlr: 0.01\nr: 3\n")
+    gather(tmp_path)
+    page = (tmp_path / "sweep.html").read_text()
+    assert "Sweep over blur<" in page
+    assert "<dt>lr</dt><dd>0.01</dd>" in page
 
 
 def rows_of(page: str) -> list[list[str]]:
