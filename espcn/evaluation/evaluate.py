@@ -109,6 +109,8 @@ def evaluate(
         "trained": network.settings | ({} if mixed else asdict(trained.degradation)),
         **asdict(degradation),
         "seed": seed,
+        "save_images": save_images,  # else those in the folder are an earlier evaluation's
+        "save_filters": save_filters,
         "encoders": degradation.encoders() or None,
         "sets": {},
         "device": str(network.conv1.weight.device),

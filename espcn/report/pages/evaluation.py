@@ -90,7 +90,9 @@ def write_evaluation(directory: Path) -> Path | None:
     record = read_json(directory / RECORD)
     if not record:
         return None
-    pictures = _pictures(directory)
+    # What earlier versions saved, they did not record.
+    with_images, with_kernels = record.get("save_images", True), record.get("save_filters", True)
+    pictures = _pictures(directory, with_images)
     by_gain = sorted(
         pictures, key=lambda one: (one.gain is not None, one.gain or 0.0), reverse=True
     )
@@ -120,12 +122,13 @@ def write_evaluation(directory: Path) -> Path | None:
         heat=_heat(),
         pictures=by_gain,
         notebook=any("psnr_rgb_notebook" in one.figures for one in pictures),
-        kernels={name: what for name, what in KERNELS.items() if (directory / name).is_file()},
+        kernels={name: what for name, what in KERNELS.items()
+                 if with_kernels and (directory / name).is_file()},
         scored=_scoring(record, degradation),
         network=_network(record),
         versions=record.get("versions") or {},
         files=[name for name in (RECORD, ROWS) if (directory / name).is_file()],
-    )
+    )  # fmt: skip
 
 
 def histograms(pictures: Sequence[Scored]) -> list[Chart]:
@@ -179,7 +182,7 @@ def _columns(record: dict[str, Any], benchmark: bool) -> dict[str, dict[str, flo
     return beside_paper((record.get("trained") or {}).get("r", 0), ours, benchmark)
 
 
-def _pictures(directory: Path) -> list[Scored]:
+def _pictures(directory: Path, with_images: bool) -> list[Scored]:
     rows = [row for row in read_rows(directory / ROWS) if row.get("set") and row.get("image")]
     stems = Counter((row["set"], Path(row["image"]).with_suffix("")) for row in rows)
     found = []
@@ -187,7 +190,8 @@ def _pictures(directory: Path) -> list[Scored]:
         name = Path(row["image"])
         alone = stems[row["set"], name.with_suffix("")] == 1
         figures = {key: value for key, value in row.items() if key not in ("set", "image")}
-        saved = _saved(directory, row["set"], [name.with_suffix("")] * alone + [name])
+        names = [name.with_suffix("")] * alone + [name] if with_images else []
+        saved = _saved(directory, row["set"], names)
         found.append(Scored(place, row["set"], row["image"], figures, *saved))
     return found
 

@@ -136,6 +136,26 @@ def test_pictures_that_were_taken_away_have_no_slider(pictures: Path, tmp_path: 
     assert 'href="#picture1"' not in page
 
 
+def test_pictures_and_kernels_of_an_earlier_evaluation_are_not_shown(
+    call: Call, pictures: Path, tmp_path: Path
+) -> None:
+    into = [f"sets=[{pictures}]", f"output={tmp_path}"]
+    assert call("evaluate.py", *into, "save_images=true", "save_filters=true").returncode == 0
+    page = tmp_path / "report.html"
+    assert 'class="divider"' in page.read_text()
+    assert "filters_first.png" in page.read_text()
+    assert call("evaluate.py", *into, "r=4", "jpeg=30").returncode == 0
+    assert 'class="divider"' not in page.read_text()
+    assert "filters_first.png" not in page.read_text()
+    # Earlier versions did not record what they saved: their pages show what is there.
+    path = tmp_path / "evaluation.json"
+    record = json.loads(path.read_text())
+    write_json(path, {k: v for k, v in record.items() if not k.startswith("save_")})
+    write_evaluation(tmp_path)
+    assert 'class="divider"' in page.read_text()
+    assert "filters_first.png" in page.read_text()
+
+
 def test_evaluation_of_no_set_writes_no_page(call: Call, tmp_path: Path) -> None:
     done = call("evaluate.py", "sets=[]", "save_filters=true", f"output={tmp_path}")
     assert done.returncode == 0
