@@ -13,7 +13,7 @@ from espcn import checks
 from espcn.data.datasets import load_test
 from espcn.evaluation.gallery import save_pictures
 from espcn.evaluation.kernels import save_kernels
-from espcn.evaluation.protocol import Score, mean_score, score_set
+from espcn.evaluation.protocol import Score, mean_score, remarks, score_set
 from espcn.imaging.degradation import BENCHMARK, Degradation
 from espcn.io.atomic import write_csv, write_json
 from espcn.network.device import torch_device
@@ -140,6 +140,8 @@ def evaluate(
         record["duration_s"] = round(time.monotonic() - started, 3)
         write_json(directory / "evaluation.json", record)
         write_csv(directory / "evaluation.csv", rows)
+    for line in remarks(means.values()):
+        print(line)
     if degradation != BENCHMARK:
         print(f"Degraded by {degradation}, not by the benchmark's bicubic")
     if ckpt is None and compression is None and degradation.encoders():

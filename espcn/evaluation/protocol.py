@@ -2,11 +2,14 @@
 
 Crop to a multiple of r, convert to luma, degrade, upscale, clip and round to 8 bits, crop r pixels
 from each border, take PSNR and SSIM of each picture, and the mean over the set. The bicubic figures
-are measured in the same way.
+are measured in the same way. The PSNR of a picture without any error, such as a white page, is
+infinite: the mean leaves it out.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,6 +37,7 @@ class Score:
         bicubic_ssim: Bicubic's SSIM; likewise.
         psnr_rgb_notebook: An RGB network's PSNR over all channels, neither clipped, rounded nor
             cropped, as the notebook measured it; None for a luma network.
+        perfect: The number of pictures that a mean PSNR leaves out; None for a picture.
     """
 
     name: str
@@ -42,6 +46,7 @@ class Score:
     ssim: float | None = None
     bicubic_ssim: float | None = None
     psnr_rgb_notebook: float | None = None
+    perfect: int | None = None
 
 
 @dataclass(frozen=True)
@@ -194,20 +199,46 @@ def score_set(
 def mean_score(name: str, scores: list[Score]) -> Score:
     """Return the mean over a set's pictures, in dB for PSNR.
 
+    Pictures that the network or bicubic upscales without any error are left out of both means of
+    PSNR, so that these are over the same pictures.
+
     Args:
         name: The set's name.
         scores: The pictures' figures.
 
     Returns:
-        The means; None for a figure that a picture lacks.
+        The means; None for a figure that a picture lacks. PSNR is infinite if every picture is
+        without any error.
     """
+    erring = [one for one in scores if math.inf not in (one.psnr, one.bicubic_psnr)]
 
     def mean(field: str) -> float | None:
-        values = [getattr(one, field) for one in scores]
+        over = scores if "ssim" in field else erring or scores
+        values = [getattr(one, field) for one in over]
         return None if not values or None in values else float(np.mean(values))
 
     fields = ("psnr", "bicubic_psnr", "ssim", "bicubic_ssim", "psnr_rgb_notebook")
-    return Score(name, **{field: mean(field) for field in fields})  # type: ignore[arg-type]
+    means: dict[str, Any] = {field: mean(field) for field in fields}
+    return Score(name, **means, perfect=len(scores) - len(erring))
+
+
+def remarks(means: Iterable[Score]) -> list[str]:
+    """Return what to say about means that leave out pictures.
+
+    Args:
+        means: The mean figures of sets.
+
+    Returns:
+        A line for each set that has pictures without any error.
+    """
+    lines = []
+    for one in means:
+        if one.perfect and math.inf in (one.psnr, one.bicubic_psnr):
+            lines.append(f"{one.name}: no finite mean PSNR, as every image is without any error")
+        elif one.perfect:
+            images = "1 image" if one.perfect == 1 else f"{one.perfect} images"
+            lines.append(f"{one.name}: {images} without any error left out of the mean PSNR")
+    return list(dict.fromkeys(lines))
 
 
 def score_mean(

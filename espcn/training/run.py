@@ -19,7 +19,7 @@ from espcn.data.datasets import check_sets, load_test
 from espcn.data.image_set import ImageSet
 from espcn.data.patches import Patches, PatchSubset
 from espcn.evaluation.board import show_run
-from espcn.evaluation.protocol import Score, score_mean
+from espcn.evaluation.protocol import Score, remarks, score_mean
 from espcn.imaging.degradation import BENCHMARK, Degradation
 from espcn.io.atomic import make_folder, write_json, write_text
 from espcn.network.device import device_name
@@ -290,7 +290,8 @@ class Run:
             rgb = self.result["psnr_rgb_notebook"]
             print("\n" + table([{"notebook's RGB PSNR (dB)": n, "this run": v}
                                        for n, v in rgb.items()]))  # fmt: skip
-        print(f"Trained on {data.images.name}; all of it is in {self.directory}")
+        said = remarks([val, seen, *benchmark.values(), *scores[matched].values()])
+        print(*said, f"Trained on {data.images.name}; all of it is in {self.directory}", sep="\n")
 
     def _take_threads(self) -> None:
         """Use as many threads as before, since another number changes the order of sums."""

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,13 @@ from espcn.data.datasets import load_set
 from espcn.data.image_set import ImageSet
 from espcn.evaluation.evaluate import evaluate
 from espcn.evaluation.kernels import painted
-from espcn.evaluation.protocol import mean_score, reconstruct, score_mean, score_set
+from espcn.evaluation.protocol import (
+    mean_score,
+    reconstruct,
+    remarks,
+    score_mean,
+    score_set,
+)
 from espcn.imaging.color import luma, to_channels
 from espcn.imaging.degradation import BENCHMARK, Degradation
 from espcn.network.model import ESPCN
@@ -252,6 +259,41 @@ def test_mean_is_taken_in_decibels() -> None:
     mean = mean_score("set", [one, replace(one, psnr=one.psnr + 2)])
     assert mean.psnr == pytest.approx(one.psnr + 1)
     assert mean.ssim == one.ssim
+
+
+def test_picture_without_any_error_is_left_out_of_the_mean_psnr() -> None:
+    ((one, _),) = score_set(ESPCN(3), pictures(random_picture(60, 60)), with_ssim=True)
+    perfect = replace(one, psnr=math.inf, bicubic_psnr=math.inf, ssim=1.0)
+    by_bicubic = replace(one, psnr=60.0, bicubic_psnr=math.inf)
+    mean = mean_score("set", [perfect, one, by_bicubic])
+    assert (mean.psnr, mean.bicubic_psnr, mean.perfect) == (one.psnr, one.bicubic_psnr, 2)
+    assert one.ssim is not None
+    assert mean.ssim == pytest.approx((1 + 2 * one.ssim) / 3)
+    assert remarks([mean]) == ["set: 2 images without any error left out of the mean PSNR"]
+    every = mean_score("set", [perfect, perfect])
+    assert (every.psnr, every.perfect) == (math.inf, 2)
+    assert remarks([every]) == ["set: no finite mean PSNR, as every image is without any error"]
+    assert remarks([mean_score("set", [one]), mean_score("none", [])]) == []
+
+
+def test_white_page_among_photographs_leaves_their_mean(
+    call: Call, pictures: Path, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    shutil.copy(pictures / "color0.png", mine)
+    figures = {}
+    for name in ("without", "with"):
+        done = call("evaluate.py", f"sets=[{mine}]", f"output={tmp_path / name}")
+        record = json.loads((tmp_path / name / "evaluation.json").read_text())
+        figures[name] = record["sets"]["mine"]
+        Image.new("L", (60, 60), 255).save(mine / "white.png")
+    assert figures["with"]["psnr"] == figures["without"]["psnr"]
+    assert [figures[name]["perfect"] for name in ("without", "with")] == [0, 1]
+    assert figures["with"]["images"] == 2
+    assert "mine: 1 image without any error left out of the mean PSNR" in done.stdout
+    page = (tmp_path / "with/report.html").read_text()
+    assert "mine: 1 of 2 pictures, without any error, left out of the mean PSNR" in page
 
 
 @real_sets
