@@ -8,7 +8,6 @@ python train.py --help
 import os
 import shlex
 import sys
-import warnings
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,17 +16,16 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from espcn.interrupts import REQUEUES, interrupts
+from espcn.interrupts import REQUEUES, STOPPED, interrupts
 from espcn.openmp import wait_asleep
 from espcn.runs.directory import remove_refused, settings_of
 from espcn.runs.hydra_callbacks import gather_rest
 from espcn.runs.identity import PLACES
 from espcn.runs.launch import check_alone, launch, rank, requeue
 from espcn.runs.resolvers import register_resolvers
-from espcn.stdout import accept_all_names
+from espcn.stdout import accept_all_names, shorten_warnings
 
 register_resolvers()
-STOPPED = 130  # the shell's code for a command that Ctrl-C ended
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
@@ -50,7 +48,7 @@ def main(config: DictConfig) -> None:
         sys.exit(f"Error: {error}")
     from espcn.training.train import train  # torch and Lightning: only when there is work to do
 
-    warnings.formatwarning = lambda message, *_, **__: f"Warning: {message}\n"
+    shorten_warnings()  # in every process of a launcher, too
     # What makes the run again anywhere: without where its images lie, or where it is written to.
     places = tuple(f"{name}=" for name in ("resume", *PLACES))
     said = [o for o in job.overrides.task if not o.startswith(places)]

@@ -7,6 +7,7 @@ from typing import Any
 
 # Signals that SLURM or submitit send shortly before a job's time limit; Windows has neither.
 REQUEUES = [name for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
+STOPPED = 130  # the shell's code for a command that Ctrl-C ended
 STOPS = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", *REQUEUES)]
 
 

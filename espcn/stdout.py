@@ -1,7 +1,8 @@
-"""Printing to stdout with any file name."""
+"""What commands print: any file name, and warnings in a line."""
 
 import io
 import sys
+import warnings
 
 
 def accept_all_names() -> None:
@@ -13,3 +14,8 @@ def accept_all_names() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
         sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
+
+
+def shorten_warnings() -> None:
+    """Print each warning as one line, without the line of code that gave it."""
+    warnings.formatwarning = lambda message, *_, **__: f"Warning: {message}\n"

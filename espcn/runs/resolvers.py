@@ -5,12 +5,13 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from espcn.runs.launch import run_directory
-from espcn.runs.sweep import job_name
+from espcn.runs.sweep import job_name, numbered_name
 
 
 def register_resolvers() -> None:
     """Register the resolvers with OmegaConf."""
     OmegaConf.register_new_resolver("job_name", job_name, replace=True)
+    OmegaConf.register_new_resolver("numbered_name", numbered_name, replace=True)
     # Cached: a sweep's jobs ask too, and a second later the name would be another.
     OmegaConf.register_new_resolver("run_directory", run_directory, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("default_precision", default_precision, replace=True)

@@ -38,8 +38,7 @@ def job_name(*, _root_: DictConfig) -> str:
     # Begun on another machine, it may have another default precision.
     elsewhere = [{"trainer": {"precision": one}} for one in DEFAULT_PRECISIONS]
     same = [own, *(identity(plain_settings(_root_, one)) for one in elsewhere)]
-    given = OmegaConf.select(_root_, "hydra.overrides.task") or []
-    named = [_word(one) for one in given if _key(one) in _swept(sweep)]
+    named = _swept_words(_root_, sweep)
     name = "_".join([*named, digest(own)[:6]])[-LONGEST:].lstrip("_-.")
     if _is_job(sweep / name / CONFIG, same):
         return name
@@ -48,6 +47,19 @@ def job_name(*, _root_: DictConfig) -> str:
             return path.parent.name
     # Where a default has changed since, another job may have this name.
     return digest(settings) if (sweep / name / CONFIG).is_file() else name
+
+
+def numbered_name(*, _root_: DictConfig) -> str:
+    """Name a job of several evaluations: by its number and the settings in which they differ.
+
+    Args:
+        _root_: The configuration of the job, with Hydra's part.
+
+    Returns:
+        The name of its folder, such as `0_r-2`.
+    """
+    words = _swept_words(_root_, Path(str(_root_.hydra.sweep.dir)))
+    return "_".join([str(OmegaConf.select(_root_, "hydra.job.num")), *words])[:LONGEST]
 
 
 def is_finished(result: dict[str, Any] | None, settings: dict[str, Any]) -> bool:
@@ -68,6 +80,11 @@ def is_finished(result: dict[str, Any] | None, settings: dict[str, Any]) -> bool
         for name, value in flatten(settings).items()
         if name not in PLACES
     )
+
+
+def _swept_words(config: DictConfig, sweep: Path) -> list[str]:
+    given = OmegaConf.select(config, "hydra.overrides.task") or []
+    return [_word(one) for one in given if _key(one) in _swept(sweep)]
 
 
 def _swept(sweep: Path) -> set[str]:

@@ -5,6 +5,9 @@ import json
 import math
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,7 +33,8 @@ from espcn.imaging.color import luma, to_channels
 from espcn.imaging.degradation import BENCHMARK, Degradation
 from espcn.network.model import ESPCN
 from espcn.network.weights import load
-from helpers import ROOT, Call, run, write_checkpoint
+from forked import fork
+from helpers import ENVIRONMENT, ROOT, Call, run, write_checkpoint
 
 real_sets = pytest.mark.skipif("ESPCN_DATA" not in os.environ, reason="needs the image sets")
 
@@ -144,6 +148,53 @@ def test_own_folder_is_scored(call: Call, pictures: Path, tmp_path: Path) -> Non
     (scored,) = json.loads((tmp_path / "evaluation.json").read_text())["sets"].values()
     assert scored["source"] == str(pictures)
     assert scored["images"] > 1
+
+
+def test_each_of_several_evaluations_has_a_folder_in_the_output(
+    call: Call, pictures: Path, tmp_path: Path
+) -> None:
+    done = call("evaluate.py", "-m", "r=2,3", f"sets=[{pictures}]", f"output={tmp_path / 'out'}")
+    assert done.returncode == 0, done.stderr
+    for name, r in (("0_r-2", 2), ("1_r-3", 3)):
+        record = json.loads((tmp_path / "out" / name / "evaluation.json").read_text())
+        assert record["trained"]["r"] == r
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGINT of another process")
+def test_interrupted_evaluation_says_so_and_leaves_no_empty_folder(
+    pictures: Path, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    for place in range(300):
+        shutil.copy(pictures / "color0.png", mine / f"{place}.png")
+    arguments = ["ensemble=true", f"sets=[{mine}]", f"output={tmp_path / 'a/b'}"]
+    with subprocess.Popen(
+        [sys.executable, "evaluate.py", *arguments], cwd=ROOT, env=ENVIRONMENT, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("espcn_x3")  # it is loaded
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=100)
+    assert process.returncode == 130
+    assert errors.splitlines()[-1] == "Stopped"
+    assert "Traceback" not in errors
+    assert not (tmp_path / "a").exists()
+
+
+def test_picture_that_cannot_be_read_is_a_warning_in_one_line(
+    pictures: Path, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine"
+    for name in "ab":
+        shutil.copytree(pictures, mine / name)
+    (mine / "broken.png").write_bytes(b"none")
+    done = fork("evaluate.py", f"sets=[{mine}]", f"output={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    (line,) = (one for one in done.stderr.splitlines() if "broken.png" in one)
+    assert line.startswith("Warning: ")
+    assert "sets.append" not in done.stderr
 
 
 def test_help_names_every_setting() -> None:
