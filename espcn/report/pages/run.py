@@ -37,8 +37,8 @@ def write_run(directory: Path) -> Path | None:
     if not settings and not result:
         return None
     epochs = read_rows(directory / EPOCHS)
-    shown = _thinned(epochs)
     best = result.get("best_epoch")
+    shown = _thinned(epochs, best)
     commands = read_lines(directory / COMMAND)
     return write_page(
         directory / PAGE,
@@ -122,10 +122,14 @@ def _shows(value: Any) -> bool:
     return value is not None and math.isfinite(value) and value > 0
 
 
-def _thinned(epochs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _thinned(epochs: list[dict[str, Any]], best: int | None) -> list[dict[str, Any]]:
+    """Return about MOST epochs, evenly spaced, with the best and the last among them."""
     step = max(1, -(-len(epochs) // MOST))
-    kept = epochs[::step]
-    return kept if not epochs or kept[-1] is epochs[-1] else [*kept, epochs[-1]]
+    return [
+        row
+        for place, row in enumerate(epochs)
+        if place % step == 0 or row is epochs[-1] or row.get("epoch") == best
+    ]
 
 
 def _groups(settings: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -91,6 +91,11 @@ def test_very_long_run_stays_small(tmp_path: Path) -> None:
     page = page_of(tmp_path)
     assert "401 of 10000 epochs" in page
     assert 'data-value="10000"' in page  # the last is always shown
+    write_json(tmp_path / "result.json", {"status": "completed", "best_epoch": 7})
+    assert 'data-value="7"' not in page
+    page = page_of(tmp_path)
+    assert "402 of 10000 epochs" in page
+    assert re.search(r'<tr class="best">\s*<td[^>]* data-value="7"', page)
 
 
 def test_run_is_completed_where_no_page_can_be_written(
