@@ -29,8 +29,8 @@ register_resolvers()
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
-def main(config: DictConfig) -> None:
-    """Carry out one run; a sweep calls this once a job."""
+def main(config: DictConfig) -> str:
+    """Carry out one run, and return its status; a sweep calls this once a job."""
     job = HydraConfig.get()
     directory = Path(job.runtime.output_dir)
     sweeping = job.mode == RunMode.MULTIRUN
@@ -67,6 +67,7 @@ def main(config: DictConfig) -> None:
     # A sweep goes on with its other jobs, and sets the exit code when it has gathered them all.
     if not sweeping and result["status"] != "completed":
         sys.exit(STOPPED if result["status"] == "interrupted" else 1)
+    return result["status"]
 
 
 if __name__ == "__main__":

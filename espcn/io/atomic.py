@@ -49,14 +49,18 @@ def atomic_write(path: Path) -> Iterator[Path]:
         The path to write to, an empty file in the same folder.
 
     Raises:
-        OSError: Writing failed; errors that name no file, such as those of a full disk, get this
-            file's name.
+        OSError: Writing failed; errors that name no file, such as those of a full disk, or the
+            temporary one, such as that of a missing folder, get this file's name.
     """
     part = _beside(path, "part")
-    held = _hold(part)
-    while held is None:  # once is enough
-        part = _beside(path, f"{secrets.token_hex(4)}.part")
+    try:
         held = _hold(part)
+        while held is None:  # once is enough
+            part = _beside(path, f"{secrets.token_hex(4)}.part")
+            held = _hold(part)
+    except OSError as error:
+        error.filename = str(path)
+        raise
     try:
         if part.stat().st_size:  # left behind
             os.truncate(part, 0)

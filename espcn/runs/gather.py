@@ -129,7 +129,7 @@ def _draw(directory: Path, rows: Sequence[dict[str, Any]], swept: list[str]) -> 
 
 
 def main() -> None:
-    """Rebuild a sweep's table, and optionally a small one; the exit code is 1 on failure."""
+    """Rebuild a sweep's table, and optionally a small one; the exit code is not 0 on failure."""
     parser = argparse.ArgumentParser(
         prog="python -m espcn.runs.gather",
         description="Write the table, the plots and the page of a sweep from its runs.",
@@ -139,6 +139,11 @@ def main() -> None:
         "small", metavar="FILE.csv", type=Path, nargs="?", help="a table of the swept settings too"
     )
     given = parser.parse_args()
+    if given.small is not None and not given.small.absolute().parent.is_dir():
+        parser.error(
+            f"FILE.csv (={given.small}) must be in an existing folder: create "
+            f"{given.small.parent} first"
+        )
     try:
         rows = gather(given.directory)
         if rows and given.small is not None:

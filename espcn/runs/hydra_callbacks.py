@@ -8,12 +8,14 @@ from typing import Any
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from espcn.interrupts import STOPPED
 from espcn.io.atomic import check_folder
 from espcn.runs.directory import CONFIG, note_missing, remove_refused
 from espcn.runs.gather import gather
@@ -66,6 +68,19 @@ class CheckSweep(Callback):
 class GatherSweep(Callback):
     """Gathers a sweep once its last job has ended."""
 
+    def __init__(self) -> None:
+        self.stopped = False
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        """Note whether a signal stopped the job, and with it the sweep.
+
+        Args:
+            config: The job's configuration.
+            job_return: What came of it; its value is the run's status.
+            **kwargs: Unused.
+        """
+        self.stopped |= job_return._return_value == "interrupted"
+
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Remember the sweep's directory for `gather_rest`.
 
@@ -85,7 +100,7 @@ class GatherSweep(Callback):
             **kwargs: Unused.
 
         Raises:
-            SystemExit: A job has not completed; the exit code is 1.
+            SystemExit: A job has not completed; the exit code is 1, or STOPPED after a signal.
         """
         global _begun
         _begun = None
@@ -96,7 +111,7 @@ class GatherSweep(Callback):
             rows = []
         if not rows or any(row["status"] != "completed" for row in rows):
             # Hydra turns every other exception here into a warning.
-            raise SystemExit(1)
+            raise SystemExit(STOPPED if self.stopped else 1)
 
 
 def gather_rest() -> Path | None:

@@ -56,6 +56,13 @@ def test_error_before_anything_is_written_comes_through(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_error_of_a_missing_folder_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "result.txt"
+    with pytest.raises(FileNotFoundError) as error, atomic_write(path):
+        pass
+    assert error.value.filename == str(path)
+
+
 def test_error_leaves_the_old_file_untouched(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     path.write_text("old")

@@ -209,7 +209,7 @@ def test_stopped_sweep_gathers_what_it_has_and_goes_on_later(
             time.sleep(0.005)
         os.kill(process.pid, signal.SIGINT)
         printed, _ = process.communicate(timeout=200)
-    assert process.returncode == 1
+    assert process.returncode == 130
     assert [row["status"] for row in sweep_rows(directory)] == ["completed", *["interrupted"] * 2]
     assert "3 jobs" in printed
     epochs = json.loads(next(directory.glob("*/result.json")).read_text())["epochs"]
@@ -313,6 +313,15 @@ def test_small_table_that_cannot_be_written_is_refused_in_a_sentence(
     assert f"'{tmp_path}'" in done.stderr.splitlines()[-1]
     assert "Error: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_small_table_in_a_missing_folder_is_refused_before_the_sweep_is_gathered(
+    swept: tuple[Path, str, int], tmp_path: Path
+) -> None:
+    done = fork("-m", "espcn.runs.gather", str(swept[0]), str(tmp_path / "missing" / "x.csv"))
+    assert done.returncode == 2
+    assert f"FILE.csv (={tmp_path}/missing/x.csv) must be in an existing folder" in done.stderr
+    assert not done.stdout
 
 
 def test_sweep_of_version_0_1_is_taken_up_without_training_again(
