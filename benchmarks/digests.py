@@ -1,11 +1,13 @@
 """Write the digests by which copies of the known image sets are recognised.
 
 python benchmarks/digests.py
+python benchmarks/digests.py Set5 Set14
 
 Reads the sets, as their registered files, from the folder that `ESPCN_DATA` names, and writes
 espcn/data/checksums/NAME.pixels.txt for each that is there.
 """
 
+import argparse
 from pathlib import Path
 
 from espcn.data.datasets import Unavailable, load_set
@@ -17,7 +19,17 @@ CHECKSUMS = Path(__file__).parents[1] / "espcn" / "data" / "checksums"
 
 def main() -> None:
     """Write a file for each set that is there."""
-    for name in SETS:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "sets", metavar="SET", nargs="*", help=f"by default all of {', '.join(SETS)}"
+    )
+    given = parser.parse_args()
+    unknown = [name for name in given.sets if name not in SETS]
+    if unknown:
+        parser.error(f"SET (={unknown[0]}) must be one of {', '.join(SETS)}")
+    for name in given.sets or SETS:
         try:
             images = load_set(name, download=False)
         except Unavailable as error:
