@@ -9,6 +9,7 @@ DATA = ("dataset", "fingerprint")  # no settings, but what they were tried on
 # Options of PyTorch's optimisers and Lightning's Trainer, most of which have no default in conf/: a
 # job that lacks one was trained without it.
 OPEN = ("optim.", "trainer.")
+MATCHED = "val_psnr_matched"
 DAMAGED = "damaged"  # the status of a job whose settings can't be read
 
 
@@ -57,8 +58,9 @@ def mean_rows(rows: Sequence[dict[str, Any]], settings: Sequence[str]) -> list[d
 
     Returns:
         Rows, the best first: the settings, `val_psnr`, its standard `deviation` (None for a single
-        job) and the number of `jobs`.
+        job), `val_psnr_matched` if it differs in any job, and the number of `jobs`.
     """
+    matched = has_matched(rows)
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         if row.get("val_psnr") is not None:
@@ -68,9 +70,24 @@ def mean_rows(rows: Sequence[dict[str, Any]], settings: Sequence[str]) -> list[d
         values = [row["val_psnr"] for row in group]
         spread = statistics.stdev(values) if len(values) > 1 else None
         line = {name: group[0].get(name) for name in settings}
-        line |= {"val_psnr": statistics.mean(values), "deviation": spread, "jobs": len(values)}
-        lines.append(line)
+        line |= {"val_psnr": statistics.mean(values), "deviation": spread}
+        if matched:
+            known = [row[MATCHED] for row in group if row.get(MATCHED) is not None]
+            line[MATCHED] = statistics.mean(known) if known else None
+        lines.append(line | {"jobs": len(values)})
     return sorted(lines, key=lambda line: -line["val_psnr"])
+
+
+def has_matched(rows: Sequence[dict[str, Any]]) -> bool:
+    """Return whether a job's PSNR on pictures degraded as in its training is a figure of its own.
+
+    Args:
+        rows: Rows of sweep.csv.
+
+    Returns:
+        Whether `val_psnr_matched` differs from `val_psnr`, which is on bicubic pictures, in any.
+    """
+    return any(row.get(MATCHED) not in (None, row.get("val_psnr")) for row in rows)
 
 
 def is_number(value: Any) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from espcn.io.atomic import atomic_write
+from espcn.report.jobs import MATCHED
 
 FEW = 8  # lines that a legend within a plot leaves room for
 LEGEND_ROWS = 28
@@ -89,22 +90,30 @@ def plot_losses(
 
 
 def plot_sweep(
-    rows: Sequence[dict[str, Any]], setting: str, others: Sequence[str], path: Path
+    rows: Sequence[dict[str, Any]], setting: str, others: Sequence[str], path: Path, title: str
 ) -> None:
     """Plot `val_psnr` against a swept number, with a line for each choice of the other settings.
 
     Args:
-        rows: Settings and `val_psnr`, by name.
+        rows: Settings, `val_psnr` and, for a panel of its own, `val_psnr_matched`, by name.
         setting: The swept number.
         others: The other settings.
         path: The PNG file.
+        title: The plot's title.
     """
-    points = [
-        (", ".join(f"{name}={row.get(name)}" for name in others), row[setting], row["val_psnr"])
-        for row in rows
-    ]
-    measure = "validation PSNR (dB, luma)"
-    plot_comparison({measure: points}, setting, path, f"PSNR against {setting}")
+    measures = {
+        "val_psnr": "validation PSNR (dB, luma)",
+        MATCHED: "matched validation PSNR (dB, luma)",
+    }
+    panels = {
+        measure: [
+            (", ".join(f"{one}={row.get(one)}" for one in others), row[setting], row[name])
+            for row in rows if row.get(name) is not None
+        ]
+        for name, measure in measures.items()
+    }  # fmt: skip
+    shown = {measure: points for measure, points in panels.items() if points}
+    plot_comparison(shown, setting, path, title)
 
 
 def plot_comparison(

@@ -16,9 +16,13 @@ from typing import Any
 from espcn.io.atomic import write_csv, write_text
 from espcn.report.jobs import (
     DAMAGED,
+    MATCHED,
     REPEATS,
+    has_matched,
     is_number,
     mean_rows,
+    name_of,
+    ordered,
     setting_names,
     swept_settings,
 )
@@ -98,7 +102,11 @@ def _row(directory: Path) -> dict[str, Any]:
 
 def _write_tables(directory: Path, rows: Sequence[dict[str, Any]], swept: list[str]) -> None:
     sets = [name for row in rows for name in row if name.startswith("psnr.")]
-    titles = dict.fromkeys([*swept, "val_psnr", *sets])
+    figures, order = ["val_psnr"], "the best first by the PSNR on the validation images"
+    if has_matched(rows):
+        figures.append(MATCHED)
+        order += ", degraded bicubically; matched: as in each job's training"
+    titles = dict.fromkeys([*swept, *figures, *sets])
     short = []
     for row in rows:
         line = {title.removeprefix("psnr."): row.get(title) for title in titles}
@@ -108,7 +116,7 @@ def _write_tables(directory: Path, rows: Sequence[dict[str, Any]], swept: list[s
             error = str(row["error"]).partition("\n")[0]
             line["error"] = error if len(error) <= 90 else error[:87] + "..."
         short.append(line)
-    parts = [(f"{len(rows)} jobs, the best first by the PSNR on the validation images", short)]
+    parts = [(f"{len(rows)} jobs, {order}", short)]
     if any(name in REPEATS for name in swept):
         settings = [name for name in swept if name not in REPEATS]
         parts.insert(0, ("Mean over folds and seeds, dB", mean_rows(rows, settings)))
@@ -121,11 +129,16 @@ def _write_tables(directory: Path, rows: Sequence[dict[str, Any]], swept: list[s
 def _draw(directory: Path, rows: Sequence[dict[str, Any]], swept: list[str]) -> None:
     """Plot the mean PSNR over folds and seeds against each swept number."""
     settings = [name for name in swept if name not in REPEATS]
+    means = mean_rows(rows, settings)
     for name in settings:
-        means = [line for line in mean_rows(rows, settings) if is_number(line[name])]
-        if means:
+        shown = [line for line in means if is_number(line[name])]
+        left_out = [one for one in ordered(line[name] for line in means) if not is_number(one)]
+        if shown:
+            title = f"PSNR against {name}"
+            if left_out:
+                title += f" (not shown: {', '.join(map(name_of, left_out))})"
             others = [other for other in settings if other != name]
-            plot_sweep(means, name, others, directory / f"sweep_{name}.png")
+            plot_sweep(shown, name, others, directory / f"sweep_{name}.png", title)
 
 
 def main() -> None:

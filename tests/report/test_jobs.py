@@ -14,7 +14,7 @@ def job(**values: object) -> dict[str, object]:
     return {"run": "abc"} | settings | {"status": "completed"} | results
 
 
-RESULTS = ("val_psnr", "dataset", "fingerprint", "encoders.jpeg")
+RESULTS = ("val_psnr", "val_psnr_matched", "dataset", "fingerprint", "encoders.jpeg")
 
 
 def test_settings_that_differ_are_swept_and_results_are_not() -> None:
@@ -68,6 +68,13 @@ def test_means_are_over_repetitions_and_the_best_comes_first() -> None:
     assert best == {"blur": 0.5, "val_psnr": 33.0, "deviation": None, "jobs": 1}
     assert other["val_psnr"] == 30.5
     assert other["deviation"] == pytest.approx(statistics.stdev([30.0, 31.0]))
+
+
+def test_means_on_pictures_degraded_as_in_training_are_told_where_they_differ() -> None:
+    rows = [job(jpeg=jpeg, val_psnr=30.0, val_psnr_matched=30.0) for jpeg in (None, 50)]
+    assert "val_psnr_matched" not in mean_rows(rows, ["jpeg"])[0]
+    rows[1]["val_psnr_matched"] = 27.0
+    assert [line["val_psnr_matched"] for line in mean_rows(rows, ["jpeg"])] == [30.0, 27.0]
 
 
 def test_values_are_named_as_on_the_command_line_and_stand_in_order() -> None:

@@ -247,6 +247,29 @@ def test_folds_and_seeds_are_averaged_not_compared(
     assert not (tmp_path / "sweep_data.fold.png").exists()
 
 
+def test_sweep_over_compression_shows_both_figures_and_what_its_plot_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plotted: list[tuple] = []
+    monkeypatch.setattr("espcn.runs.gather.plot_sweep", lambda *given: plotted.append(given))
+    for index, jpeg in enumerate((None, 30, 90, [30, 95])):
+        job = tmp_path / str(index)
+        job.mkdir()
+        (job / "config.yaml").write_text(json.dumps({"jpeg": jpeg}))
+        done = {"status": "completed", "error": None, "jpeg": jpeg, "val_psnr": 30.0 - index}
+        (job / "result.json").write_text(json.dumps(done | {"val_psnr_matched": 30.0 - 2 * index}))
+    gather(tmp_path)
+    text = (tmp_path / "sweep.md").read_text()
+    assert "degraded bicubically; matched: as in each job's training" in text
+    head = text.splitlines()[2]
+    assert [cell.strip() for cell in head.strip("|").split("|")][:3] == [
+        "jpeg", "val_psnr", "val_psnr_matched",
+    ]  # fmt: skip
+    ((rows, name, _, _, title),) = plotted
+    assert (name, [row["val_psnr_matched"] for row in rows]) == ("jpeg", [28.0, 26.0])
+    assert title == "PSNR against jpeg (not shown: null, [30, 95])"
+
+
 def test_jobs_on_different_data_are_told_apart(tmp_path: Path) -> None:
     for index, name in enumerate(("T91", "skimage-train")):
         job = tmp_path / str(index)
