@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from espcn.imaging.degradation import Degradation
-from espcn.runs.identity import plain_settings
+from espcn.runs.identity import GROUPS, flatten, plain_settings
 from espcn.runs.resolvers import register_resolvers
 from espcn.training.run import Run
 from helpers import ROOT, run
@@ -61,12 +61,16 @@ def test_finetuning_is_as_long_for_each_factor_and_begins_with_the_shipped_weigh
     assert 8_000 < config.max_epochs * steps_an_epoch < 11_600
 
 
-def test_help_names_every_setting() -> None:
+def test_help_names_every_setting_of_every_choice() -> None:
     text = run("train.py", "--help").stdout
-    settings = OmegaConf.load(ROOT / "conf/train.yaml")
-    names = {str(name) for name in settings} - {"defaults", "hydra", "data", "trainer"}
-    names |= {str(name) for name in OmegaConf.load(ROOT / "conf/degradation.yaml")}
-    names |= {f"data.{name}" for name in settings.data}
+    register_resolvers()
+    names: set[str] = set()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        for group in GROUPS:
+            for path in (ROOT / "conf" / group).iterdir():
+                names |= flatten(plain_settings(compose("train", [f"{group}={path.stem}"]))).keys()
+    names |= {"resume", "optim.name"}
+    assert {"data.cache", "optim.momentum", "trainer.strategy"} < names
     missing = {name for name in names if not re.search(rf"(^|[ (]){re.escape(name)}\b", text, re.M)}
     assert not missing
 
