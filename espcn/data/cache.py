@@ -32,12 +32,13 @@ from tqdm import tqdm
 
 from espcn.data.cache_layout import DONE, META, CacheLayout, delete, entries
 from espcn.data.image_set import LazyImages, read_unchanged
-from espcn.data.patches import Patches, Recipe, cut, rescale
+from espcn.data.patches import Patches, Recipe, cut
 from espcn.imaging.color import to_channels
 from espcn.io.atomic import make_folder, write_json
 from espcn.io.reading import read_picture
 
 VERSION = 2  # of what is written: another one is another cache
+JPEG_VERSION = 1  # the same of pictures that were JPEGs: since 1 in the range of the whole image
 CHUNK = 16  # images that a process takes at a time
 ALONE = 4 * CHUNK  # so many images are done sooner than other processes are started
 PROCESSES = 4  # at most: each takes 260 MB, mostly PyTorch's, and all with this one 1 GB
@@ -117,6 +118,8 @@ def prepare(images: LazyImages, recipe: Recipe, folder: Path) -> PreparedPatches
     settings["degradation"] = recipe.degradation.settings()
     if recipe.degradation.encoders():
         settings["encoders"] = recipe.degradation.encoders()
+    if recipe.degradation.jpeg is not None:
+        settings["jpeg_version"] = JPEG_VERSION
     if not recipe.degradation.is_random:
         del settings["seed"]
     name = hashlib.sha256(json.dumps([settings, *digests]).encode()).hexdigest()[:24]
@@ -233,7 +236,7 @@ def _cut_some(work: Any) -> tuple[list[int], dict[int, str]]:
             continue
         image = to_channels(pixels, layout.recipe.channels)
         for scale in layout.recipe.scales:
-            patches = cut([rescale(image, scale)], layout.recipe)
+            patches = cut([image], layout.recipe, scale)
             low[start : start + len(patches)] = patches.low.numpy()
             target[start : start + len(patches)] = patches.target.numpy()
             start += len(patches)

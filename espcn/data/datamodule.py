@@ -16,7 +16,7 @@ from espcn.data.batches import Batches, EpochOrder
 from espcn.data.cache import cache_folder, prepare
 from espcn.data.datasets import load_training
 from espcn.data.image_set import LazyImages
-from espcn.data.patches import Patches, PatchSubset, Recipe, cut, join, rescale
+from espcn.data.patches import Patches, PatchSubset, Recipe, cut, join
 from espcn.data.split import Split
 from espcn.imaging.color import to_channels
 from espcn.imaging.degradation import BENCHMARK, Degradation
@@ -165,7 +165,7 @@ class PatchData(pl.LightningDataModule):
         def at_scale(scale: float, shown: Sequence[int], kept: Any) -> Patches:
             if scale == 1:
                 return kept
-            return cut([rescale(tensors[i], scale) for i in shown], self.recipe)
+            return cut([tensors[i] for i in shown], self.recipe, scale)
 
         return cut(tensors, self.recipe), at_scale
 

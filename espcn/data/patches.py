@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from espcn import checks
+from espcn.imaging.compression import is_studio_range
 from espcn.imaging.degradation import BENCHMARK, Degradation
 from espcn.imaging.downsampling import crop_to_multiple
 from espcn.imaging.shuffle import flip, flip_preshuffled, preshuffle
@@ -187,16 +188,17 @@ class PatchSubset:
         return PatchSubset(self.patches, self.indices[mask])
 
 
-def cut(images: Sequence[Tensor], recipe: Recipe) -> Patches:
-    """Cut images into patches at full size.
+def cut(images: Sequence[Tensor], recipe: Recipe, scale: float = 1.0) -> Patches:
+    """Cut images into patches at one scale.
 
     Each patch includes its context. Border pixels are replicated beyond the image, as in the
     network; with `recipe.per_patch`, beyond each target. An image that is too small for a patch is
     skipped.
 
     Args:
-        images: uint8 `(channels, height, width)` each, of any sizes.
+        images: uint8 `(channels, height, width)` each, of any sizes, not resized yet.
         recipe: How they are cut; its `scales` are ignored.
+        scale: The fraction of their size at which they are cut.
 
     Returns:
         The patches, ordered by image, then by row, then by column.
@@ -204,16 +206,18 @@ def cut(images: Sequence[Tensor], recipe: Recipe) -> Patches:
     r, patch, stride, halo = recipe.r, recipe.patch, recipe.stride, recipe.halo
     low, target, owner = [], [], []
     for index, image in enumerate(images):
-        image = crop_to_multiple(image, r)
+        # Of the whole image: a part may lack the extremes, and resizing overshoots them.
+        full_range = not is_studio_range(image)
+        image = crop_to_multiple(rescale(image, scale), r)
         if min(image.shape[-2:]) < patch * r:
             continue
         targets = _windows(preshuffle(image, r), patch, stride)
         if recipe.per_patch:
             windows = _windows(image, patch * r, stride * r)
-            lows = _with_halo(recipe.degradation(windows, r, recipe.seed), halo)
+            lows = _with_halo(recipe.degradation(windows, r, recipe.seed, full_range), halo)
         else:
-            small = _with_halo(recipe.degradation(image, r, recipe.seed), halo)
-            lows = _windows(small, patch + 2 * halo, stride)
+            small = recipe.degradation(image, r, recipe.seed, full_range)
+            lows = _windows(_with_halo(small, halo), patch + 2 * halo, stride)
         low.append(lows)
         target.append(targets)
         owner.append(torch.full((len(targets),), index))

@@ -163,7 +163,9 @@ class Degradation:
                 )
         return dataclasses.replace(self, **drawn)
 
-    def __call__(self, picture: Tensor, r: int, seed: int = 0) -> Tensor:
+    def __call__(
+        self, picture: Tensor, r: int, seed: int = 0, full_range: bool | None = None
+    ) -> Tensor:
         """Return the low-resolution version of a picture, rounded to 8 bits.
 
         Args:
@@ -172,6 +174,8 @@ class Degradation:
                 `(..., channels, height, width)`, with 1 channel for luma and 3 for RGB.
             r: The factor, at least 2.
             seed: Seed of the random draws, combined with a hash of the picture.
+            full_range: Whether a single channel is a grey picture in 0..255 rather than luma; by
+                default its pixels decide, unfit for a part of a picture or a resized one.
 
         Returns:
             uint8 `(..., height / r, width / r)`.
@@ -189,12 +193,14 @@ class Degradation:
         if all(getattr(self, name) is None for name in AMOUNTS):
             return _rounded(DOWNSAMPLE[self.downsample](picture, r, self.blur))
         if picture.ndim == 2:
-            return self(picture[None], r, seed)[0]
+            return self(picture[None], r, seed, full_range)[0]
         if picture.ndim > 3:
-            return torch.stack([self(one, r, seed) for one in picture])
-        return self.draw(picture, seed)._compressed(picture, r, seed)
+            return torch.stack([self(one, r, seed, full_range) for one in picture])
+        return self.draw(picture, seed)._compressed(picture, r, seed, full_range)
 
-    def excerpt(self, picture: Tensor, r: int, seed: int = 0) -> tuple[list[Tensor], int]:
+    def excerpt(
+        self, picture: Tensor, r: int, seed: int = 0, full_range: bool | None = None
+    ) -> tuple[list[Tensor], int]:
         """Return the frames of the clip that `h264` encodes.
 
         One random frame shows the picture unshifted, so that both intra and predicted frames occur.
@@ -206,6 +212,7 @@ class Degradation:
             picture: uint8 `(channels, height, width)`, both sides multiples of `r`.
             r: The factor.
             seed: Seed of the motion, combined with a hash of the picture.
+            full_range: As for `__call__`.
 
         Returns:
             uint8 frames `(channels, height / r, width / r)`, and the index of the unshifted one.
@@ -217,19 +224,21 @@ class Degradation:
         down, right = (np.rint(f(angle) * speed * steps).astype(int) for f in (np.sin, np.cos))
         noise = _random(picture, seed, "pixels")
         frames = [
-            self._still(_shifted(picture, int(y), int(x)), r, noise)
+            self._still(_shifted(picture, int(y), int(x)), r, noise, full_range)
             for y, x in zip(down, right, strict=True)
         ]
         return frames, shown
 
-    def _compressed(self, picture: Tensor, r: int, seed: int) -> Tensor:
+    def _compressed(self, picture: Tensor, r: int, seed: int, full_range: bool | None) -> Tensor:
         """Return the low-resolution version of `(channels, height, width)`, without ranges."""
         if self.h264 is None:
-            return self._still(picture, r, _random(picture, seed, "pixels"))
-        frames, shown = self.excerpt(picture, r, seed)
+            return self._still(picture, r, _random(picture, seed, "pixels"), full_range)
+        frames, shown = self.excerpt(picture, r, seed, full_range)
         return compress_h264(frames, self.h264)[shown]  # type: ignore[arg-type]
 
-    def _still(self, picture: Tensor, r: int, noise: np.random.Generator) -> Tensor:
+    def _still(
+        self, picture: Tensor, r: int, noise: np.random.Generator, full_range: bool | None
+    ) -> Tensor:
         """Apply all steps except video compression."""
         small = DOWNSAMPLE[self.downsample](picture, r, self.blur)
         if self.noise is not None:
@@ -237,7 +246,8 @@ class Degradation:
         if self.jpeg is None:
             return _rounded(small)
         # It rounds in the file's range. The interpolation's overshoot says nothing of the range.
-        full_range = not is_studio_range(picture)
+        if full_range is None:
+            full_range = not is_studio_range(picture)
         return compress_jpeg(small, self.jpeg, full_range)  # type: ignore[arg-type]
 
 

@@ -126,6 +126,14 @@ def test_other_files_settings_or_version_are_another_cache(
     monkeypatch.setattr(cache, "VERSION", 99)
     made(other, where)
     assert caches() == 4
+    monkeypatch.setattr(cache, "JPEG_VERSION", 99)
+    made(other, where)
+    assert caches() == 4  # without a JPEG it is the same cache
+    jpeg = Recipe(3, 1, Degradation(jpeg=50), 8, 5, 4)
+    for number, version in enumerate((99, 98, 98)):
+        monkeypatch.setattr(cache, "JPEG_VERSION", version)
+        made(other, where, jpeg)
+        assert caches() == (5, 6, 6)[number]
 
 
 def test_several_processes_give_the_same(

@@ -11,7 +11,9 @@ from torch import Tensor
 from espcn.data.datasets import load_set
 from espcn.data.patches import Patches, Recipe, cut, join, rescale
 from espcn.imaging.color import to_channels
+from espcn.imaging.compression import compress_jpeg
 from espcn.imaging.degradation import Degradation
+from espcn.imaging.downsampling import bicubic
 from espcn.imaging.shuffle import flip, preshuffle
 
 REAL = os.environ.get("ESPCN_DATA")
@@ -178,6 +180,33 @@ def test_join_and_select_undo_each_other() -> None:
     for index, part in enumerate(parts):
         assert equal(whole.select(at[16 * index : 16 * index + 16]), part)
         assert equal(whole.select(at // 16 == index), part)
+
+
+def bars(black: int, white: int) -> Tensor:
+    image = torch.full((1, 60, 60), black, dtype=torch.uint8)
+    image[..., ::3] = image[..., 20:40] = white
+    return image
+
+
+@pytest.mark.parametrize(("black", "white", "full_range"), [(16, 235, False), (0, 255, True)])
+def test_jpeg_has_the_range_of_the_image_before_it_was_rescaled(
+    black: int, white: int, full_range: bool
+) -> None:
+    scaled = rescale(bars(black, white), 0.8)
+    assert scaled.min() < 16  # so that it looks like a picture of full range either way
+    assert scaled.max() > 235
+    recipe = Recipe(r=3, degradation=Degradation(jpeg=30), patch=16, stride=16, halo=0)
+    got = cut([bars(black, white)], recipe, 0.8)
+    assert torch.equal(got.low[0], compress_jpeg(bicubic(scaled, 3, 0.0), 30, full_range))
+    assert torch.equal(got.target[0], preshuffle(scaled, 3))
+
+
+def test_patch_without_black_and_white_has_the_range_of_its_image() -> None:
+    image = bars(0, 255)
+    image[..., :30, :30] = noise(1, 30, 30) // 2 + 64
+    recipe = Recipe(3, 1, Degradation(jpeg=30), patch=10, stride=10, halo=0, per_patch=True)
+    expected = compress_jpeg(bicubic(image[:, :30, :30], 3, 0.0), 30, full_range=True)
+    assert torch.equal(cut([image], recipe).low[0], expected)
 
 
 @pytest.mark.parametrize("symmetry", range(8))

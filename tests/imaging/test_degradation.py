@@ -356,6 +356,15 @@ def test_overshoot_of_luma_is_still_luma_and_grey_of_full_range_is_not() -> None
     assert torch.equal(Degradation(jpeg=60)(grey, 3), expected)
 
 
+def test_frame_of_a_clip_has_the_given_range_in_its_jpeg() -> None:
+    image, degradation = photograph(2), Degradation(jpeg=30)
+    frames, shown = degradation.excerpt(image, 2, full_range=True)
+    expected = compress_jpeg(bicubic(image, 2, 0.0), 30, full_range=True)
+    assert torch.equal(frames[shown], expected)
+    assert torch.equal(degradation(image, 2, full_range=True), expected)
+    assert not torch.equal(degradation(image, 2), expected)
+
+
 @pytest.mark.parametrize("r", [2, 3])
 def test_video_shows_the_picture_in_its_place(r: int) -> None:
     image = photograph(r)
