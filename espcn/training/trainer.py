@@ -25,6 +25,23 @@ from espcn.training.checkpoint_io import AtomicCheckpointIO
 from espcn.training.optimizers import moving_average
 from espcn.training.processes import OneRun, processes, use_own_cores
 
+# Options of Lightning's Trainer that a run sets itself, or whose epochs it could not record: with
+# what is to be said instead.
+OWNED = (
+    dict.fromkeys(("max_steps", "min_steps", "min_epochs", "max_epochs"), "say max_epochs=EPOCHS")
+    | dict.fromkeys(("fast_dev_run", "overfit_batches"), "say +trainer.limit_train_batches=N")
+    | dict.fromkeys(
+        ("check_val_every_n_epoch", "val_check_interval", "limit_val_batches"),
+        "each epoch ends with all that data.val_fraction or data.folds holds out",
+    )
+    | dict.fromkeys(
+        ("callbacks", "plugins", "logger", "default_root_dir", "deterministic", "barebones",
+         "num_sanity_val_steps", "enable_progress_bar", "enable_model_summary",
+         "enable_checkpointing", "log_every_n_steps", "use_distributed_sampler"),
+        "leave it out",
+    )
+    | {"max_time": "say max_time=TIME"}
+)  # fmt: skip
 TRAINER_PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed")
 
 
@@ -62,6 +79,7 @@ def make_trainer(settings: dict[str, Any], directory: Path, history: History) ->
     checks.choice("trainer.precision", s["trainer"]["precision"], TRAINER_PRECISIONS)
     checks.integer("patience", s["patience"], 1, "the paper stops after 100 epochs")
     checks.number("stop_delta", s["stop_delta"], "the notebook's is 1e-8")
+    _check_options(s["trainer"])
     options, environment = processes(s["trainer"])
     # The first weights are taken before they are averaged.
     callbacks: list[Callback] = [
@@ -99,10 +117,25 @@ def make_trainer(settings: dict[str, Any], directory: Path, history: History) ->
     return trainer
 
 
+def _check_options(options: dict[str, Any]) -> None:
+    """Refuse the options that a run sets itself, or that leave it nothing to train on."""
+    for name, remedy in OWNED.items():
+        if name in options:
+            raise ValueError(
+                f"`trainer.{name}` (={options[name]}) must be left to the run: {remedy}"
+            )
+    if not options.get("limit_train_batches", 1):
+        raise ValueError(
+            f"`trainer.limit_train_batches` (={options['limit_train_batches']}) must leave some to "
+            "train on: take 1 or more"
+        )
+
+
 def _lightning(**options: Any) -> pl.Trainer:
     try:
         return pl.Trainer(**options)
-    except (MisconfigurationException, TypeError, ValueError) as error:
+    # Some accelerators and loggers need packages that are not there.
+    except (MisconfigurationException, TypeError, ValueError, ImportError) as error:
         raise ValueError(
             f"`trainer` must be what Lightning's Trainer takes and this machine has: {error}"
         ) from error

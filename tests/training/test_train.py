@@ -298,6 +298,7 @@ def test_notebook_experiment_runs_on_color_in_double_precision(
             "`optim` must have options that it knows: `refresh_every` (=0)",
         ),
         ({"trainer.strategy": "fsdp"}, "`trainer.strategy` (=fsdp) must be one of auto, ddp"),
+        ({"+trainer.max_steps": 7}, "`trainer.max_steps` (=7) must be left to the run: say max_ep"),
         ({"trainer.accelerator": "abacus"}, "`trainer` must be what Lightning's Trainer takes"),
         ({"trainer.precision": 7}, "`trainer.precision` (=7) must be one of 32-true, 64-true"),
         ({"optim.name": "no.such"}, "`optim.name` (=no.such) must be one of adadelta, adafactor"),

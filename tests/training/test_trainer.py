@@ -2,16 +2,18 @@
 
 import errno
 import os
+import re
 import zipfile
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
 import torch
 
-from espcn.training.callbacks import Checkpoint, Patience
+from espcn.training.callbacks import Checkpoint, History, Patience
 from espcn.training.checkpoint_io import AtomicCheckpointIO
-from espcn.training.trainer import _duration
+from espcn.training.trainer import _duration, make_trainer
 
 
 def test_moved_run_keeps_its_best_weights_and_their_loss(tmp_path: Path) -> None:
@@ -27,6 +29,45 @@ def test_moved_run_keeps_its_best_weights_and_their_loss(tmp_path: Path) -> None
     assert new.best_model_path == str(tmp_path / "new" / "best.ckpt")
     assert new.last_model_path == str(tmp_path / "new" / "last.ckpt")
     assert (new.best_model_score, new.best_k_models) == (loss, {new.best_model_path: loss})
+
+
+def made(directory: Path, **options: object) -> pl.Trainer:
+    trainer = {"accelerator": "cpu", "devices": 1, "strategy": "auto", "precision": "32-true"}
+    settings = {
+        "max_epochs": 2, "averaging": 0, "patience": 100, "stop_delta": 0, "max_time": None,
+        "snapshot_every": None, "batch_size": 16, "data": {"val_fraction": 0.1, "folds": None},
+        "trainer": trainer | options,
+    }  # fmt: skip
+    return make_trainer(settings, directory, History(directory))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_steps": 30}, "`trainer.max_steps` (=30) must be left to the run: say max_epochs=EP"),
+        ({"max_epochs": 3}, "`trainer.max_epochs` (=3) must be left to the run: say max_epochs="),
+        ({"max_time": "00:00:00:09"}, "must be left to the run: say max_time=TIME"),
+        ({"fast_dev_run": True}, "(=True) must be left to the run: say +trainer.limit_train_batch"),
+        ({"check_val_every_n_epoch": 2}, "each epoch ends with all that data.val_fraction"),
+        ({"val_check_interval": 0.3}, "`trainer.val_check_interval` (=0.3) must be left to"),
+        ({"limit_val_batches": 0}, "`trainer.limit_val_batches` (=0) must be left to the run"),
+        ({"logger": False}, "`trainer.logger` (=False) must be left to the run: leave it out"),
+        ({"limit_train_batches": 0}, "`trainer.limit_train_batches` (=0) must leave some to train"),
+        ({"accelerator": "tpu"}, "`trainer` must be what Lightning's Trainer takes and this machi"),
+        ({"no_such": 1}, "`trainer` must be what Lightning's Trainer takes and this machine has"),
+    ],
+)
+def test_options_that_a_run_cannot_follow_are_refused(
+    options: dict, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        made(tmp_path, **options)
+
+
+def test_other_options_reach_lightning(tmp_path: Path) -> None:
+    options = {"limit_train_batches": 3, "gradient_clip_val": 0.5, "accumulate_grad_batches": 2}
+    trainer = made(tmp_path, **options)
+    assert {name: getattr(trainer, name) for name in options} == options
 
 
 class Call:
