@@ -61,6 +61,25 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             ) from error
 
 
+def trained_epochs(directory: Path) -> int:
+    """Return how many epochs a run has trained, however it ended.
+
+    Args:
+        directory: The run's directory.
+
+    Returns:
+        The number of the epoch in last.ckpt; 0 if there is none yet.
+
+    Raises:
+        ValueError: train.py did not write the file.
+    """
+    path = directory / "last.ckpt"
+    if not path.is_file():
+        return 0
+    rows = AtomicCheckpointIO().load_checkpoint(path)["callbacks"]["History"]["rows"]
+    return rows[-1]["epoch"] if rows else 0
+
+
 def last_checkpoint(directory: Path, fingerprint: str) -> Path | None:
     """Return the checkpoint to resume a run from.
 

@@ -32,7 +32,6 @@ from espcn.runs.directory import (
     INIT,
     RESULT,
     THREADS,
-    read_result,
     read_threads,
     record_command,
     store_config,
@@ -40,7 +39,7 @@ from espcn.runs.directory import (
 from espcn.runs.identity import flatten
 from espcn.runs.launch import rank
 from espcn.training.callbacks import History
-from espcn.training.checkpoint_io import last_checkpoint
+from espcn.training.checkpoint_io import last_checkpoint, trained_epochs
 from espcn.training.lightning_module import SuperResolution
 from espcn.training.optimizers import make_optimizer
 from espcn.training.trainer import is_judged, make_trainer, quieten_lightning
@@ -97,7 +96,7 @@ class Run:
         if s["trainer"]["precision"] == "64-true":
             module.double()  # before its weights' average is made, which Lightning leaves as is
         trainer = make_trainer(s, self.directory, self.history)
-        trained = (read_result(self.directory) or {}).get("epochs", 0)
+        trained = trained_epochs(self.directory)
         if s["max_epochs"] < trained:
             raise ValueError(
                 f"`max_epochs` (={s['max_epochs']}) must be at least the {trained} epochs that are "

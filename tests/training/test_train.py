@@ -188,6 +188,21 @@ def test_refused_resume_leaves_the_figures_that_are_there(call: Call, finished: 
     assert [(finished / name).read_bytes() for name in ("result.json", "config.yaml")] == before
 
 
+def test_killed_run_is_not_resumed_for_fewer_epochs_than_it_has(
+    call: Call, pictures: Path, tmp_path: Path
+) -> None:
+    directory = tmp_path / "run"
+    done = call("train.py", *tiny_run(pictures), f"hydra.run.dir={directory}")
+    assert done.returncode == 0, done.stderr
+    (directory / "result.json").unlink()  # which a killed run has not written yet
+    files = [path for path in directory.rglob("*") if path.is_file()]
+    before = [path.read_bytes() for path in files]
+    refused = call("train.py", f"resume={directory}", "max_epochs=2")
+    check_failed(refused, "`max_epochs` (=2) must be at least the 3 epochs that are trained")
+    assert not (directory / "result.json").exists()
+    assert [path.read_bytes() for path in files] == before
+
+
 def test_resume_takes_a_new_patience(call: Call, pictures: Path, tmp_path: Path) -> None:
     directory = tmp_path / "run"
     short = tiny_run(
