@@ -180,11 +180,16 @@ def _defaults(
 ) -> dict[str, Any]:
     """Return the settings of a run with these choices of GROUPS and no other changes.
 
-    Empty if there is no configuration: outside Hydra, or for an unknown choice.
+    A choice without a file, such as `optim.name=rmsprop`, has the settings of its group's default.
+    Empty if there is no configuration: outside Hydra, or without a choice.
     """
-    if not GlobalHydra.instance().is_initialized():
+    if not GlobalHydra.instance().is_initialized() or None in choices:
         return {}
-    chosen = [f"{group}={choice}" for group, choice in zip(GROUPS, choices, strict=False)]
+    files = GlobalHydra.instance().config_loader().get_group_options
+    chosen = [
+        f"{group}={choice}" if choice in files(group) else f"{group}.name={choice}"
+        for group, choice in zip(GROUPS, choices, strict=False)
+    ]
     return _composed(command, *chosen, *given)
 
 

@@ -18,8 +18,8 @@ from espcn.training.soap import SOAP
 
 SCHEDULES = ("plateau", "cosine")
 DROP = 0.1  # the paper's rates go from 0.01 to 0.0001: two drops
-# Those that need the loss again, or sparse gradients, can't train this network.
-_UNFIT = ("LBFGS", "SparseAdam", "Optimizer")
+# Those that need the loss again, sparse gradients, or matrices alone can't train this network.
+_UNFIT = ("LBFGS", "SparseAdam", "Muon", "Optimizer")
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {"soap": SOAP} | {
     name.lower(): kind
     for name, kind in vars(torch.optim).items()

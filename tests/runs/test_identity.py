@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from espcn.runs.directory import read_config
 from espcn.runs.identity import (
+    check_names,
     completed,
     flatten,
     identity,
@@ -65,6 +66,28 @@ def test_identity_is_the_groups_choices_and_what_differs_from_the_defaults() -> 
     assert identity(plain_settings(composed("optim=adam", "lr=0.001"))) == {
         "data": "auto", "optim": "adam", "trainer": "auto",
     }  # fmt: skip
+
+
+@pytest.mark.usefixtures("hydra")
+def test_optimiser_without_a_file_has_its_groups_other_defaults() -> None:
+    named = plain_settings(composed("optim.name=rmsprop", "+optim.alpha=0.9", "r=2"))
+    assert identity(named) == {
+        "data": "auto", "optim": "rmsprop", "trainer": "auto", "optim.alpha": 0.9, "r": 2,
+    }  # fmt: skip
+    assert identity(plain_settings(composed("optim=sgd", "optim.name=rmsprop"))) == {
+        "data": "auto", "optim": "rmsprop", "trainer": "auto",
+        "optim.lr": 0.01, "optim.momentum": 0.75, "lr": 0.01,
+    }  # fmt: skip
+    older = {name: value for name, value in named.items() if name != "averaging"}
+    assert completed(older) == named
+
+
+@pytest.mark.usefixtures("hydra")
+@pytest.mark.parametrize("setting", ["blurr", "data.scale"])
+def test_unknown_settings_are_refused_beside_an_optimiser_without_a_file(setting: str) -> None:
+    with pytest.raises(ValueError, match=rf"`{setting}` \(=0.5\) must be a setting of train.py"):
+        check_names(plain_settings(composed("optim.name=rmsprop", f"+{setting}=0.5")))
+    check_names(plain_settings(composed("optim.name=rmsprop", "+optim.alpha=0.9")))
 
 
 @pytest.mark.usefixtures("hydra")

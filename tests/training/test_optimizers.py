@@ -30,8 +30,9 @@ def test_optimisers_are_soap_and_pytorchs_for_dense_gradients() -> None:
     assert OPTIMIZERS["adam"] is torch.optim.Adam
     assert OPTIMIZERS["sgd"] is torch.optim.SGD
     assert all(issubclass(kind, torch.optim.Optimizer) for kind in OPTIMIZERS.values())
-    # The first wants the loss again, the second sparse gradients, the last is their base.
-    assert not OPTIMIZERS.keys() & {"lbfgs", "sparseadam", "optimizer"}
+    # The first wants the loss again, the second sparse gradients, the third matrices alone, the
+    # last is their base.
+    assert not OPTIMIZERS.keys() & {"lbfgs", "sparseadam", "muon", "optimizer"}
 
 
 def test_made_optimiser_has_its_options_and_the_rate() -> None:
@@ -48,6 +49,7 @@ def test_made_optimiser_has_its_options_and_the_rate() -> None:
     [
         ("sdg", {}, r"`optim.name` \(=sdg\) must be one of adadelta, .*, sgd, soap$"),
         ("LBFGS", {}, r"`optim.name` \(=LBFGS\) must be one of"),
+        ("muon", {}, r"`optim.name` \(=muon\) must be one of"),
         ("adam", {"momentum": 0.9}, "`optim` must have options that it knows: .*momentum"),
         ("adam", {"betas": (2, 0.9)}, "`optim` must have options that it knows: Invalid beta"),
     ],
