@@ -11,9 +11,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from espcn import checks
 from espcn.data.download import TIMEOUT, Timeout, download
 from espcn.data.image_set import (
+    File,
     ImageSet,
     image_set,
     join_sets,
@@ -26,6 +29,7 @@ from espcn.data.registry import (
     EMBEDDED,
     EMBEDDED_TEST,
     EMBEDDED_TRAIN,
+    GREY,
     SETS,
     checksums_by_name,
     checksums_by_path,
@@ -191,20 +195,34 @@ def _under_its_own_name(folder: ImageSet, path: str, others: list[ImageSet]) -> 
 def _load_copy(name: str, folder: Path) -> ImageSet | None:
     """Load a known set from other files with the same pixels; None if the folder lacks them."""
     registered = images_by_pixels(name)
-    wanted = {image for image, _ in registered.values()}
-    there = dict.fromkeys(list_pictures(folder)) if folder.is_dir() else {}
+    wanted = {image for images, _ in registered.values() for image in images}
+    there = dict.fromkeys(sorted(list_pictures(folder))) if folder.is_dir() else {}
     if not wanted or len(there) != len(wanted):
         return None
-    crops, found = set(CROPS), {}
+    crops = set(CROPS)
+    found: dict[str, File] = {}
     for sha256, pixels in read_files(folder, there)[0].values():
-        image, multiples = registered.get(pixel_digest(pixels), ("", set()))
+        images, multiples = registered.get(pixel_digest(pixels), ([], set()))
         crops &= multiples
-        found[image] = (sha256, pixels)
+        # Of two pictures with the same pixels, each stands for one.
+        found |= {image: (sha256, pixels) for image in [i for i in images if i not in found][:1]}
     if found.keys() != wanted or not crops:
         return None
+    if 1 in crops:  # the set itself, and with its fingerprint
+        paths = checksums_by_path(name)
+        original = {os.path.basename(path): digest for path, digest in paths.items()}
+        found = {
+            image: (original[image] if _has_its_channels(image, pixels) else sha256, pixels)
+            for image, (sha256, pixels) in found.items()
+        }
     how = "in other files" if 1 in crops else f"cropped to multiples of {min(crops)}"
     copy = image_set(name, found, f"{folder} (its pictures, {how})")
     return replace(copy, is_copy=True)
+
+
+def _has_its_channels(image: str, pixels: np.ndarray) -> bool:
+    """Return whether a copy is grey if the file is: a grey picture in colour has another luma."""
+    return (pixels.shape[2] < 3) == (image in GREY)
 
 
 def _differences(folder: Path, registry: Mapping[str, str | None], reasons: Iterable[str]) -> str:

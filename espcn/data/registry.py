@@ -44,13 +44,14 @@ SETS = {
 }
 EMBEDDED_TRAIN = "skimage-train"
 EMBEDDED_TEST = "skimage-test"
-EMBEDDED = {  # the two motorcycles are a stereo pair and stay together
+EMBEDDED = {  # the two motorcycles, a stereo pair, are in one set, but may be in different folds
     EMBEDDED_TRAIN: "brick.png camera.png coins.png grass.png gravel.png hubble_deep_field.jpg "
     "motorcycle_left.png motorcycle_right.png retina.jpg rocket.jpg",
     EMBEDDED_TEST: "astronaut.png chelsea.png coffee.png",
 }
 
 
+GREY = ("bridge.bmp",)  # the only registered file with one channel, of Set14
 # Copies are often cut, at the bottom and the right, to a multiple of the factors that are scored.
 CROPS = (1, 2, 3, 4, 6, 8, 12)
 
@@ -80,22 +81,26 @@ def checksums_by_name(registry: Mapping[str, str]) -> dict[str, str | None]:
     return {os.path.basename(path): digest for path, digest in registry.items()}
 
 
-def images_by_pixels(name: str) -> dict[str, tuple[str, set[int]]]:
+def images_by_pixels(name: str) -> dict[str, tuple[list[str], set[int]]]:
     """Return the pixel digests of a known set.
 
     Args:
         name: One of SETS.
 
     Returns:
-        For each `pixel_digest`, a file's name, and the values of CROPS to whose multiples it is
-        cropped. Empty for a set whose pixels are not registered.
+        For each `pixel_digest`, the names of the files with these pixels (T91 has a pair), and the
+        values of CROPS to whose multiples they are cropped. Empty for a set whose pixels are not
+        registered.
     """
     file = _checksums(name, "pixels.txt")
-    found: dict[str, tuple[str, set[int]]] = {}
+    found: dict[str, tuple[list[str], set[int]]] = {}
     for line in file.read_text().splitlines() if file.is_file() else ():
         image, *digests = line.split("  ")
         for digest, multiple in zip(digests, CROPS, strict=True):
-            found.setdefault(digest, (image, set()))[1].add(multiple)
+            images, multiples = found.setdefault(digest, ([], set()))
+            multiples.add(multiple)
+            if image not in images:
+                images.append(image)
     return found
 
 

@@ -4,6 +4,7 @@ import hashlib
 import io
 import itertools
 import os
+import shutil
 import socket
 import stat
 import threading
@@ -318,14 +319,14 @@ def cropped(pixels: np.ndarray, multiple: int) -> np.ndarray:
 @pytest.fixture
 def known_pixels(some: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """That set, whose pixels are registered as well."""
-    found: dict[str, tuple[str, set[int]]] = {}
+    found: dict[str, tuple[list[str], set[int]]] = {}
     for name, data in NAMES.items():
         pixels = np.asarray(Image.open(io.BytesIO(data)))
         pixels = pixels[..., None] if pixels.ndim == 2 else pixels
         for multiple in CROPS:
             digest = pixel_digest(cropped(pixels, multiple))
-            found.setdefault(digest, (name, set()))[1].add(multiple)
-    assert len({name for name, _ in found.values()}) == len(NAMES)
+            found.setdefault(digest, ([name], set()))[1].add(multiple)
+    assert len({name for (name,), _ in found.values()}) == len(NAMES)
     monkeypatch.setattr(datasets, "images_by_pixels", lambda name: found)
     return some
 
@@ -343,6 +344,9 @@ def test_copy_in_other_files_is_known_by_its_pixels(
     assert got.names == [f"p{number}.png" for number in range(1, 13)]
     words = "in other files" if multiple == 1 else "cropped to multiples of 3"
     assert got.source == f"{tmp_path / known_pixels} (its pictures, {words})"
+    lines = sorted(f"{REGISTRY[path]}  {path.split('/')[1]}" for path in REGISTRY)
+    original = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+    assert (got.fingerprint == original) == (multiple == 1)  # the same pixels are the same set
     assert got.is_copy
     assert not server.requests
     Image.new("RGB", (16, 16)).save(folder / "img_003_HR.bmp")
@@ -361,6 +365,51 @@ def test_pixels_are_the_same_however_they_are_stored() -> None:
         assert pixel_digest(stored) == digest
     assert pixel_digest(grey.reshape(8, 9, 1)) != digest
     assert pixel_digest(255 - grey) != digest
+
+
+def test_copies_of_two_files_with_the_same_pixels_are_each_known(
+    known_pixels: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found = datasets.images_by_pixels(known_pixels)
+    for names, _ in found.values():
+        names.extend(["p2.png"] * (names == ["p1.png"]))
+    for digest in [digest for digest, (names, _) in found.items() if names == ["p2.png"]]:
+        del found[digest]
+    folder = tmp_path / known_pixels
+    folder.mkdir()
+    for name in ("p1.png", *(other for other in NAMES if other != "p2.png")):
+        with Image.open(io.BytesIO(NAMES[name])) as opened:
+            opened.save(folder / f"{len(list(folder.iterdir()))}.bmp")
+    assert load_set(known_pixels, str(tmp_path), download=False).names == sorted(
+        NAMES, key=lambda name: int(name[1:-4])
+    )
+    shutil.copy(folder / "2.bmp", folder / "0.bmp")  # twice the same in place of the pair
+    with pytest.raises(Unavailable):
+        load_set(known_pixels, str(tmp_path), download=False)
+
+
+@needs_real
+def test_copy_of_t91_is_t91(tmp_path: Path) -> None:
+    whole = load_set("T91", REAL)  # of which t36.bmp and t65.bmp have the same pixels
+    (tmp_path / "T91").mkdir()
+    for number, pixels in enumerate(whole.images):
+        Image.fromarray(pixels).save(tmp_path / "T91" / f"{number}.bmp")
+    got = load_set("T91", str(tmp_path), download=False)
+    assert (got.names, got.fingerprint) == (whole.names, whole.fingerprint)
+
+
+@needs_real
+def test_grey_picture_stored_in_colour_is_another_since_its_luma_is(tmp_path: Path) -> None:
+    whole = load_set("Set14", REAL)
+    fingerprints = []
+    for mode in (None, "RGB"):
+        folder = tmp_path / f"{mode}" / "Set14"
+        folder.mkdir(parents=True)
+        for number, pixels in enumerate(whole.images):
+            one = Image.fromarray(pixels.squeeze())
+            (one if mode is None else one.convert(mode)).save(folder / f"{number}.bmp")
+        fingerprints.append(load_set("Set14", str(folder.parent), download=False).fingerprint)
+    assert fingerprints[0] == whole.fingerprint != fingerprints[1]
 
 
 @needs_real
