@@ -98,9 +98,9 @@ class PatchData(pl.LightningDataModule):
     def prepare(self) -> str:
         """Read, degrade, cut and split.
 
-        Sets `train_patches`, `val_patches` and `val_set`, the whole held-out images; for a folder
-        at most 100 of them, evenly spaced. With `split=patch` those are the images of held-out
-        patches, most of which are also trained on.
+        Sets `train_patches`, the number of their images as `train_images`, `val_patches`, and
+        `val_set`, the whole held-out images; for a folder at most 100 of them, evenly spaced. With
+        `split=patch` those are the images of held-out patches, most of which are also trained on.
 
         Returns:
             A line that describes the images.
@@ -112,9 +112,11 @@ class PatchData(pl.LightningDataModule):
         images = self.images.images
         whole: Any
         at_scale: AtScale
-        whole, at_scale = (
-            self._on_disk(images) if isinstance(images, LazyImages) else self._in_memory(images)
-        )
+        unreadable = 0  # of which there has been a warning
+        if isinstance(images, LazyImages):
+            whole, at_scale, unreadable = self._on_disk(images)
+        else:
+            whole, at_scale = self._in_memory(images)
         recipe, used = self.recipe, len(whole.owner.unique())
         size = recipe.patch * recipe.r
         if not used:
@@ -122,8 +124,9 @@ class PatchData(pl.LightningDataModule):
                 f"`data.patch` (={recipe.patch}) at `r` (={recipe.r}) must fit into an image, "
                 f"but none of {len(images)} is {size} pixels high and wide: make it smaller"
             )
-        if used < len(images):
-            line += f"; {len(images) - used} images smaller than {size}x{size} left out"
+        small = len(images) - unreadable - used
+        if small:
+            line += f"; {small} image{'s' * (small > 1)} smaller than {size}x{size} left out"
         held_out = self.split.held_out(whole)
         self.val_patches, kept = whole.subset(held_out), whole.subset(~held_out)
         if not len(kept):
@@ -137,6 +140,7 @@ class PatchData(pl.LightningDataModule):
             held = held[:: max(1, -(-len(held) // MAX_VALIDATION_IMAGES))]
         self.val_set = self.images.subset(held, "validation")
         shown = kept.owner.unique().tolist()
+        self.train_images = len(shown)
         self.train_patches = join([at_scale(scale, shown, kept) for scale in self.recipe.scales])
         return line
 
@@ -169,8 +173,8 @@ class PatchData(pl.LightningDataModule):
 
         return cut(tensors, self.recipe), at_scale
 
-    def _on_disk(self, files: LazyImages) -> tuple[PatchSubset, AtScale]:
-        """Do the same for files, possibly very many."""
+    def _on_disk(self, files: LazyImages) -> tuple[PatchSubset, AtScale, int]:
+        """Do the same for files, possibly very many; also return how many can't be read."""
         scales = tuple(dict.fromkeys([1.0, *self.recipe.scales]))
         recipe = replace(self.recipe, scales=scales)
         store = prepare(files, recipe, cache_folder(self.cache))
@@ -181,7 +185,7 @@ class PatchData(pl.LightningDataModule):
                 return kept
             return PatchSubset(store.patches, store.indices(shown, scales.index(scale)))
 
-        return PatchSubset(store.patches, store.indices(good, 0)), at_scale
+        return PatchSubset(store.patches, store.indices(good, 0)), at_scale, len(store.bad)
 
     def train_dataloader(self) -> DataLoader:
         """Return the batches of an epoch.

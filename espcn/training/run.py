@@ -134,7 +134,7 @@ class Run:
             "dataset": data.images.name,
             "fingerprint": data.fingerprint,
             "encoders": data.recipe.degradation.encoders() or None,
-            "images": len(data.images.images),
+            "images": data.train_images,
             "patches": len(data.train_patches or ()),
             "val_images": len(data.val_set),
             "val_patches": len(data.val_patches),

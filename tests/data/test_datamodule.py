@@ -93,7 +93,23 @@ def test_images_too_small_are_counted_and_left_out(tmp_path: Path, pictures: Pat
         (tmp_path / path.name).write_bytes(path.read_bytes())
     Image.new("L", (20, 20)).save(tmp_path / "small.png")
     data = PatchData("folder", str(tmp_path), patch=8, stride=8)
-    assert "1 images smaller than 24x24 left out" in data.prepare()
+    assert "; 1 image smaller than 24x24 left out" in data.prepare()
+    Image.new("L", (20, 21)).save(tmp_path / "small2.png")
+    assert "; 2 images smaller than 24x24 left out" in data.prepare()
+    assert (data.train_images, len(data.val_set)) == (7, 1)
+
+
+def test_unreadable_image_is_not_counted_among_the_small(tmp_path: Path, pictures: Path) -> None:
+    for path in pictures.iterdir():
+        for copy in range(2):
+            (tmp_path / f"{copy}{path.name}").write_bytes(path.read_bytes())
+    cut_off = tmp_path / "1color5.png"
+    cut_off.write_bytes(cut_off.read_bytes()[:3000])
+    data = PatchData("folder", str(tmp_path), patch=8, stride=8)
+    with pytest.warns(UserWarning, match=r"left out: .*1color5.png: the file is damaged"):
+        assert "smaller" not in data.prepare()
+    assert (data.train_images, len(data.val_set)) == (13, 2)
+    assert len(data.train_patches) == 13 * 16
 
 
 def test_only_small_images_are_an_error(pictures: Path) -> None:
