@@ -106,7 +106,8 @@ class PatchData(pl.LightningDataModule):
             A line that describes the images.
 
         Raises:
-            ValueError: No image is large enough for a patch, or nothing is left to train on.
+            ValueError: No image is large enough for a patch, at full size or at one of the scales,
+                or nothing is left to train on.
         """
         self.images, line = load_training(self.source, self.data_dir, self.path)
         images = self.images.images
@@ -141,7 +142,13 @@ class PatchData(pl.LightningDataModule):
         self.val_set = self.images.subset(held, "validation")
         shown = kept.owner.unique().tolist()
         self.train_images = len(shown)
-        self.train_patches = join([at_scale(scale, shown, kept) for scale in self.recipe.scales])
+        self.train_patches = join([at_scale(scale, shown, kept) for scale in recipe.scales])
+        if not len(self.train_patches):
+            raise ValueError(
+                f"`data.scales` (={list(recipe.scales)}) must leave an image to train on at least "
+                f"{size} pixels high and wide, for `data.patch` (={recipe.patch}) at `r` "
+                f"(={recipe.r}): make one larger, or the patch smaller"
+            )
         return line
 
     @property

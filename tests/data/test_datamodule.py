@@ -118,6 +118,13 @@ def test_only_small_images_are_an_error(pictures: Path) -> None:
         data.prepare()
 
 
+def test_only_small_images_at_all_scales_are_an_error(pictures: Path) -> None:
+    data = PatchData("folder", str(pictures), patch=8, scales=[0.05, 0.1])
+    with pytest.raises(ValueError, match=r"`data.scales` \(=\[0.05, 0.1\]\) must leave an image"):
+        data.prepare()
+    PatchData("folder", str(pictures), patch=8, scales=[0.05, 0.5]).prepare()
+
+
 def test_holding_out_all_images_is_an_error(pictures: Path) -> None:
     data = PatchData("folder", str(pictures), patch=8, val_fraction=0.99)
     with pytest.raises(ValueError, match="must leave something to train on: there are only 8"):

@@ -321,6 +321,7 @@ def test_notebook_experiment_runs_on_color_in_double_precision(
         ({"sets": "Set5"}, "`sets` (='Set5') must be a list of names"),
         ({"averaging": 2}, "`averaging` (=2) must be a fraction"),
         ({"snapshot_every": 0}, "`snapshot_every` (=0) must be a whole number"),
+        ({"data.scales": "[0.05]"}, "`data.scales` (=[0.05]) must leave an image to train on"),
         ({"data.path": "nowhere"}, "`data.path` (=nowhere) must be an existing folder"),
         ({"optim": "sgd", "lr": 1e8}, "the loss is no longer finite after epoch 1: lower `lr`"),
     ],
