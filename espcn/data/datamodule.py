@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -154,10 +154,25 @@ class PatchData(pl.LightningDataModule):
     @property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that identify the images and the encoders."""
-        encoders = self.recipe.degradation.encoders()
-        if not encoders:
+        return self._fingerprint(json.dumps(self.recipe.degradation.encoders()))
+
+    def were_seen(self, metadata: Mapping[str, str]) -> bool:
+        """Return whether weights were trained on these images, whatever their degradation.
+
+        Args:
+            metadata: The metadata of the weights' file, with `fingerprint` and `encoders`.
+
+        Returns:
+            Whether they were; False without a fingerprint.
+        """
+        known = metadata.get("fingerprint")
+        return known == self._fingerprint(metadata.get("encoders", "{}"))
+
+    def _fingerprint(self, encoders: str) -> str:
+        """Return the fingerprint of the images and of encoders, which are JSON."""
+        if encoders == "{}":
             return self.images.fingerprint
-        seen = json.dumps([self.images.fingerprint, encoders])
+        seen = f'["{self.images.fingerprint}", {encoders}]'
         return hashlib.sha256(seen.encode()).hexdigest()[:16]
 
     def setup(self, stage: str) -> None:

@@ -86,6 +86,16 @@ def rank() -> int:
     return launched.rank if launched else int(os.environ.get("LOCAL_RANK", 0))
 
 
+def tell(line: str) -> None:
+    """Print a line once, on rank 0.
+
+    Args:
+        line: The line.
+    """
+    if rank() == 0:
+        print(line)
+
+
 def check_alone(trainer: Mapping[str, Any]) -> None:
     """Check that a sweep's job is a single process; several would each start the whole sweep.
 

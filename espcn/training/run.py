@@ -37,7 +37,7 @@ from espcn.runs.directory import (
     store_config,
 )
 from espcn.runs.identity import flatten
-from espcn.runs.launch import rank
+from espcn.runs.launch import rank, tell
 from espcn.training.callbacks import History
 from espcn.training.checkpoint_io import last_checkpoint, trained_epochs
 from espcn.training.lightning_module import SuperResolution
@@ -68,6 +68,7 @@ class Run:
         self.settings, self.directory, self.result = settings, directory, result
         self.command, self.history = command, History(directory)
         self.timings: dict[str, float] = {}
+        self.begin: dict[str, str] = {}  # the metadata of the weights that training begins with
         self.patches: Patches | PatchSubset | None = None  # those that it is judged by, if any
         self.began = False  # whether anything in the directory may differ from before
 
@@ -130,6 +131,11 @@ class Run:
             test_sets, missing = load_test(s["sets"], s["data_dir"])
         for line in missing:
             tell(line)
+        if len(data.val_patches) and data.were_seen(self.begin):
+            tell(
+                f"Note: `init` (={s['init']}) was trained on these images, perhaps also on "
+                "held-out ones, so that val_loss and val_psnr may be too good: go by the test sets"
+            )
         self.result |= {
             "dataset": data.images.name,
             "fingerprint": data.fingerprint,
@@ -210,6 +216,7 @@ class Run:
                         f"`{name}` (={s[name]}) must be that of the network in `init` ({own}): "
                         "training goes on with the same layers"
                     )
+            self.begin = begin.metadata
             network = begin.network.folded(s["center"], s["gain"]).train()
             digest = hashlib.sha256(begin.path.read_bytes()).hexdigest()[:16]
             self.result["init_fingerprint"] = digest
@@ -307,13 +314,3 @@ class Run:
             yield
         finally:
             self.timings[name] = round(time.monotonic() - start, 3)
-
-
-def tell(line: str) -> None:
-    """Print a line once, on rank 0.
-
-    Args:
-        line: The line.
-    """
-    if rank() == 0:
-        print(line)

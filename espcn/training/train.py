@@ -16,10 +16,10 @@ from espcn.network.weights import load
 from espcn.report.pages.directory import showing, write_pages
 from espcn.runs.directory import LOCK, read_result, remove_refused
 from espcn.runs.identity import flatten
-from espcn.runs.launch import rank, requeue
+from espcn.runs.launch import rank, requeue, tell
 from espcn.runs.sweep import is_finished
 from espcn.training.processes import is_loss_of_another
-from espcn.training.run import Run, tell
+from espcn.training.run import Run
 
 _interrupted = False  # once a person has stopped a sweep, its later jobs do not begin
 

@@ -1,14 +1,17 @@
 """Runs that go on from given weights, and on compressed pictures."""
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
+from espcn.data.datamodule import PatchData
+from espcn.imaging.degradation import Degradation
 from espcn.network.device import has_bfloat16
 from espcn.network.model import ESPCN
-from espcn.network.weights import load
+from espcn.network.weights import load, save_weights
 from espcn.runs.gather import write_small_table
 from helpers import Call, check_failed, read_run_result, sweep_rows, tiny_run, write_checkpoint
 
@@ -63,6 +66,25 @@ def test_run_begins_with_a_file_and_goes_on_without_it(
     assert load(ckpt=tmp_path / "whole").degradation.settings() == {
         "noise": 2, "jpeg": [30, 90], "h264": 30
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+def test_begin_that_was_trained_on_what_is_held_out_is_noted(
+    call: Call, pictures: Path, tmp_path: Path, encoded: bool
+) -> None:
+    seen = PatchData("folder", str(pictures), degradation=Degradation(jpeg=50 if encoded else None))
+    seen.prepare()
+    about = {"fingerprint": seen.fingerprint}
+    if encoded:
+        about["encoders"] = json.dumps(seen.recipe.degradation.encoders())
+    begin = tmp_path / "begin.safetensors"
+    save_weights(ESPCN(3), begin, Degradation(), about)
+    noted = call(*still(pictures, tmp_path / "noted", init=begin))
+    assert f"Note: `init` (={begin}) was trained on these images" in noted.stdout, noted.stderr
+    whole = {"data.val_fraction": 0, "schedule": "cosine"}
+    assert "Note: `init`" not in call(*still(pictures, tmp_path / "a", init=begin, **whole)).stdout
+    save_weights(ESPCN(3), begin, Degradation(), {"fingerprint": "0123456789abcdef"})
+    assert "Note: `init`" not in call(*still(pictures, tmp_path / "b", init=begin)).stdout
 
 
 def test_begin_that_is_not_there_is_named(call: Call, pictures: Path, tmp_path: Path) -> None:
