@@ -30,6 +30,7 @@ from filelock import FileLock
 from tabulate import tabulate
 from tqdm import tqdm
 
+from espcn import checks
 from espcn.data.cache_layout import DONE, META, CacheLayout, delete, entries
 from espcn.data.image_set import LazyImages, read_unchanged
 from espcn.data.patches import Patches, Recipe, cut
@@ -255,6 +256,8 @@ def main() -> None:
     )
     given = parser.parse_args()
     try:
+        if given.unused is not None:
+            checks.number("--unused", given.unused, "a number of days, say 30")
         folder = cache_folder(given.cache)
         found = entries(folder)
         rows = [entry.row() for entry in found]

@@ -143,8 +143,11 @@ class CacheEntry:
             Values by column.
         """
         meta = self.meta
-        named = (f"{name}={meta[name]}" for name in ("r", "patch") if name in meta)
-        made_for = ", ".join(named) if meta else "not complete"
+        degradation = meta.get("degradation")  # what differs from the default
+        made = {name: meta[name] for name in ("r", "patch") if name in meta}
+        made |= degradation if isinstance(degradation, dict) else {}
+        named = ", ".join(f"{name}={value}" for name, value in made.items())
+        made_for = named if meta else "not complete"
         return {
             "cache": self.folder.name, "MB": self.bytes / 1e6, "days unused": self.days,
             "images": meta.get("images"), "patches": meta.get("patches"), "made for": made_for,

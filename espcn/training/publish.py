@@ -4,12 +4,15 @@ python -m espcn.training.publish RUN_DIR FILE.safetensors [LICENCE]
 """
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
 from espcn.network.weights import load, save_weights
 from espcn.runs.directory import RESULT, read_result
+
+LOCAL = ("init", "data.path")  # settings that are paths on the machine that trained
 
 
 def provenance(result: dict[str, Any]) -> dict[str, str]:
@@ -22,14 +25,12 @@ def provenance(result: dict[str, Any]) -> dict[str, str]:
         Text by name, for the metadata of its weights.
     """
     colors = "luma, BT.601 studio range" if result["channels"] == 1 else "RGB"
-    # The folder that a file lay in says nothing to others.
     init = Path(str(result.get("init"))).name
-    command = result["command"].replace(str(result.get("init")), init)
     versions, epochs = result["versions"], f"{result['best_epoch']} of {result['epochs']} epochs"
     known = {
         "network": "ESPCN 5-3-3, 64-32 (Shi et al. 2016), center and gain folded into the weights",
         "input": f"{colors}, 0..1; the output is r times as high and wide, before rounding",
-        "command": command,
+        "command": _without_folders(result["command"]),
         "commit": versions["commit"],
         "dataset": f"{result['dataset']}, {result['images']} images",
         "fingerprint": result["fingerprint"],
@@ -44,6 +45,19 @@ def provenance(result: dict[str, Any]) -> dict[str, str]:
         f"{result['device']}, torch {versions['torch']}",
     }
     return {name: value for name, value in known.items() if value is not None}
+
+
+def _without_folders(command: str) -> str:
+    """Return a command in which LOCAL are names alone: the folder says nothing to others."""
+    words = []
+    for word in shlex.split(command):
+        name, equals, value = word.partition("=")
+        if name.lstrip("+") in LOCAL and equals:
+            quote = value[:1] if value[:1] in ("'", '"') else ""  # of Hydra
+            path = value.strip(quote or None)
+            word = f"{name}={quote}{Path(path).name or path}{quote}"  # the root has no name
+        words.append(word if word == "&&" else shlex.quote(word))
+    return " ".join(words)
 
 
 def main() -> None:

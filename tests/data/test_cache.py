@@ -28,7 +28,7 @@ from espcn.data.patches import Recipe, cut, rescale
 from espcn.imaging.color import to_channels
 from espcn.imaging.degradation import Degradation
 from espcn.io.reading import read_picture
-from helpers import ENVIRONMENT, ROOT, run
+from helpers import ENVIRONMENT, ROOT, check_failed, run
 
 RECIPE = Recipe(3, 1, Degradation(), 8, 5, 4, scales=(1.0, 0.7))
 
@@ -430,11 +430,28 @@ def test_caches_are_listed_and_deleted_by_age(pictures: Path, tmp_path: Path) ->
     lines = listed(tmp_path).splitlines()
     assert [line.split()[0] for line in lines[2:]] == [old.name, new.name]  # the oldest first
     assert " 40.0 " in lines[2]
-    assert "r=2, patch=8" in lines[2]
+    assert lines[2].endswith("r=2, patch=8")
     assert "Deleted 1 of 2, 0.00 GB" in listed(tmp_path, "--unused", "30")
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == sorted(
         [new.name, "mine"]
     )
+
+
+def test_caches_of_two_degradations_are_told_apart(pictures: Path, tmp_path: Path) -> None:
+    for degradation in (Degradation(0.5, jpeg=(30, 95)), Degradation(downsample="decimate")):
+        made(pictures, tmp_path, replace(RECIPE, degradation=degradation))
+    rows = sorted(entry.row()["made for"] for entry in entries(tmp_path))
+    assert rows == [
+        "r=3, patch=8, blur=0.5, jpeg=[30, 95]", "r=3, patch=8, downsample=decimate"
+    ]  # fmt: skip
+
+
+def test_days_below_zero_delete_nothing(pictures: Path, tmp_path: Path) -> None:
+    made(pictures, tmp_path)
+    for days in ("-5", "nan"):
+        done = run("-m", "espcn.data.cache", "--cache", str(tmp_path), "--unused", days)
+        check_failed(done, f"`--unused` (={float(days)})")
+    assert len(entries(tmp_path)) == 1
 
 
 def test_age_of_a_cache_counts_from_its_last_use(pictures: Path, tmp_path: Path) -> None:

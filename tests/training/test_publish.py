@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import struct
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from espcn.evaluation.protocol import score_mean
 from espcn.imaging.degradation import BENCHMARK, Degradation
 from espcn.network.model import ESPCN
 from espcn.network.weights import factors, load, save_weights, shipped
+from espcn.training.publish import provenance
 from forked import fork
 from helpers import Call, write_checkpoint
 
@@ -47,6 +49,7 @@ def test_weights_of_a_run_say_where_they_come_from(
     network, _, _, about = load(ckpt=tmp_path / "a.safetensors")
     result = json.loads((tmp_path / "result.json").read_text())
     assert about["command"].startswith("python train.py data=folder ")
+    assert f" data.path={pictures.name} " in about["command"]
     assert "hydra" not in about["command"]
     assert "licence" not in about  # which is theirs to choose
     assert (about["seed"], about["fingerprint"]) == ("7", result["fingerprint"])
@@ -55,6 +58,22 @@ def test_weights_of_a_run_say_where_they_come_from(
         result["psnr"]["skimage-test"], abs=1e-3
     )
     assert network.r == 2
+
+
+def test_published_command_names_no_folder_of_the_machine() -> None:
+    pictures = "data.path='/home/me/my pictures, 2024'"
+    first = shlex.join(["python", "train.py", "data=folder", pictures, "init=/a.b/c.safetensors"])
+    known = {"channels": 1, "versions": {"torch": "2", "commit": "0"}, "psnr": {}, "seed": 0}
+    known |= {"psnr_matched": {}, "train_s": 1, "threads": 1, "device": "cpu", "best_epoch": 1}
+    known |= {"epochs": 1, "dataset": "mine", "images": 9, "fingerprint": "0"}
+    for data_path in (pictures, "data.path=."):
+        again = shlex.join(["python", "train.py", "resume=DIR", "data=folder", data_path])
+        about = provenance(known | {"init": "/a.b/c.safetensors", "command": f"{first} && {again}"})
+        name = "data.path='my pictures, 2024'" if data_path == pictures else data_path
+        assert shlex.split(about["command"]) == [
+            "python", "train.py", "data=folder", "data.path='my pictures, 2024'",
+            "init=c.safetensors", "&&", "python", "train.py", "resume=DIR", "data=folder", name,
+        ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
