@@ -183,7 +183,7 @@ class Upscaler:
         """
         if isinstance(picture, list | tuple):
             return [self(one) for one in picture]
-        found = self.compression
+        found = None
         if isinstance(picture, str | Path):
             path = Path(picture)
             if path.is_dir():
@@ -191,10 +191,10 @@ class Upscaler:
                     f"`picture` (={path}) must be a picture, but is a folder: give a list of its "
                     "files, or run espcn-upscale on it"
                 )
-            found = found or picture_compression(path)
+            found = picture_compression(path) if self.compression is None else None
             picture = read_picture(path)
         elif self._believes_pictures:
-            found = found or held_compression(picture)
+            found = held_compression(picture)
         suited = self if found is None else self.suited_to(found)
         return apply(suited._whole, picture)
 

@@ -301,7 +301,12 @@ def test_other_factors_have_the_same_options() -> None:
     assert first.by(4) is other
     assert other.engine.lock is first.engine.lock
     assert repr(pickle.loads(pickle.dumps(other))) == repr(other)
-    assert other(np.zeros((3, 5), np.uint8)).shape == (12, 20)
+    picture = np.random.default_rng(0).integers(0, 256, (9, 8), np.uint8)
+    assert np.array_equal(other(picture), Upscaler(4, precision="float32")(picture))
+    for quality in (40, 70):
+        plain = Upscaler(2, precision="float32", compression=quality)
+        suited = first.suited_to(Compression("jpeg", quality))
+        assert np.array_equal(suited(picture), plain(picture))
     own = Upscaler(ckpt=shipped(3))
     assert own.by(3) is own
     for upscaler, r, there in ((first, 5, "2, 3, 4"), (own, 2, "3")):
