@@ -4,6 +4,7 @@ python -m espcn.training.publish RUN_DIR FILE.safetensors [LICENCE]
 """
 
 import json
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from espcn.network.weights import load, save_weights
 from espcn.runs.directory import RESULT, read_result
 
-LOCAL = ("init", "data.path")  # settings that are paths on the machine that trained
+LOCAL = ("init", "data.path", "sets")  # settings that may be paths on the machine that trained
 
 
 def provenance(result: dict[str, Any]) -> dict[str, str]:
@@ -47,15 +48,26 @@ def provenance(result: dict[str, Any]) -> dict[str, str]:
     return {name: value for name, value in known.items() if value is not None}
 
 
+# An entry of a list, or a value that is none: quoted as Hydra allows, or up to a comma.
+_ENTRY = r"""(?P<quote>['"])(?P<quoted>.*?)(?P=quote)|(?P<bare>[^\[\],'"]+)"""
+
+
+def _name(entry: re.Match[str]) -> str:
+    quote = entry["quote"] or ""
+    path = entry["quoted"] or entry["bare"] or ""
+    return f"{quote}{Path(path.strip()).name or path}{quote}"  # the root has no name
+
+
 def _without_folders(command: str) -> str:
-    """Return a command in which LOCAL are names alone: the folder says nothing to others."""
+    """Return a command with the LOCAL paths reduced to names: their folders mean nothing elsewhere.
+
+    A list, as in `sets=[my/pictures,Set5]`, is reduced entry by entry.
+    """
     words = []
     for word in shlex.split(command):
         name, equals, value = word.partition("=")
         if name.lstrip("+") in LOCAL and equals:
-            quote = value[:1] if value[:1] in ("'", '"') else ""  # of Hydra
-            path = value.strip(quote or None)
-            word = f"{name}={quote}{Path(path).name or path}{quote}"  # the root has no name
+            word = f"{name}={re.sub(_ENTRY, _name, value)}"
         words.append(word if word == "&&" else shlex.quote(word))
     return " ".join(words)
 

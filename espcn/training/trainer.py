@@ -124,7 +124,7 @@ def _check_options(options: dict[str, Any]) -> None:
             raise ValueError(
                 f"`trainer.{name}` (={options[name]}) must be left to the run: {remedy}"
             )
-    if not options.get("limit_train_batches", 1):
+    if options.get("limit_train_batches") in (0, 0.0):
         raise ValueError(
             f"`trainer.limit_train_batches` (={options['limit_train_batches']}) must leave some to "
             "train on: take 1 or more"

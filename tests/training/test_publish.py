@@ -62,7 +62,9 @@ def test_weights_of_a_run_say_where_they_come_from(
 
 def test_published_command_names_no_folder_of_the_machine() -> None:
     pictures = "data.path='/home/me/my pictures, 2024'"
-    first = shlex.join(["python", "train.py", "data=folder", pictures, "init=/a.b/c.safetensors"])
+    sets = ["sets=[/home/me/mine,'/home/me/a, b',Set5]", "sets=[mine,'a, b',Set5]"]
+    words = ["python", "train.py", "data=folder", pictures, "init=/a.b/c.safetensors", sets[0]]
+    first = shlex.join(words)
     known = {"channels": 1, "versions": {"torch": "2", "commit": "0"}, "psnr": {}, "seed": 0}
     known |= {"psnr_matched": {}, "train_s": 1, "threads": 1, "device": "cpu", "best_epoch": 1}
     known |= {"epochs": 1, "dataset": "mine", "images": 9, "fingerprint": "0"}
@@ -72,7 +74,8 @@ def test_published_command_names_no_folder_of_the_machine() -> None:
         name = "data.path='my pictures, 2024'" if data_path == pictures else data_path
         assert shlex.split(about["command"]) == [
             "python", "train.py", "data=folder", "data.path='my pictures, 2024'",
-            "init=c.safetensors", "&&", "python", "train.py", "resume=DIR", "data=folder", name,
+            "init=c.safetensors", sets[1], "&&", "python", "train.py", "resume=DIR", "data=folder",
+            name,
         ]  # fmt: skip
 
 

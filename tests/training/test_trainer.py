@@ -68,6 +68,7 @@ def test_other_options_reach_lightning(tmp_path: Path) -> None:
     options = {"limit_train_batches": 3, "gradient_clip_val": 0.5, "accumulate_grad_batches": 2}
     trainer = made(tmp_path, **options)
     assert {name: getattr(trainer, name) for name in options} == options
+    assert made(tmp_path, limit_train_batches=None).limit_train_batches == 1.0  # all of them
 
 
 class Call:
