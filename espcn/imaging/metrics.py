@@ -4,7 +4,7 @@ The protocol compares whole grey levels, 0..255, after a crop of r pixels from e
 picture at a time; a set's figure is the mean over its pictures. The defaults of torchmetrics
 differ: they pool the squared error of a whole set.
 
-Both require the range: with the wrong one a figure is off by 48 dB, and looks plausible.
+Both require the range: with the wrong one PSNR is off by 48 dB, and looks plausible.
 """
 
 from skimage.metrics import structural_similarity

@@ -1,7 +1,7 @@
 """Resizing by bicubic interpolation: MATLAB's `imresize`, and its filters as a convolution.
 
-Upscaling by r is one convolution at low resolution with r^2 filters, one for each position in the r
-x r cell of a pixel, followed by the periodic shuffle: the network learns such filters, and here
+Upscaling by r is one convolution at low resolution with r^2 filters, one for each position in the
+r x r cell of a pixel, followed by the periodic shuffle: the network learns such filters, and here
 they are known in advance.
 """
 

@@ -12,7 +12,7 @@ from espcn.network.strengths import NONE, STRENGTHS, Compression
 
 WINDOW = 32  # frames, or packets, whose mean is the quality of the moment
 FAITHFUL = ("prores", "dnxhd", "cfhd")  # codecs that lose too little to matter
-# Of the others nothing is known but bits per pixel: these H.264 has at this quantiser, and half of
+# Of the others nothing is known but bits per pixel: these H.264 has at this QP, and half of
 # them at one higher by 6. Codecs of before need more bits for the same quality.
 USUAL_BITS, USUAL_QUANTIZER = 0.06, 27.0
 # fmt: off
@@ -44,9 +44,9 @@ class VideoCompression:
         elif not context or not context.codec.lossy or self.codec in FAITHFUL:
             self._known = NONE
         elif self.codec == "h264":
-            # Per macroblock. The frame's own number is not the quantiser.
+            # Per macroblock. The frame's own number is not the QP.
             context.options = context.options | {"export_side_data": "venc_params"}
-            # Threads of whole frames would hand out quantisers of what another still decodes.
+            # With one thread per frame, QPs of frames that are still being decoded would appear.
             stream.thread_type = "SLICE"
         elif self.codec != "mjpeg":
             self._headers = HeaderQuantizers(stream)
