@@ -15,7 +15,7 @@ from espcn import checks
 from espcn.command.arguments import parser
 from espcn.command.batch import Outcome, Treatment, carry_out
 from espcn.command.job import Job
-from espcn.command.naming import Naming, is_writable
+from espcn.command.naming import Naming
 from espcn.command.plan import Plan, plan
 from espcn.command.records import kept_segments, record_path, standing, weights_digest
 from espcn.command.streams import piped
@@ -90,7 +90,7 @@ def upscale(given: argparse.Namespace) -> list[str]:
         kept_segments(job, {}).remove()
     _tell_skipped(todo)
     if todo.jobs:
-        _check_output(given.output)
+        _check_output(given.output, todo.jobs[0].target)
         from espcn.upscaling.upscaler import Upscaler  # torch: only when there is work to do
         from espcn.video.encoding import Encoding
 
@@ -190,12 +190,12 @@ def _settings(
     return of
 
 
-def _check_output(output: str | None) -> None:
+def _check_output(output: str | None, target: Path) -> None:
     """Raise one ValueError, instead of one per file, if the output folder is not writable."""
     if output is None:
         return
     folder = Path(output)
-    if is_writable(folder) and not folder.is_dir():
+    if folder == target:  # the result itself
         folder = folder.parent
     check_folder(folder, "-o", output)
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,11 +80,11 @@ class Naming:
         beside = self.output is None
         return source.with_name(name) if beside else Path(self.output or "") / place.with_name(name)
 
-    def names_file(self, count: int, folder: str | None) -> bool:
+    def names_file(self, sources: Sequence[Path], folder: str | None) -> bool:
         """Return whether `output` names a file rather than a folder.
 
         Args:
-            count: Number of files to upscale.
+            sources: The files to upscale.
             folder: A folder among the inputs, if any.
 
         Returns:
@@ -101,23 +102,25 @@ class Naming:
         path = Path(self.output)
         if path.is_dir() or self.output.endswith(("/", os.sep)):
             return False
-        if is_writable(path) and (count > 1 or folder is not None):
+        moves = len(sources) == 1 and _is_moving_gif(sources[0])
+        known = is_writable(path) or (moves and path.suffix.lower() == ".gif")
+        if known and (len(sources) > 1 or folder is not None):
             why = "for several files" if folder is None else f"for a folder, {folder}"
             instead = f"-o {path.with_suffix('')}/ --format {path.suffix.removeprefix('.')}"
             raise ValueError(
                 f"`-o` (={self.output}) must be a folder and not a file {why}: use {instead}"
             )
-        if path.suffix and count == 1 and folder is None and not is_writable(path):
+        if path.suffix and len(sources) == 1 and folder is None and not known:
             raise ValueError(
                 f"`-o` (={self.output}) must end in {' '.join([*FORMATS, *CONTAINERS])}, or in / "
                 "to name a folder"
             )
-        if is_writable(path) and self.kind is not None:
+        if known and self.kind is not None:
             raise ValueError(
                 f"`--format` (={self.kind}) must be left out where -o (={self.output}) names the "
                 "file itself"
             )
-        return is_writable(path)
+        return known
 
     def is_result(self, place: Path, sources: set[Path]) -> bool:
         """Return whether a file is named like a result of one of the sources (without suffixes).

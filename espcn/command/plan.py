@@ -92,7 +92,7 @@ def plan(
 
 def _jobs(places: dict[Path, Path], naming: Naming, folder: str | None, made: Plan) -> list[Job]:
     """Name the target of each file; note those whose result can't be written there."""
-    named = naming.names_file(len(places), folder)
+    named = naming.names_file(list(places), folder)
     suffix = naming.suffix
     if suffix is not None and places and not any(naming.accepts(one, suffix) for one in places):
         what, remedy = ("videos", "png") if suffix in CONTAINERS else ("pictures", "mkv")

@@ -290,6 +290,19 @@ def test_bad_files_are_named_at_the_end_and_the_others_are_done(call: Call, phot
     assert not [name for name in files(photos) if "part" in name]
 
 
+def test_result_of_an_animated_gif_can_be_named(call: Call, tmp_path: Path) -> None:
+    source, target, still = tmp_path / "a.gif", tmp_path / "new/b.gif", tmp_path / "still.gif"
+    Image.new("RGB", (20, 20)).save(
+        source, save_all=True, append_images=[Image.new("RGB", (20, 20), "red")]
+    )
+    done = call("upscale.py", str(source), "-o", str(target))
+    assert done.returncode == 0, done.stderr
+    with Image.open(target) as made:
+        assert (made.size, getattr(made, "n_frames", 1)) == ((60, 60), 2)
+    Image.new("RGB", (20, 20)).save(still)
+    assert "must end in .png" in call("upscale.py", str(still), "-o", str(target)).stderr
+
+
 def test_what_a_format_cannot_hold_is_noted(call: Call, tmp_path: Path) -> None:
     Image.new("RGBA", (20, 20), (9, 9, 9, 9)).save(tmp_path / "clear.png")
     done = call("upscale.py", str(tmp_path), "--format", "jpg")
