@@ -39,7 +39,7 @@ from espcn.io.atomic import make_folder, write_json
 from espcn.io.reading import read_picture
 
 VERSION = 2  # of what is written: another one is another cache
-JPEG_VERSION = 1  # the same of pictures that were JPEGs: since 1 in the range of the whole image
+JPEG_VERSION = 1  # the same for `jpeg`; since 1 the whole image decides the range
 CHUNK = 16  # images that a process takes at a time
 ALONE = 4 * CHUNK  # so many images are done sooner than other processes are started
 PROCESSES = 4  # at most: each takes 260 MB, mostly PyTorch's, and all with this one 1 GB

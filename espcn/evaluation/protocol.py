@@ -210,8 +210,8 @@ def mean_score(name: str, scores: list[Score]) -> Score:
         The means; None for a figure that a picture lacks. PSNR is infinite if every picture is
         without any error.
     """
-    psnr = ("psnr", "bicubic_psnr", "psnr_rgb_notebook")
-    erring = [one for one in scores if math.inf not in [getattr(one, name) for name in psnr]]
+    in_decibels = ("psnr", "bicubic_psnr", "psnr_rgb_notebook")
+    erring = [one for one in scores if math.inf not in [getattr(one, name) for name in in_decibels]]
 
     def mean(field: str) -> float | None:
         over = scores if "ssim" in field else erring or scores
