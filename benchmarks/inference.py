@@ -7,6 +7,10 @@ them stand what a user would take instead: a plain PyTorch port run eagerly, as 
 and our ONNX file in ONNX Runtime and in OpenCV's dnn module, floats in and out. All take turns in
 one run, and the figure is each one's median. Set5's PSNR is that of the same way of running.
 Writes results/inference.csv and a plot of it, results/inference.png.
+
+    python benchmarks/inference.py --device cuda
+
+times a GPU instead, from and to main memory, and writes results/inference_cuda.csv.
 """
 
 import argparse
@@ -33,6 +37,7 @@ from espcn.imaging.downsampling import crop_to_multiple
 from espcn.imaging.metrics import PEAK, crop_border, psnr, quantize
 from espcn.io.atomic import write_csv
 from espcn.network.backends import BACKENDS
+from espcn.network.device import device_name
 from espcn.network.engine import PRECISIONS
 from espcn.network.weights import load
 from espcn.report.tables import table
@@ -61,14 +66,15 @@ class Port(nn.Module):
         return self.shuffle(self.conv3(flow))
 
 
-def port(r: int) -> Way:
+def port(r: int, device: str) -> Way:
     """Return the port, with our weights."""
     model = Port(r).eval()
     model.load_state_dict(load(r).network.folded().state_dict())
+    model.to(device)
 
     def run(plane: np.ndarray) -> np.ndarray:
         with torch.no_grad():
-            return model(_floats(plane))[0, 0].numpy()
+            return model(_floats(plane).to(device))[0, 0].cpu().numpy()
 
     return run
 
@@ -95,9 +101,9 @@ def opencv(r: int, path: str) -> Way:
     return run
 
 
-def ours(r: int, engine: str, precision: str) -> Way:
+def ours(r: int, engine: str, precision: str, device: str) -> Way:
     """Return one of our engines."""
-    upscaler = Upscaler(r, engine=engine, precision=precision)
+    upscaler = Upscaler(r, engine=engine, precision=precision, device=device)
 
     def run(plane: np.ndarray) -> np.ndarray:
         large = np.empty((plane.shape[0] * r, plane.shape[1] * r), np.uint8)
@@ -120,11 +126,17 @@ def score_mean(way: Way, images: ImageSet, r: int) -> float:
     return statistics.mean(figures)
 
 
-def matrix_rate(dtype: torch.dtype) -> float:
+def matrix_rate(dtype: torch.dtype, device: str) -> float:
     """Return how many multiplications and additions a second a large matrix product gets."""
-    size = 2048
-    a, b = torch.randn(size, size).to(dtype), torch.randn(size, size).to(dtype)
-    return 2 * size**3 / statistics.median(_seconds(lambda: a @ b) for _ in range(9))
+    size = 2048 if device == "cpu" else 8192
+    a, b = torch.randn(2, size, size).to(device, dtype)
+
+    def product() -> None:
+        torch.mm(a, b)
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return 2 * size**3 / statistics.median(_seconds(product) for _ in range(9))
 
 
 def operations(r: int) -> int:
@@ -137,11 +149,12 @@ def main() -> None:
     """Time every way in turns, factor by factor; print a table for each and write them."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--turns", type=int, default=5, help="turns of each way (5)")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="(cpu)")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder (results)")
     given = parser.parse_args()
     images = load_set("Set5")
     floats = {kind: dtype for kind, dtype in PRECISIONS.items() if dtype.is_floating_point}
-    rates = {kind: matrix_rate(dtype) for kind, dtype in floats.items()}
+    rates = {kind: matrix_rate(dtype, given.device) for kind, dtype in floats.items()}
     for kind, rate in rates.items():
         print(f"matrix products in {kind}: {rate / 1e9:.0f} GFLOP/s")
     rows: list[dict[str, Any]] = []
@@ -149,14 +162,17 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = str(export(r, output=f"{folder}/espcn.onnx").path)
             ways: dict[tuple[str, str], Way] = {
-                ("PyTorch port, eager", "float32"): port(r),
-                ("ONNX Runtime, our file", "float32"): onnx_runtime(r, path),
-                ("OpenCV dnn, our file", "float32"): opencv(r, path),
+                ("PyTorch port, eager", "float32"): port(r, given.device)
             }
+            if given.device == "cpu":
+                ways["ONNX Runtime, our file", "float32"] = onnx_runtime(r, path)
+                ways["OpenCV dnn, our file", "float32"] = opencv(r, path)
             for engine in BACKENDS:
                 for precision in PRECISIONS:
                     try:
-                        ways[f"espcn, {engine}", precision] = ours(r, engine, precision)
+                        ways[f"espcn, {engine}", precision] = ours(
+                            r, engine, precision, given.device
+                        )
                     except ValueError as error:
                         print(f"left out: {error}")
         plane = crop_to_multiple(to_channels(images.images[0], 1), r)[0].numpy()
@@ -181,11 +197,13 @@ def main() -> None:
             for (name, precision), seconds in sorted(median.items(), key=lambda one: -one[1])
         ]  # fmt: skip
         shown = [row for row in rows if row["r"] == r]
-        print(
-            f"\n{WIDTH // r}x{HEIGHT // r} to {WIDTH}x{HEIGHT}, {torch.get_num_threads()} threads"
-        )
+        where = device_name(torch.device(given.device))
+        print(f"\n{WIDTH // r}x{HEIGHT // r} to {WIDTH}x{HEIGHT}, {where}")
         print(table(shown, digits=3, settings=("r",)))
     given.output.mkdir(parents=True, exist_ok=True)
+    if given.device == "cuda":
+        write_csv(given.output / "inference_cuda.csv", rows, digits=6)
+        return
     write_csv(given.output / "inference.csv", rows, digits=6)
     draw_speeds(rows, given.output / "inference.png")
 

@@ -94,6 +94,7 @@ def main() -> None:
     """Train with each optimiser; print how long it took, and write and draw the whole way."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--limit", type=float, default=180, help="seconds of training each (180)")
+    parser.add_argument("--optim", nargs="+", default=OPTIMISERS, help=f"({' '.join(OPTIMISERS)})")
     parser.add_argument("--output", type=Path, default=ROOT / "results", help="folder (results)")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
@@ -101,7 +102,7 @@ def main() -> None:
     sets = [load_set(name) for name in GOAL]
     rows: list[dict[str, Any]] = []
     lines = []
-    for optim in OPTIMISERS:
+    for optim in options.optim:
         own = train(optim, best_rate(optim), options.limit, sets)
         rows += own
         line: dict[str, Any] = {"optimiser": optim, "lr": own[0]["lr"]}
