@@ -78,12 +78,15 @@ def _torch(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backend:
     _check("torch", dtype, device)
     fused = device.type == "cpu" and fuses_activations()
     network, activation = suited(network, dtype, device)
-    network = network.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    # On a GPU, whole float32 takes 1.5 times as long with the channels last (not so TF32).
+    plain = device.type == "cuda" and dtype == torch.float32
+    order = torch.contiguous_format if plain else torch.channels_last
+    network = network.to(device, dtype).to(memory_format=order)  # type: ignore[call-overload]
     layers = [network.conv1, network.conv2, network.conv3]
     convolve = _fused if fused else _plain
 
     def run(centred: Tensor) -> Tensor:
-        flow = centred.to(dtype).contiguous(memory_format=torch.channels_last)
+        flow = centred.to(dtype).contiguous(memory_format=order)
         for layer in layers[:2]:
             flow = convolve(flow, layer, activation)
         return convolve(flow, layers[2], "none")

@@ -27,7 +27,7 @@ def default_precision(accelerator: str) -> str:
 
     Returns:
         `bf16-mixed` on a CPU that multiplies bfloat16 faster, where nothing is lost; otherwise
-        `32-true`, also on a GPU, where bfloat16 has not been measured.
+        `32-true`, also on a GPU, which is hardly faster in bfloat16 (RESULTS.md).
     """
     import torch  # here, since --help and a misspelt override answer without it
 

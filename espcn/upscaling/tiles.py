@@ -221,11 +221,11 @@ def _levels(plane: np.ndarray, bits: int, engine: Engine) -> Tensor:
 def _store(levels: Tensor, r: int, bits: int, large: np.ndarray) -> None:
     """Round preshuffled levels, `(r^2, height, width)`, and store them shuffled in an array."""
     samples = levels if bits == 8 else levels * 2 ** (bits - 8)
-    kept = samples.round_().clamp_(0, 2**bits - 1).cpu()
-    _, h, w = kept.shape
-    # Converted before the shuffle, which then moves a quarter of the bytes.
+    # Converted before the shuffle, and before a GPU returns it: a quarter of the bytes.
     kind = torch.uint8 if bits == 8 else torch.int16
-    cells = kept.to(kind).reshape(r, r, h, w).permute(2, 0, 3, 1)
+    kept = samples.round_().clamp_(0, 2**bits - 1).to(kind)
+    _, h, w = kept.shape
+    cells = kept.reshape(r, r, h, w).permute(2, 0, 3, 1)
     target = torch.from_numpy(large.view(np.int16) if bits > 8 else large)
     if large.shape == (r * h, r * w):
         target.unflatten(1, (w, r)).unflatten(0, (h, r)).copy_(cells)
