@@ -16,9 +16,9 @@ import atheris
 with atheris.instrument_imports(include=["espcn"]):
     from espcn.imaging.jpeg_traces import table_quality
     from espcn.io.quantizers import jpeg_table
-    from espcn.io.segments import Segments
     from espcn.io.vp8 import webp_index
     from espcn.network.weights import load
+    from espcn.video.segments import Segments
 
 from robustness.materials import make_files
 

@@ -34,7 +34,7 @@ FILES = {
 
 def make_stores(folder: Path) -> dict[str, bytes]:
     """Make whole ones in a folder, and name it to the readers; return the files by kind."""
-    from espcn.io.segments import Segments
+    from espcn.video.segments import Segments
 
     pictures = folder / "pictures"
     pictures.mkdir()
@@ -120,7 +120,7 @@ def _read_record(folder: Path) -> None:
 
 
 def _read_segment(folder: Path) -> None:
-    from espcn.io.segments import Segments
+    from espcn.video.segments import Segments
 
     segments = Segments((folder / FILES["segment"]).parent, {"crf": 18})
     whole = Segments((Path(os.environ[PLACE]) / FILES["segment"]).parent, {"crf": 18})

@@ -15,8 +15,8 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
-from espcn.io.encoder import usual_priority
 from espcn.runs import identity, sweep
+from espcn.video.encoder import usual_priority
 from helpers import ENVIRONMENT, ROOT, Call, Done
 
 # What takes longest begins first: else one process ends the tests alone, while others idle.

@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from espcn.command.job import Job, stamp
 from espcn.command.records import Standing, kept_segments, standing, write_record
-from espcn.io.atomic import claim, make_folder
+from espcn.io.atomic import make_folder
+from espcn.io.claims import claim
 from espcn.report.progress import bar
 from espcn.upscaling.size import LargeEnough, Size
 

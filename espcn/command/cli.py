@@ -20,7 +20,8 @@ from espcn.command.plan import Plan, plan
 from espcn.command.records import kept_segments, record_path, standing, weights_digest
 from espcn.command.streams import piped
 from espcn.interrupts import interrupts
-from espcn.io.atomic import check_folder, remove_leftovers
+from espcn.io.atomic import check_folder
+from espcn.io.claims import remove_leftovers
 from espcn.io.containers import CONTAINERS
 from espcn.io.writing import FORMATS, LOSSY
 from espcn.openmp import wait_asleep

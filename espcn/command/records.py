@@ -15,8 +15,9 @@ from typing import Any
 from espcn import __version__
 from espcn.command.job import Job, stamp
 from espcn.files import digest
-from espcn.io.atomic import MAX_PLAIN_BYTES, make_folder, write_json
-from espcn.io.segments import Segments
+from espcn.io.atomic import make_folder, write_json
+from espcn.io.claims import MAX_PLAIN_BYTES
+from espcn.video.segments import Segments
 
 FOLDER = ".espcn"
 _PRETRAINED = Path(__file__).parents[1] / "network" / "pretrained"

@@ -7,27 +7,19 @@ earlier ones.
 
 import csv
 import errno
-import hashlib
 import json
 import math
 import os
-import re
 import secrets
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-try:
-    import fcntl
-except ImportError:  # Windows, where commands that write the same file must not run together
-    fcntl = None  # type: ignore[assignment]
+from espcn.io.claims import beside, hold, release
 
-MAX_PLAIN_BYTES = 230  # file systems take names of 255 bytes; a name to write under needs some
-_LEFTOVER = re.compile(r"(.+?\.)(?:(?:[0-9a-f]{8}\.)?part|claim)", re.DOTALL)
-UNLOCKED = -1  # in place of the number of a locked file
 # What file systems say that can't sync a folder, over a network say.
 _CANNOT = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF)
 
@@ -52,12 +44,12 @@ def atomic_write(path: Path) -> Iterator[Path]:
         OSError: Writing failed; errors that name no file, such as those of a full disk, or the
             temporary one, such as that of a missing folder, get this file's name.
     """
-    part = _beside(path, "part")
+    part = beside(path, "part")
     try:
-        held = _hold(part)
+        held = hold(part)
         while held is None:  # once is enough
-            part = _beside(path, f"{secrets.token_hex(4)}.part")
-            held = _hold(part)
+            part = beside(path, f"{secrets.token_hex(4)}.part")
+            held = hold(part)
     except OSError as error:
         error.filename = str(path)
         raise
@@ -75,7 +67,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
             error.filename = str(path)
         raise
     finally:
-        _release(held)
+        release(held)
 
 
 @contextmanager
@@ -148,98 +140,6 @@ def make_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for one in (*reversed(missing), folder):
         sync_folder(one.parent)
-
-
-@contextmanager
-def claim(path: Path) -> Iterator[bool]:
-    """Claim a file for writing, exclusively among all processes.
-
-    Args:
-        path: The file; it need not exist.
-
-    Yields:
-        Whether the claim succeeded; False while another process holds it.
-
-    Raises:
-        OSError: The file's folder is not writable.
-    """
-    mark = _beside(path, "claim")
-    try:
-        held = _hold(mark)
-    except OSError as error:
-        error.filename = str(path)
-        raise
-    if held is None:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        mark.unlink(missing_ok=True)
-        _release(held)
-
-
-def remove_leftovers(paths: Iterable[Path]) -> None:
-    """Delete the leftovers of killed writers; those of running writers stay.
-
-    Args:
-        paths: The final paths.
-    """
-    folders: dict[Path, set[str]] = {}
-    for path in paths:
-        folders.setdefault(path.parent, set()).add(_beside(path, "").name)
-    for folder, names in folders.items():
-        for one in list(folder.glob(".*")):
-            match = _LEFTOVER.fullmatch(one.name)
-            if match and match[1] in names:
-                with suppress(OSError):  # one that is not ours to delete
-                    _remove_left(one)
-
-
-def _remove_left(path: Path) -> None:
-    """Delete a file unless it is locked, or locks can't tell whether it is being written."""
-    if fcntl is None:
-        return
-    with path.open("rb+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.unlink()
-
-
-def _beside(path: Path, ending: str) -> Path:
-    """Return a hidden path next to a file, named after it."""
-    name = path.name
-    if len(os.fsencode(name)) > MAX_PLAIN_BYTES:
-        name = hashlib.sha256(os.fsencode(name)).hexdigest()
-    return path.with_name(f".{name}.{ending}")
-
-
-def _hold(path: Path) -> int | None:
-    """Open a file and lock it while it is open; None if another process has locked it.
-
-    The lock ends with the process, however it ends, so an unlocked file was left behind.
-    """
-    while True:
-        opened = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        if fcntl is None:
-            os.close(opened)  # an open file could not be renamed
-            return UNLOCKED
-        try:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(opened)
-            return None
-        except OSError:  # a file system without locks
-            return opened
-        # The one who held it may have renamed or deleted it meanwhile.
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(opened), os.stat(path)):
-                return opened
-        os.close(opened)
-
-
-def _release(held: int) -> None:
-    if held != UNLOCKED:
-        os.close(held)
 
 
 def check_folder(folder: Path, setting: str, given: object) -> None:

@@ -17,9 +17,7 @@ import av
 
 from espcn.io.atomic import atomic_write
 from espcn.io.containers import CONTAINERS
-from espcn.io.encoder import SEGMENT, SegmentedEncoder
 from espcn.io.prefetch import prefetch
-from espcn.io.segments import Segments
 from espcn.network.strengths import strength
 from espcn.upscaling.enlargement import Enlargement, enlargement
 from espcn.upscaling.remarks import Remarks
@@ -36,8 +34,10 @@ from espcn.video.decoding import (
     until_frame,
     url,
 )
+from espcn.video.encoder import SEGMENT, SegmentedEncoder
 from espcn.video.encoding import Encoding, add_video_stream
 from espcn.video.frames import CENTRED, planar, upscale_frame
+from espcn.video.segments import Segments
 from espcn.video.streams import copy_other_streams
 
 MAX_FRAME_PIXELS = 2**27  # of an upscaled frame, about the limit of the highest level of H.264

@@ -21,7 +21,7 @@ from PIL import Image
 from espcn.command.cli import ENGINES, FACTORS
 from espcn.command.job import Job, stamp
 from espcn.command.records import Standing, kept_segments, standing, write_record
-from espcn.io.atomic import claim
+from espcn.io.claims import claim
 from espcn.io.reading import read_picture
 from espcn.network.backends import BACKENDS
 from espcn.network.engine import PRECISIONS

@@ -7,13 +7,12 @@ from pathlib import Path
 import av
 import pytest
 
-from espcn.io import encoder
-from espcn.io.encoder import SEGMENT
-from espcn.io.segments import Segments
 from espcn.upscaling.upscaler import Upscaler
-from espcn.video import pipeline
+from espcn.video import encoder, pipeline
+from espcn.video.encoder import SEGMENT
 from espcn.video.encoding import Encoding
 from espcn.video.pipeline import upscale_video
+from espcn.video.segments import Segments
 from forked import Forked, fork
 from helpers import write_clip
 
@@ -135,7 +134,7 @@ def test_other_settings_begin_anew(
 # The command with segments of 50 frames, as `shorten` makes them here.
 SHORTENED = """
 from espcn.command.cli import main
-from espcn.io import encoder
+from espcn.video import encoder
 from espcn.video import pipeline
 
 encoder.SEGMENT = pipeline.SEGMENT = 50

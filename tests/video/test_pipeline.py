@@ -14,17 +14,17 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorRange
 
-from espcn.io.encoder import SegmentedEncoder, timed
-from espcn.io.segments import Segments
 from espcn.network.weights import shipped
 from espcn.upscaling.remarks import Remarks
 from espcn.upscaling.size import LargeEnough, Size
 from espcn.upscaling.upscaler import Upscaler
 from espcn.video.compression import VideoCompression
 from espcn.video.decoding import Seen
+from espcn.video.encoder import SegmentedEncoder, timed
 from espcn.video.encoding import MAX_CRF, Encoding
 from espcn.video.frames import planar, upscale_frame
 from espcn.video.pipeline import _write, upscale_video
+from espcn.video.segments import Segments
 from helpers import duration, frames, mean_error, packets, plane, write_clip
 
 FAST = Encoding(preset="ultrafast")

@@ -6,7 +6,7 @@ from pathlib import Path
 import av
 import pytest
 
-from espcn.io.segments import Segments
+from espcn.video.segments import Segments
 
 
 def packet(number: int) -> av.Packet:

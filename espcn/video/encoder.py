@@ -9,7 +9,7 @@ from typing import Any
 
 import av
 
-from espcn.io.segments import Segments
+from espcn.video.segments import Segments
 
 SEGMENT = 250  # frames that one encoder makes; x264 and x265 would begin anew there by themselves
 
