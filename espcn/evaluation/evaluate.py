@@ -11,6 +11,7 @@ import torch
 
 from espcn import checks
 from espcn.data.datasets import load_test
+from espcn.data.image_set import ImageSet
 from espcn.evaluation.gallery import save_pictures
 from espcn.evaluation.kernels import save_kernels
 from espcn.evaluation.protocol import Score, mean_score, remarks, score_set
@@ -118,17 +119,8 @@ def evaluate(
         "versions": versions(),
     }
     for images in test_sets:
-        scores = []
-        scored = score_set(network, images, degradation, True, save_images, seed)
-        stems = Counter(Path(name).with_suffix("") for name in images.names)
-        for one, made in bar(scored, images.name, len(images), leave=False, unit="image"):
-            scores.append(one)
-            if save_images:
-                stem = Path(one.name).with_suffix("")
-                named = stem if stems[stem] == 1 else Path(one.name)
-                save_pictures(directory / images.name / named, made, one)
-        if len(scores) < len(images):
-            print(f"{images.name}: {len(images) - len(scores)} images too small to score left out")
+        folder = directory / images.name if save_images else None
+        scores = _scored(network, images, degradation, seed, folder)
         rows += [{"set": images.name} | _columns(one) for one in scores]
         means[images.name] = mean_score(images.name, scores)
         figures = {k: v for k, v in _columns(means[images.name]).items() if k != "image"}
@@ -153,6 +145,28 @@ def evaluate(
         with showing(directory):
             print(f"Report: {write_pages(directory)[0]}")
     return means
+
+
+def _scored(
+    network: ESPCN,
+    images: ImageSet,
+    degradation: Degradation,
+    seed: int,
+    folder: Path | None,
+) -> list[Score]:
+    """Score the images of a set, with progress; write the pictures into a folder, if given."""
+    scores = []
+    made = score_set(network, images, degradation, True, folder is not None, seed)
+    stems = Counter(Path(name).with_suffix("") for name in images.names)
+    for one, pictures in bar(made, images.name, len(images), leave=False, unit="image"):
+        scores.append(one)
+        if folder is not None:
+            stem = Path(one.name).with_suffix("")
+            named = stem if stems[stem] == 1 else Path(one.name)
+            save_pictures(folder / named, pictures, one)
+    if len(scores) < len(images):
+        print(f"{images.name}: {len(images) - len(scores)} images too small to score left out")
+    return scores
 
 
 def _columns(score: Score) -> dict[str, Any]:
