@@ -9,6 +9,7 @@ the tables in results/.
 
 import argparse
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -103,16 +104,19 @@ def figures(kind: str, r: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def about(name: str, trained: Trained) -> dict[str, str]:
-    """Return what a file says of itself."""
+def about(name: str, trained: Trained) -> list[dict[str, str]]:
+    """Return what a file says of its trainings, the oldest first."""
     said = trained.metadata
     settings = trained.degradation.settings()
     words = ", ".join(f"{key} {value}" for key, value in settings.items()) or "bicubic"
-    training = said["training"].replace(" 1 threads", " 1 thread")
-    return {
-        "name": name, "dataset": said["dataset"], "degradation": words, "training": training,
-        "seed": said["seed"], "commit": said["commit"],
-    }  # fmt: skip
+    return [
+        {
+            "name": name, "dataset": said["dataset"], "degradation": words,
+            "training": one["training"].replace(" 1 threads", " 1 thread"),
+            "command": one["command"], "commit": one["commit"],
+        }
+        for one in (*json.loads(said.get("earlier", "[]")), said)
+    ]  # fmt: skip
 
 
 def card(kind: str, r: int) -> tuple[str, str]:
@@ -127,8 +131,8 @@ def card(kind: str, r: int) -> tuple[str, str]:
     network = next(iter(files.values())).network
     text = templates.get_template("card.md.jinja").render(
         name=name, r=r, purpose=f"for {PURPOSES[kind]}", training=TRAINING[kind],
-        weights=sum(one.numel() for one in network.parameters()),
-        files=[about(file, trained) for file, trained in files.items()],
+        weights=sum(one.numel() for one in network.parameters()), count=len(files),
+        trainings=[one for file, trained in files.items() for one in about(file, trained)],
         protocol=PROTOCOLS[kind], limits=[LIMITS[kind], *COMMON_LIMITS], **figures(kind, r),
     )  # fmt: skip
     return name, text

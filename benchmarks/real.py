@@ -7,7 +7,8 @@ python benchmarks/real.py --clips DIR
 Pictures: each is made small channel by channel, saved as a JPEG by Pillow, read, chosen for and
 upscaled by the program. Clips (found by `--clips` or `ESPCN_VIDEO`): each is made small, encoded,
 upscaled by `upscale.py` itself and written without loss. PSNR and SSIM are on luma, gains over
-bicubic in dB. Beside the automatic choice stand the clean weights, and the best of all files.
+bicubic in dB. Beside the automatic choice stand the clean weights (T91's; for clean sources the
+program takes the finer ones), and the best of all files.
 Writes results/real_pictures.csv and results/real_videos.csv; draw.py draws them.
 """
 
@@ -79,37 +80,40 @@ def figures(name: str, output: Tensor, original: Tensor, r: int, with_ssim: bool
 
 
 def score_picture(
-    upscalers: dict[str, Upscaler], pixels: np.ndarray, quality: int, folder: Path
+    program: Upscaler,
+    upscalers: dict[str, Upscaler],
+    pixels: np.ndarray,
+    quality: int,
+    folder: Path,
 ) -> dict[str, Any]:
-    """Return the figures of one picture at one quality, for each method."""
-    plain = upscalers["clean"]
+    """Return the figures of one picture at one quality: the program's choice, and each file."""
     grey = pixels.shape[2] < 3
-    planes = crop_to_multiple(to_channels(pixels, 1 if grey else 3), plain.r)
-    small = BENCHMARK(planes, plain.r).permute(1, 2, 0).numpy()
+    r = program.r
+    planes = crop_to_multiple(to_channels(pixels, 1 if grey else 3), r)
+    small = BENCHMARK(planes, r).permute(1, 2, 0).numpy()
     path = folder / "a.jpg"
     Image.fromarray(small[..., 0] if grey else small).save(path, quality=quality)
     read = read_picture(path.read_bytes())
     original = luma_of(planes.permute(1, 2, 0).numpy())
     found = picture_compression(path)
-    chosen = plain.suited_to(found)
-    row = {"number": found.number} | figures(
-        "bicubic", luma_of(enlarged(read, plain.r)), original, plain.r, True
-    )
-    row |= figures("auto", luma_of(chosen(read)), original, plain.r, True)
+    chosen = program.suited_to(found)
+    row = {"number": found.number}
+    row |= figures("bicubic", luma_of(enlarged(read, r)), original, r, True)
+    row |= figures("auto", luma_of(chosen(read)), original, r, True)
     for name, upscaler in upscalers.items():
-        row |= figures(name, luma_of(upscaler(read)), original, plain.r, name == "clean")
+        row |= figures(name, luma_of(upscaler(read)), original, r, name == "clean")
     return row
 
 
 def pictures(r: int, sets: Sequence[str], qualities: Sequence[int]) -> Iterator[dict[str, Any]]:
     """Yield a row for each set and quality: the means over the set."""
-    upscalers = by_link(r)
+    program, upscalers = Upscaler(r), by_link(r)
     with tempfile.TemporaryDirectory() as folder:
         for name in sets:
             images = load_set(name)
             for quality in tqdm(qualities, f"x{r} {name}", leave=False):
                 rows = [
-                    score_picture(upscalers, pixels, quality, Path(folder))
+                    score_picture(program, upscalers, pixels, quality, Path(folder))
                     for pixels in images.images
                 ]
                 means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
@@ -118,8 +122,7 @@ def pictures(r: int, sets: Sequence[str], qualities: Sequence[int]) -> Iterator[
 
 def by_link(r: int) -> dict[str, Upscaler]:
     """Return an upscaler for each shipped file of a factor, the clean one first."""
-    found = {name: Upscaler(ckpt=path) for name, path in links(r).items()}
-    return {"clean": Upscaler(r)} | {name: one for name, one in found.items() if name != "clean"}
+    return {name: Upscaler(ckpt=path) for name, path in links(r).items()}
 
 
 def with_gains(means: dict[str, Any], upscalers: dict[str, Upscaler]) -> dict[str, Any]:

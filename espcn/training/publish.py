@@ -3,6 +3,7 @@
 python -m espcn.training.publish RUN_DIR FILE.safetensors [LICENCE]
 """
 
+import hashlib
 import json
 import re
 import shlex
@@ -38,6 +39,7 @@ def provenance(result: dict[str, Any]) -> dict[str, str]:
         "seed": str(result["seed"]),
         "psnr": json.dumps({k: v and round(v, 3) for k, v in result["psnr"].items()}),
         "init": result.get("init_fingerprint") and f"{init}, {result['init_fingerprint']}",
+        "earlier": json.dumps(before) if (before := earlier(result)) else None,
         "encoders": result.get("encoders") and json.dumps(result["encoders"]),
         "psnr_matched": json.dumps(
             {k: v and round(v, 3) for k, v in result["psnr_matched"].items()}
@@ -46,6 +48,36 @@ def provenance(result: dict[str, Any]) -> dict[str, str]:
         f"{result['device']}, torch {versions['torch']}",
     }
     return {name: value for name, value in known.items() if value is not None}
+
+
+def earlier(result: dict[str, Any]) -> list[dict[str, str]]:
+    """Return how the weights that a run began with were trained.
+
+    Args:
+        result: The content of its result.json.
+
+    Returns:
+        The command, the length and the commit of each training before this one, the oldest first;
+        none for a run that began at random or with shipped weights, or with weights that are no
+        longer at their place.
+    """
+    init = result.get("init")
+    if init in (None, "shipped"):
+        return []
+    try:
+        begun = load(result["r"], init)
+    except (ValueError, OSError):
+        return []
+    if hashlib.sha256(begun.path.read_bytes()).hexdigest()[:16] != result["init_fingerprint"]:
+        return []
+    known = begun.metadata
+    if not known:
+        own = read_result(begun.path.parent)
+        known = {} if own is None else provenance(own)
+    last: dict[str, str] = {
+        name: known[name] for name in ("command", "training", "commit") if name in known
+    }
+    return [*json.loads(known.get("earlier", "[]")), last] if last else []
 
 
 # An entry of a list, or a value that is none: quoted as Hydra allows, or up to a comma.

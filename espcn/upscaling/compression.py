@@ -35,7 +35,7 @@ def given_compression(wanted: str | int | None) -> Compression | None:
         ValueError: `wanted` is none of these.
     """
     if wanted in ("auto", "none", None):
-        return None if wanted == "auto" else replace(NONE, evidence="as given")
+        return None if wanted == "auto" else replace(NONE, evidence="not compressed, as given")
     quality = int(wanted) if isinstance(wanted, str) and wanted.isdecimal() else wanted
     if isinstance(quality, str):
         raise ValueError(f"`compression` (={wanted}) must be auto, none or a quality of 1 to 100")

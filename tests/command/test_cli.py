@@ -467,7 +467,11 @@ def test_compression_can_be_given(
     done = call("upscale.py", str(jpeg), "-r", "2", "--compression", given, "-o", str(png))
     assert done.returncode == 0, done.stderr
     assert "JPEG" not in done.stdout
-    found = "as given, finer" if quality is None else "quality 30, as given, weights jpeg"
+    found = (
+        "not compressed, as given, finer"
+        if quality is None
+        else "quality 30, as given, weights jpeg"
+    )
     assert f"{jpeg}: {found}" in done.stdout
     expected = Upscaler(2, compression=quality)(read_picture(jpeg))
     assert np.array_equal(read_picture(png), expected)

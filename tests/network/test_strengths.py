@@ -26,16 +26,19 @@ from helpers import ROOT, same_tensors
 MOST_BYTES = 4_000_000  # of all shipped weights together
 ENDS = {"jpeg": (100, 10), "webp": (0, 127), "avif": (0, 255), "heic": (0, 51),
         "h264": (0, 51), "hevc": (0, 51), "vp9": (0, 255), "av1": (0, 255)}  # fmt: skip
-WENT_ON = ((2, "finer1"), (3, "finer1"), (4, "finer1"), (4, "jpeg1"))
 
 
-def begun(r: int, name: str) -> str:
+def begun(r: int, name: str, metadata: dict[str, str]) -> str:
     """Return what a link began with: the clean weights, or the link before it.
 
-    Some went on from their own first part, which is made by the recipe.
+    Some went on from their own earlier weights, of which they then tell.
     """
-    if (r, name) in WENT_ON:
-        return f"espcn_x{r}_{name}.safetensors, "
+    if "earlier" in metadata:
+        recipes = {"finer": f"finer_x{r}", "jpeg": f"finetune_x{r}"}
+        for one in json.loads(metadata["earlier"]):
+            assert f"experiment={recipes[name.rstrip('12345')]} " in one["command"]
+            assert one.keys() == {"command", "training", "commit"}
+        return ""
     if name.startswith(("jpeg", "finer")) or name == "video1":
         return "shipped, "
     return f"espcn_x{r}_video{int(name[-1]) - 1}.safetensors, "
@@ -55,7 +58,9 @@ def test_every_factor_has_both_chains_with_their_provenance(r: int) -> None:
         images = "T91+BSD200, 291 images" if name == "finer1" else "T91, 91 images"
         assert trained.metadata["dataset"] == images
         assert {"command", "commit", "fingerprint", "seed", "licence"} <= trained.metadata.keys()
-        assert name == "clean" or trained.metadata["init"].startswith(begun(r, name))
+        assert name == "clean" or trained.metadata["init"].startswith(
+            begun(r, name, trained.metadata)
+        )
         assert "/" not in trained.metadata["command"]  # no folder of the machine it was made on
 
 

@@ -14,7 +14,7 @@ from espcn.evaluation.protocol import score_mean
 from espcn.imaging.degradation import BENCHMARK, Degradation
 from espcn.network.model import ESPCN
 from espcn.network.weights import factors, load, save_weights, shipped
-from espcn.training.publish import provenance
+from espcn.training.publish import earlier, provenance
 from forked import fork
 from helpers import Call, write_checkpoint
 
@@ -60,6 +60,32 @@ def test_weights_of_a_run_say_where_they_come_from(
     assert network.r == 2
 
 
+def test_weights_that_went_on_tell_of_their_earlier_training(
+    call: Call, pictures: Path, tmp_path: Path
+) -> None:
+    begin: list[str] = []
+    told: list[list[dict[str, str]]] = []
+    for number in range(3):
+        run, path = tmp_path / f"run{number}", tmp_path / f"{number}.safetensors"
+        done = call("train.py", "data=folder", f"data.path={pictures}", "max_epochs=1", "r=2",
+                    "data.patch=8", "sets=[]", f"seed={number}", *begin,
+                    f"hydra.run.dir={run}")  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        result = json.loads((run / "result.json").read_text())
+        told.append(earlier(result))
+        save_weights(load(ckpt=run).network, path, BENCHMARK, provenance(result))
+        begin = [f"init={path if number else run}"]  # of a run, then of weights
+    assert [len(one) for one in told] == [0, 1, 2]
+    assert told[2][0] == told[1][0]
+    assert all("/" not in one["command"] for one in told[2])
+    assert [one["command"].count("seed=0") for one in told[2]] == [1, 0]
+    assert json.loads(load(ckpt=path).metadata["earlier"]) == told[2]
+    (tmp_path / "1.safetensors").unlink()
+    assert earlier(result) == []
+    (tmp_path / "0.safetensors").rename(tmp_path / "1.safetensors")  # others have their name
+    assert earlier(result) == []
+
+
 def test_published_command_names_no_folder_of_the_machine() -> None:
     pictures = "data.path='/home/me/my pictures, 2024'"
     sets = ["sets=[/home/me/mine,'/home/me/a, b',Set5]", "sets=[mine,'a, b',Set5]"]
@@ -67,7 +93,7 @@ def test_published_command_names_no_folder_of_the_machine() -> None:
     first = shlex.join(words)
     known = {"channels": 1, "versions": {"torch": "2", "commit": "0"}, "psnr": {}, "seed": 0}
     known |= {"psnr_matched": {}, "train_s": 1, "threads": 1, "device": "cpu", "best_epoch": 1}
-    known |= {"epochs": 1, "dataset": "mine", "images": 9, "fingerprint": "0"}
+    known |= {"epochs": 1, "dataset": "mine", "images": 9, "fingerprint": "0", "r": 3}
     for data_path in (pictures, "data.path=."):
         again = shlex.join(["python", "train.py", "resume=DIR", "data=folder", data_path])
         about = provenance(known | {"init": "/a.b/c.safetensors", "command": f"{first} && {again}"})
