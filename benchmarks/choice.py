@@ -3,17 +3,21 @@
 python benchmarks/choice.py
 python benchmarks/choice.py --video CLIP.mp4
 
-Pictures are T91's at five sizes, made small by bicubic: first as they are, then as JPEGs of several
-qualities that were cropped by some pixels, so that the grid lies anywhere. Writes results/grid.csv.
-Costs are printed: of a picture, of a video's frame beside upscaling it, and of loading weights.
+Pictures are T91's at five sizes, on which the detector's threshold was set, and those of Set14,
+BSD300 and BSD200, made small by bicubic: first as they are, then as JPEGs of several qualities that
+were cropped by some pixels, so that the grid lies anywhere. Writes results/grid.csv.
+Costs are of a picture, of loading weights, and of a frame of the video in each codec, beside
+upscaling it. Writes results/choice.csv.
 """
 
 import argparse
 import io
 import statistics
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -37,26 +41,37 @@ from espcn.video.frames import upscale_frame
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 QUALITIES = (30, 50, 70, 80, 90, 95)
-SCALES = (1.0, 0.9, 0.8, 0.7, 0.6)
+PICTURES = {  # and the sizes at which they are used
+    ("T91",): (1.0, 0.9, 0.8, 0.7, 0.6),
+    ("Set14", "BSD300", "BSD200"): (1.0,),
+}
 LEAST = 64  # pixels a side: smaller ones are icons
 FRAMES = 48
+ENCODERS = {
+    "H.264": ("libx264", {"preset": "medium", "crf": "23"}),
+    "HEVC": ("libx265", {"preset": "medium", "crf": "26", "x265-params": "log-level=error"}),
+    "VP9": ("libvpx-vp9", {"b": "0", "cpu-used": "4", "crf": "33"}),
+    "AV1": ("libsvtav1", {"preset": "8", "crf": "35"}),
+    "MJPEG": ("mjpeg", {"qmin": "4", "qmax": "4"}),
+}
 
 
-def small_pictures() -> Iterator[np.ndarray]:
-    """Yield T91's images at several sizes, made small by 2, 3 and 4, uint8 RGB."""
-    for pixels in tqdm(load_set("T91").images, "grid", unit="image"):
+def small_pictures(sets: Sequence[str], scales: Sequence[float]) -> Iterator[np.ndarray]:
+    """Yield the colour images of sets at several sizes, made small by 2, 3 and 4, uint8 RGB."""
+    images = [one for name in sets for one in load_set(name).images if one.ndim == 3]
+    for pixels in tqdm(images, ", ".join(sets), unit="image"):
         for r in (2, 3, 4):
-            for scale in SCALES:
+            for scale in scales:
                 planes = crop_to_multiple(rescale(to_channels(pixels, 3), scale), r)
                 low = BENCHMARK(planes, r).permute(1, 2, 0).numpy()
                 if min(low.shape[:2]) >= LEAST:
                     yield low
 
 
-def grid() -> list[dict[str, Any]]:
+def grid(sets: Sequence[str], scales: Sequence[float]) -> list[dict[str, Any]]:
     """Return how many pictures a grid is found in: clean ones, and JPEGs of each quality."""
     found: dict[int | None, list[float | None]] = {None: []} | {q: [] for q in QUALITIES}
-    for number, pixels in enumerate(small_pictures()):
+    for number, pixels in enumerate(small_pictures(sets, scales)):
         found[None].append(grid_quality(pixels))
         for quality in QUALITIES:
             file = io.BytesIO()
@@ -69,8 +84,8 @@ def grid() -> list[dict[str, Any]]:
         told = [one for one in qualities if one is not None]
         off = statistics.median(abs(one - quality) for one in told) if quality and told else None
         rows.append(
-            {"quality": made or "clean", "pictures": len(qualities), "found": len(told),
-             "share": len(told) / len(qualities), "median error": off}
+            {"sets": ", ".join(sets), "quality": made or "clean", "pictures": len(qualities),
+             "found": len(told), "share": len(told) / len(qualities), "median error": off}
         )  # fmt: skip
     return rows
 
@@ -118,25 +133,44 @@ def costs(video: Path | None) -> list[dict[str, Any]]:
         {"what": "a picture's grid, 1920x1080", "ms": 1000 * seconds(lambda: grid_quality(pixels))},
         {"what": "weights of another strength", "ms": 1000 * seconds(load_one, 8)},
     ]
-    if video is not None:
-        frames = decode(video, False)
-        with_it = seconds(partial(decode, video, True))
-        without = seconds(partial(decode, video, False))
+    if video is None:
+        return rows
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (codec, options) in ENCODERS.items():
+            path = Path(folder) / f"{name}.mkv"
+            encode(video, path, codec, options)
+            frames = decode(path, False)
+            with_it, without = (seconds(partial(decode, path, chosen)) for chosen in (True, False))
+            added = 1000 * (with_it - without) / len(frames)
+            rows.append({"what": f"a frame's quantisers, {name}", "ms": added})
         upscaling = seconds(lambda: [upscale_frame(plain, frame) for frame in frames[:8]]) / 8
-        rows += [
-            {"what": "a frame's quantisers", "ms": 1000 * (with_it - without) / len(frames)},
-            {"what": "upscaling that frame by 2", "ms": 1000 * upscaling},
-        ]
+        rows.append({"what": "upscaling a frame by 2", "ms": 1000 * upscaling})
     return rows
+
+
+def encode(source: Path, target: Path, codec: str, options: dict[str, str]) -> None:
+    """Encode the first frames of a video, 640x360."""
+    with av.open(str(source)) as incoming, av.open(str(target), "w") as outgoing:
+        video = incoming.streams.video[0]
+        stream: Any = outgoing.add_stream(codec, rate=video.average_rate or 25, options=options)
+        full = codec == "mjpeg"
+        stream.width, stream.height = 640, 360
+        stream.pix_fmt = "yuvj420p" if full else "yuv420p"
+        for frame in islice(incoming.decode(video), FRAMES):
+            outgoing.mux(stream.encode(frame.reformat(640, 360, stream.pix_fmt)))
+        outgoing.mux(stream.encode(None))
 
 
 def main() -> None:
     """Measure, write and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--video", type=Path, help="a video, to say what choosing costs in it")
+    parser.add_argument("--video", type=Path, help="a video: what choosing costs in each codec")
     given = parser.parse_args()
-    print(table(costs(given.video)))
-    rows = grid()
+    rows = costs(given.video)
+    if given.video:
+        write_csv(RESULTS / "choice.csv", rows, digits=3)
+    print(table(rows))
+    rows = [row for sets, scales in PICTURES.items() for row in grid(sets, scales)]
     write_csv(RESULTS / "grid.csv", rows, digits=4)
     print(table(rows, digits=3, settings=("quality", "pictures", "found")))
 
