@@ -178,7 +178,7 @@ def draw_before_after(images: ImageSet) -> None:
             picture = versions[kind].double().round().clamp(0, 255).to(torch.uint8)
             axis.imshow(picture[:, top : top + size, left : left + size].permute(1, 2, 0))
             axis.set_axis_off()
-    for axis, title in zip(axes[0], ("what there is", "bicubic", "ESPCN"), strict=True):
+    for axis, title in zip(axes[0], ("source pixels", "bicubic", "ESPCN"), strict=True):
         axis.set_title(title, fontsize=11)
     save_figure(figure, HERE / "before_after.png")
 
@@ -213,7 +213,7 @@ def draw_compressed(images: ImageSet) -> None:
             axis.imshow(version[top : top + size, left : left + size])
             axis.set(xticks=[], yticks=[])
         row[0].set_ylabel(title, fontsize=9)
-    titles = ("what there is", "bicubic", "the clean weights", "the weights that suit it")
+    titles = ("source pixels", "bicubic", "clean weights", "matching weights")
     for axis, title in zip(axes[0], titles, strict=True):
         axis.set_title(title, fontsize=10)
     save_figure(figure, HERE / "compressed.png")
@@ -224,7 +224,7 @@ def draw_opencv(images: ImageSet) -> None:
     top, left, size, name = 60, 150, 100, f"ESPCN_x{R}.pb"
     original = crop_to_multiple(to_channels(images.images[images.names.index("chelsea.png")], 3), R)
     low = BENCHMARK(original, R).permute(1, 2, 0).numpy()
-    versions = {"what there is": low.repeat(R, 0).repeat(R, 1)}
+    versions = {"source pixels": low.repeat(R, 0).repeat(R, 1)}
     with tempfile.TemporaryDirectory() as folder:
         theirs = Path(os.environ["ESPCN_PEERS"]) / "opencv" / name
         ours = export(R, output=f"{folder}/{name}").path
