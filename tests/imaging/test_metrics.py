@@ -11,7 +11,7 @@ from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from espcn.imaging.metrics import crop_border, is_scorable, psnr, quantize, ssim
+from espcn.imaging.metrics import PEAK, crop_border, is_scorable, psnr, quantize, ssim
 
 
 def pair(height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -44,6 +44,17 @@ def test_psnr_is_the_same_on_every_scale() -> None:
     grey = torch.full((5, 7), 0.5)
     assert psnr(grey + 0.1, grey, data_range=1) == pytest.approx(20, abs=1e-4)
     assert psnr(255 * grey + 25.5, 255 * grey, data_range=255) == pytest.approx(20, abs=1e-4)
+
+
+def test_black_and_white_are_the_whole_range_apart() -> None:
+    levels = torch.tensor([[0, 255]], dtype=torch.uint8)
+    assert psnr(levels, levels.flip(1), data_range=PEAK) == pytest.approx(0, abs=1e-5)
+
+
+@pytest.mark.parametrize("metric", [psnr, ssim])
+def test_range_is_named(metric: Callable[..., float]) -> None:
+    with pytest.raises(TypeError):
+        metric(*pair(20, 20), 255)
 
 
 def test_ssim_is_the_same_on_every_scale() -> None:

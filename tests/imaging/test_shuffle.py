@@ -84,11 +84,12 @@ def test_preshuffle_and_shuffle_undo_each_other(r: int, channels: int) -> None:
     assert torch.equal(paper_preshuffle(paper_shuffle(low, r), r), low)
 
 
+@pytest.mark.parametrize("count", [5, 6])
 @pytest.mark.parametrize("one", [shuffle, paper_shuffle])
-def test_channels_must_fill_whole_cells(one: Callable[[Tensor, int], Tensor]) -> None:
-    message = r"`channels` must be a multiple of `r`\^2 \(=4\) in number, got 5 in \(5, 3, 3\):"
-    with pytest.raises(ValueError, match=message):
-        one(numbered(5, 3, 3), 2)
+def test_channels_must_fill_whole_cells(one: Callable[[Tensor, int], Tensor], count: int) -> None:
+    said = rf"`channels` must be a multiple of `r`\^2 \(=4\) in number, got {count} in \({count}, "
+    with pytest.raises(ValueError, match=said):
+        one(numbered(count, 3, 3), 2)
 
 
 @pytest.mark.parametrize("one", [preshuffle, paper_preshuffle])

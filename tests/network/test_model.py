@@ -201,10 +201,21 @@ def test_expanded_network_is_the_same_function_of_more_weights(expansion: int, l
     counts = [sum(p.numel() for p in one.parameters()) for one in (plain, network)]
     assert (counts[1] > counts[0]) == (expansion > 1)
     if expansion > 1:
-        first = network.conv2.parametrizations.weight.original0
-        assert torch.linalg.matrix_rank(first) == expansion * 32  # all directions are there
+        assert_spare_weights_are_small(network, plain)
+    layout = torch.channels_last if last else torch.contiguous_format
+    assert network.conv2.weight.is_contiguous(memory_format=layout)
     network(picture).square().mean().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
+
+
+def assert_spare_weights_are_small(network: ESPCN, plain: ESPCN) -> None:
+    """Check that the first matrix has all directions, and little in those that cancel out."""
+    parts = network.conv2.parametrizations.weight
+    first, second = parts.original0, parts.original1
+    assert torch.linalg.matrix_rank(first) == len(first)
+    spare = first - second.mT @ second @ first
+    share = (spare.std() / plain.conv2.weight.std()).item()
+    assert share == pytest.approx(0.01 * (1 - len(second) / len(first)) ** 0.5, rel=0.05)
 
 
 def test_joined_weights_are_those_of_a_plain_network() -> None:
@@ -218,6 +229,12 @@ def test_joined_weights_are_those_of_a_plain_network() -> None:
     picture = torch.rand(1, 1, 9, 8)
     torch.testing.assert_close(plain(picture), network(picture), rtol=0, atol=1e-5)
     assert joined(plain.state_dict(), plain).keys() == plain.state_dict().keys()
+    assert joined({}, plain) == {}  # what is missing is for `load_state_dict` to tell
+
+
+def test_expansion_is_at_most_eight() -> None:
+    network = expanded(ESPCN(2), 8)
+    assert network.conv1.parametrizations.weight.original1.shape == (64, 8 * 64)
 
 
 @pytest.mark.parametrize("expansion", [0, 9, 1.5, True])
