@@ -37,7 +37,7 @@ def imresize(image: Tensor, height: int, width: int) -> Tensor:
             "the result"
         )
     h, w = image.shape[-2:]
-    whole = height > 0 and width > 0 and (height % h == 0 or h % height == 0)
+    whole = height > 0 and (height % h == 0 or h % height == 0)
     if not whole or height * w != width * h:
         raise ValueError(
             f"`height` and `width` (={(height, width)}) must be those of `image` {(h, w)} times or "

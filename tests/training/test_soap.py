@@ -148,6 +148,12 @@ def test_soap_beats_adam_on_an_ill_conditioned_problem() -> None:
     assert best(SOAP) < 0.1 * best(torch.optim.Adam)
 
 
+def test_bases_must_be_refreshed_at_some_time() -> None:
+    SOAP([parameter(4, 4)], refresh_every=1)
+    with pytest.raises(ValueError, match=r"`refresh_every` \(=0\)"):
+        SOAP([parameter(4, 4)], refresh_every=0)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_saved_state_goes_on_bit_for_bit(dtype: torch.dtype) -> None:
     shapes = [(6, 2, 3, 3), (6,), (4, 5)]
