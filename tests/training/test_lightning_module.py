@@ -233,3 +233,19 @@ def test_root_of_no_error_is_a_quarter_of_a_grey_level() -> None:
     made.network.center = 0.0
     black = torch.zeros(2, 1, 16, 16), torch.zeros(2, 9, 8, 8)
     assert made.training_step(black, 0).item() == pytest.approx(1e-3, rel=1e-4)
+
+
+@pytest.mark.parametrize("fast", [False, True])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_precision_that_is_slow_here_is_told(
+    precision: Any, fast: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("espcn.training.lightning_module.has_bfloat16", lambda _: fast)
+    quieten_lightning()
+    made = task()
+    made.trainer = pl.Trainer(
+        precision=precision, accelerator="cpu", logger=False, enable_checkpointing=False
+    )
+    made.on_train_start()
+    told = "this processor has no bfloat16" in capsys.readouterr().out
+    assert told == (precision == "bf16-mixed" and not fast)
