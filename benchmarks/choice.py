@@ -12,6 +12,7 @@ upscaling it. Writes results/choice.csv.
 
 import argparse
 import io
+import os
 import statistics
 import tempfile
 import time
@@ -166,6 +167,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--video", type=Path, help="a video: what choosing costs in each codec")
     given = parser.parse_args()
+    os.environ.setdefault("SVT_LOG", "1")  # errors alone
     rows = costs(given.video)
     if given.video:
         write_csv(RESULTS / "choice.csv", rows, digits=3)

@@ -58,8 +58,8 @@ def earlier(result: dict[str, Any]) -> list[dict[str, str]]:
 
     Returns:
         The command, the length and the commit of each training before this one, the oldest first;
-        none for a run that began at random or with shipped weights, or with weights that are no
-        longer at their place.
+        none for a run that began at random or with shipped weights, or with weights that have since
+        been moved or changed.
     """
     init = result.get("init")
     if init in (None, "shipped"):

@@ -28,20 +28,28 @@ ENDS = {"jpeg": (100, 10), "webp": (0, 127), "avif": (0, 255), "heic": (0, 51),
         "h264": (0, 51), "hevc": (0, 51), "vp9": (0, 255), "av1": (0, 255)}  # fmt: skip
 
 
-def begun(r: int, name: str, metadata: dict[str, str]) -> str:
-    """Return what a link began with: the clean weights, or the link before it.
+RECIPES = {"finer": "finer_x{}", "jpeg": "finetune_x{}"}  # of those that were trained twice
 
-    Some went on from their own earlier weights, of which they then tell.
-    """
-    if "earlier" in metadata:
-        recipes = {"finer": f"finer_x{r}", "jpeg": f"finetune_x{r}"}
-        for one in json.loads(metadata["earlier"]):
-            assert f"experiment={recipes[name.rstrip('12345')]} " in one["command"]
-            assert one.keys() == {"command", "training", "commit"}
-        return ""
-    if name.startswith(("jpeg", "finer")) or name == "video1":
-        return "shipped, "
-    return f"espcn_x{r}_video{int(name[-1]) - 1}.safetensors, "
+
+def assert_provenance(r: int, name: str, metadata: dict[str, str]) -> None:
+    """Check what weights say they began with: the clean ones, the link before, or themselves."""
+    kind, init = name.rstrip("12345"), metadata.get("init", "")
+    if kind not in RECIPES:
+        assert "earlier" not in metadata
+        if name == "clean":
+            assert not init
+        elif name == "video1":
+            assert init.startswith("shipped, ")
+        else:
+            assert init.startswith(f"espcn_x{r}_video{int(name[-1]) - 1}.safetensors, ")
+        return
+    assert not init.startswith("shipped")
+    (first,) = json.loads(metadata["earlier"])
+    assert first.keys() == {"command", "training", "commit"}
+    assert "init=" not in first["command"]  # by its recipe, from the clean weights
+    for command in (first["command"], metadata["command"]):
+        assert f"experiment={RECIPES[kind].format(r)} " in command
+        assert "/" not in command  # no folder of the machine it was made on
 
 
 @pytest.mark.parametrize("r", [2, 3, 4])
@@ -58,9 +66,7 @@ def test_every_factor_has_both_chains_with_their_provenance(r: int) -> None:
         images = "T91+BSD200, 291 images" if name == "finer1" else "T91, 91 images"
         assert trained.metadata["dataset"] == images
         assert {"command", "commit", "fingerprint", "seed", "licence"} <= trained.metadata.keys()
-        assert name == "clean" or trained.metadata["init"].startswith(
-            begun(r, name, trained.metadata)
-        )
+        assert_provenance(r, name, trained.metadata)
         assert "/" not in trained.metadata["command"]  # no folder of the machine it was made on
 
 
