@@ -244,7 +244,11 @@ def test_precision_that_is_slow_here_is_told(
     quieten_lightning()
     made = task()
     made.trainer = pl.Trainer(
-        precision=precision, accelerator="cpu", logger=False, enable_checkpointing=False
+        precision=precision,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,  # one that has not begun swallows what is printed
     )
     made.on_train_start()
     told = "this processor has no bfloat16" in capsys.readouterr().out
