@@ -34,7 +34,7 @@ from espcn.imaging.degradation import BENCHMARK
 from espcn.imaging.downsampling import crop_to_multiple
 from espcn.imaging.metrics import PEAK, crop_border, psnr, quantize
 from espcn.io.atomic import write_csv, write_json
-from espcn.network.strengths import CHAINS, SHIPPED
+from espcn.network.strengths import CHAINS, SHIPPED, Compression
 from espcn.network.weights import load
 from espcn.upscaling.compression import picture_compression
 from espcn.video.compression import VideoCompression
@@ -61,7 +61,7 @@ VIDEOS: dict[str, tuple[str, dict[str, str], Sequence[int]]] = {
 }  # fmt: skip
 CODECS = (*STILLS, *VIDEOS)
 
-Sample = tuple[float, Tensor, Tensor]  # the codec's number, the damaged luma, the original
+Sample = tuple[Compression, Tensor, Tensor]  # what was found, the damaged luma, the original
 
 
 def held_out(r: int) -> list[Tensor]:
@@ -80,7 +80,7 @@ def stills(kind: str, quality: int, images: Sequence[Tensor], r: int) -> Iterato
             Image.fromarray(small).save(path, kind, quality=quality)
             found = picture_compression(path)
             read = torch.from_numpy(np.array(Image.open(path).convert("RGB"))).permute(2, 0, 1)
-            yield found.number, luma(read), luma(image)
+            yield found, luma(read), luma(image)
 
 
 def videos(codec: str, crf: int, images: Sequence[Tensor], r: int) -> Iterator[Sample]:
@@ -93,8 +93,8 @@ def videos(codec: str, crf: int, images: Sequence[Tensor], r: int) -> Iterator[S
             if min(plane.shape[-2:]) < LEAST * r:
                 continue
             frames, shown = BENCHMARK.excerpt(plane, r)
-            number, read = through_video(frames, encoder, options | {"crf": str(crf)})
-            yield number, read[shown][None], plane.double()
+            found, read = through_video(frames, encoder, options | {"crf": str(crf)})
+            yield found, read[shown][None], plane.double()
 
 
 def middle(plane: Tensor, most: int) -> Tensor:
@@ -106,7 +106,7 @@ def middle(plane: Tensor, most: int) -> Tensor:
 
 def through_video(
     frames: Sequence[Tensor], encoder: str, options: dict[str, str]
-) -> tuple[float, list[Tensor]]:
+) -> tuple[Compression, list[Tensor]]:
     """Encode luma frames, and return what the program finds and reads."""
     _, height, width = frames[0].shape
     file = io.BytesIO()
@@ -132,7 +132,7 @@ def through_video(
             for decoded in packet.decode():
                 found.see_frame(decoded)
                 read.append(torch.from_numpy(decoded.to_ndarray()[:height].copy()))
-    return found().number, read
+    return found(), read
 
 
 def chain(runs: Path, r: int, kind: str) -> list[dict[str, Tensor]]:
@@ -192,7 +192,7 @@ def calibrate(runs: Path, r: int, codecs: Sequence[str]) -> list[dict[str, Any]]
         rows.append(
             {
                 "codec": codec, "r": r, "setting": value,
-                "number": float(np.mean([number for number, *_ in samples])),
+                "number": float(np.mean([found.at_usual_detail for found, *_ in samples])),
                 "level": level, "psnr": figures.max(), "psnr_clean": figures[0],
                 "others": " ".join(f"{figure:.2f}" for figure in figures),
             }

@@ -10,6 +10,7 @@ measured them.
 """
 
 import json
+import math
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -42,6 +43,14 @@ STRENGTHS = {
 }
 
 
+# How much the detail of a video counts: with half as much of it, the best weights are those of a
+# number so much higher (benchmarks/detail.py). Encoders take finer steps where there is little, yet
+# what they lose is more of what there is to see. AV1 gained nothing by it.
+PER_OCTAVE = {"h264": 4.0, "hevc": 2.0, "vp9": 30.0}
+USUAL_DETAIL = 6.0  # grey levels, at which `pretrained/levels.json` holds
+DETAILS = (2.0, 18.0)  # beyond them nothing was measured, as for titles on black
+
+
 @dataclass(frozen=True)
 class Compression:
     """How strongly a source was compressed.
@@ -50,6 +59,7 @@ class Compression:
         codec: `none`, or one of `CHAINS`.
         number: On the codec's scale; see `espcn.io.quantizers`. 0 for `none`.
         evidence: How it was detected, in a few words, where the codec and its number don't say it.
+        detail: How much detail the frames of a video have: see `espcn.video.frames.detail`.
 
     Raises:
         ValueError: `codec` is unknown; the message lists the known ones.
@@ -58,6 +68,7 @@ class Compression:
     codec: str = "none"
     number: float = 0.0
     evidence: str = field(default="", compare=False)
+    detail: float = USUAL_DETAIL
 
     def __post_init__(self) -> None:
         checks.choice("codec", self.codec, ("none", *CHAINS))
@@ -73,6 +84,12 @@ class Compression:
         if self.codec == "none":
             return "no compression"
         return STRENGTHS[self.codec].format(f"{self.number:.0f}")
+
+    @property
+    def at_usual_detail(self) -> float:
+        """The number that suits the same weights in a video of the usual detail."""
+        octaves = math.log2(USUAL_DETAIL / float(np.clip(self.detail, *DETAILS)))
+        return self.number + PER_OCTAVE.get(self.codec, 0.0) * octaves
 
     def in_video(self) -> "Compression":
         """Return the compression of a video that loses as much.
@@ -136,7 +153,7 @@ def strength(r: int, compression: Compression) -> Strength:
     if compression.codec != "jpeg":
         knots = [[0.0, 0.0], *knots]  # what is not quantised is clean
     numbers, asked = zip(*knots, strict=True)
-    level = round(float(np.interp(compression.number, numbers, asked)) / STEP) * STEP
+    level = round(float(np.interp(compression.at_usual_detail, numbers, asked)) / STEP) * STEP
     return Strength(CHAINS[compression.codec], level) if level else _finest(r)
 
 

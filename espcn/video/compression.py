@@ -2,13 +2,15 @@
 
 import math
 from collections import deque
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 
 from espcn.imaging.jpeg_traces import table_quality
 from espcn.io.quantizers import HeaderQuantizers, jpeg_table
-from espcn.network.strengths import NONE, STRENGTHS, Compression
+from espcn.network.strengths import NONE, PER_OCTAVE, STRENGTHS, Compression
+from espcn.video.frames import detail
 
 WINDOW = 32  # frames, or packets, whose mean is the quality of the moment
 FAITHFUL = ("prores", "dnxhd", "cfhd")  # codecs that lose too little to matter
@@ -36,6 +38,8 @@ class VideoCompression:
         context = stream.codec_context  # None for a codec that FFmpeg does not know
         self.codec = context.codec.canonical_name if context else ""
         self._recent: deque[float] = deque(maxlen=WINDOW)
+        self._details: deque[float] = deque(maxlen=WINDOW)
+        self._extremes: list[Compression] = []  # the weakest and the strongest
         self._headers: HeaderQuantizers | None = None
         self._least, self._most = math.inf, -math.inf
         self._known = given  # where nothing changes
@@ -73,8 +77,16 @@ class VideoCompression:
         Args:
             frame: The frame.
         """
-        if self._known is None and self.codec == "h264":
+        if self._known is not None:
+            return
+        if self.codec == "h264":
             self._note(_macroblock_mean(frame))
+        if self.codec in PER_OCTAVE:
+            self._details.append(detail(frame))
+        if self._recent:
+            both = [*self._extremes, self()]
+            order = attrgetter("at_usual_detail")
+            self._extremes = [min(both, key=order), max(both, key=order)]
 
     def __call__(self) -> Compression:
         """Return the compression over about the last second.
@@ -86,7 +98,10 @@ class VideoCompression:
             return self._known
         if not self._recent:
             return NONE
-        return Compression("jpeg" if self.codec == "mjpeg" else self.codec, self._mean())
+        codec = "jpeg" if self.codec == "mjpeg" else self.codec
+        if not self._details:
+            return Compression(codec, _mean(self._recent))
+        return Compression(codec, _mean(self._recent), detail=_mean(self._details))
 
     def summary(self) -> str:
         """Summarise the compression found so far.
@@ -108,19 +123,18 @@ class VideoCompression:
         Returns:
             Two compressions, equal if nothing has changed.
         """
-        if self._known is not None or self._most < 0:
-            return self._known or NONE, self._known or NONE
-        codec = "jpeg" if self.codec == "mjpeg" else self.codec
-        return Compression(codec, self._least), Compression(codec, self._most)
-
-    def _mean(self) -> float:
-        return sum(self._recent) / len(self._recent)
+        weakest, strongest = self._extremes or [self._known or NONE] * 2
+        return weakest, strongest
 
     def _note(self, number: float | None) -> None:
         if number is not None:
             self._recent.append(number)
-            self._least = min(self._least, self._mean())
-            self._most = max(self._most, self._mean())
+            self._least = min(self._least, _mean(self._recent))
+            self._most = max(self._most, _mean(self._recent))
+
+
+def _mean(numbers: deque[float]) -> float:
+    return sum(numbers) / len(numbers)
 
 
 def _macroblock_mean(frame: Any) -> float | None:

@@ -115,6 +115,7 @@ def test_animation_and_video_are_shown_upright(upscaler: Upscaler, tmp_path: Pat
 
     def turned(_: Any, stream: Any) -> None:
         stream.set_display_rotation(90)
+        stream.options = {"crf": "30"}
 
     clip = write_clip(tmp_path / "clip.mp4", count=40, size=(112, 80), prepare=turned)
     found = save_preview(upscaler, clip, tmp_path / "b.png")

@@ -13,7 +13,9 @@ from espcn.network.strengths import (
     CLEAN,
     FINER,
     NONE,
+    PER_OCTAVE,
     STEP,
+    USUAL_DETAIL,
     Compression,
     Strength,
     links,
@@ -112,6 +114,27 @@ def test_stronger_compression_takes_a_higher_level(codec: str, r: int) -> None:
         assert one.chain == (CHAINS[codec] if level else "finer")
         assert one.level / STEP == int(one.level / STEP)
         load_strength(r, one)
+
+
+@pytest.mark.parametrize("codec", PER_OCTAVE)
+def test_video_of_less_detail_takes_stronger_weights(codec: str) -> None:
+    middle = sum(ENDS[codec]) / 2
+    usual = strength(2, Compression(codec, middle))
+    levels = [
+        strength(2, Compression(codec, middle, detail=USUAL_DETAIL * part)).level
+        for part in (1e-9, 1 / 3, 1 / 2, 1, 2, 3, 1e9)
+    ]
+    assert levels == sorted(levels, reverse=True)
+    assert levels[1] > usual.level == levels[3] > levels[5]
+    assert (levels[0], levels[-1]) == (levels[1], levels[-2])  # what is beyond counts no more
+    halved = Compression(codec, middle, detail=USUAL_DETAIL / 2)
+    assert halved.at_usual_detail == middle + PER_OCTAVE[codec]
+
+
+def test_detail_of_pictures_counts_for_nothing() -> None:
+    for codec in CHAINS.keys() - PER_OCTAVE:
+        middle = sum(ENDS[codec]) / 2
+        assert Compression(codec, middle, detail=1.0).at_usual_detail == middle
 
 
 def test_no_compression_is_the_finer_weights() -> None:

@@ -10,6 +10,7 @@ import pytest
 from espcn.imaging.jpeg_traces import quality_quantizer
 from espcn.network.strengths import NONE, Compression
 from espcn.video.compression import VideoCompression
+from espcn.video.frames import detail
 from helpers import moving_photograph
 
 
@@ -93,6 +94,26 @@ def test_other_codecs_say_it_in_their_headers_or_by_their_bits(
         assert "by its bit rate" in summary
     if expected == "none":
         assert summary == "no compression"
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "libvpx-vp9"])
+def test_detail_of_frames_is_measured(tmp_path: Path, codec: str) -> None:
+    each, _ = seen(clip(tmp_path / "a.mkv", [{"crf": "20"}], codec))
+    plain = next(moving_photograph(1, 128, 96)).reformat(format="yuv420p")
+    assert each[-1].detail == pytest.approx(detail(plain), rel=0.5)
+
+
+def test_extremes_are_those_of_the_weights(tmp_path: Path) -> None:
+    path = clip(tmp_path / "a.mp4", [{"qp": "30", "x264-params": "ipratio=1"}], "libx264")
+    with av.open(str(path)) as container:
+        meter = VideoCompression(container.streams.video[0])
+        each = []
+        for frame in container.decode(video=0):
+            meter.see_frame(frame)
+            each.append(meter().at_usual_detail)
+        weakest, strongest = meter.extremes()
+    assert (weakest.at_usual_detail, strongest.at_usual_detail) == (min(each), max(each))
+    assert min(each) < max(each)
 
 
 def test_frames_that_are_jpegs_have_their_quality(tmp_path: Path) -> None:
