@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 
-from forked import Forked
+from forked import Forked, fork
 from helpers import (
     ENVIRONMENT,
     ROOT,
@@ -152,12 +152,12 @@ def test_disk_that_fills_while_a_checkpoint_is_written(
     where = f"hydra.run.dir={directory}"
     assert call("train.py", *tiny_run(pictures), where).returncode == 0
     before = (directory / "last.ckpt").read_bytes()
-    # A limit on the size of a file, in blocks of 1024 bytes, stands for a disk that is full.
-    done = subprocess.run(
-        ["bash", "-c", 'ulimit -f 1000; exec "$@"', "-", sys.executable, "train.py",
-         f"resume={directory}", "max_epochs=5"],
-        cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    # A limit on the size of a file stands for a disk that is full.
+    limited = (
+        "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, [1000 * 1024] * 2);"
+        "runpy.run_path('train.py', run_name='__main__')"
+    )
+    done = fork("-c", limited, f"resume={directory}", "max_epochs=5")
     check_failed(done, f"File too large: '{directory}/best.ckpt'")
     assert (directory / "last.ckpt").read_bytes() == before
     assert not list(directory.glob(".*.part"))

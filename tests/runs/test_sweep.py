@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 
 from espcn.runs.gather import gather
 from espcn.runs.hydra_callbacks import GatherSweep, gather_rest
-from forked import fork
+from forked import Forked, fork
 from helpers import (
     ENVIRONMENT,
     ROOT,
@@ -68,7 +68,7 @@ def test_other_launchers_give_the_same_table(
         # Its controller opens its log in a folder of the job's own, which on a busy machine the
         # program may not have made yet. One folder for all is there from the beginning.
         options.append("hydra.launcher.submitit_folder=${hydra.sweep.dir}/.submitit")
-    done = run(*jobs, *options)
+    done = (fork if launcher == "submitit_local" else run)(*jobs, *options)
     assert done.returncode == 1, done.stderr
     got = sweep_rows(tmp_path)
     assert [row["status"] for row in got] == ["completed", "failed"], done.stdout + done.stderr
@@ -198,20 +198,14 @@ def test_stopped_sweep_gathers_what_it_has_and_goes_on_later(
 ) -> None:
     directory, arguments = tmp_path / "here", tiny_run(pictures, max_epochs=10)
     command = ["train.py", "-m", *arguments, "seed=0,1,2", f"hydra.sweep.dir={directory}"]
-    with subprocess.Popen(
-        [sys.executable, *command], cwd=ROOT, env=ENVIRONMENT, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-    ) as process:  # fmt: skip
-        deadline = time.monotonic() + 200
-        while len(list(directory.glob("*/last.ckpt"))) < 2:  # the second job has begun
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-        os.kill(process.pid, signal.SIGINT)
-        printed, _ = process.communicate(timeout=200)
-    assert process.returncode == 130
+    with Forked(*command) as sweep:
+        # The second job has begun.
+        sweep.wait_until(lambda: len(list(directory.glob("*/last.ckpt"))) == 2)
+        sweep.signal(signal.SIGINT)
+        stopped = sweep.finish()
+    assert stopped.returncode == 130, stopped.stderr
     assert [row["status"] for row in sweep_rows(directory)] == ["completed", *["interrupted"] * 2]
-    assert "3 jobs" in printed
+    assert "3 jobs" in stopped.stdout
     epochs = json.loads(next(directory.glob("*/result.json")).read_text())["epochs"]
     assert epochs > 0
     again = call(*command)
@@ -385,7 +379,7 @@ def test_job_without_a_setting_that_was_added_is_not_trained_again(
 def test_sweep_goes_on_on_a_processor_of_another_default_precision(
     call: Call, pictures: Path, tmp_path: Path, processor: Callable[[str], None]
 ) -> None:
-    jobs = sweep_arguments(pictures, tmp_path, "max_epochs=1")
+    jobs = sweep_arguments(pictures, tmp_path, "max_epochs=1", "sets=[]")
     processor("bf16-mixed")
     assert call(*jobs, "blur=0.3,0.2").returncode == 0
     processor("32-true")
