@@ -155,7 +155,7 @@ def test_sweep_started_again_skips_what_is_finished_and_takes_new_values(
 def test_jobs_are_named_by_what_is_swept_in_words_that_need_no_quotes(
     pictures: Path, tmp_path: Path
 ) -> None:
-    jobs = sweep_arguments(pictures, tmp_path, "max_epochs=1")
+    jobs = sweep_arguments(pictures, tmp_path, "max_epochs=1", "sets=[]")
     assert fork(*jobs, "blur=0.3", "jpeg=[30,95],50", "optim.lr=0.01").returncode == 0
     names = sorted(path.parent.name for path in tmp_path.glob("*/config.yaml"))
     assert [re.sub("_[0-9a-f]{6}$", "", name) for name in names] == ["jpeg-30-95", "jpeg-50"]
@@ -196,7 +196,7 @@ def test_small_table_keeps_what_was_swept_and_its_figures(
 def test_stopped_sweep_gathers_what_it_has_and_goes_on_later(
     call: Call, pictures: Path, tmp_path: Path
 ) -> None:
-    directory, arguments = tmp_path / "here", tiny_run(pictures, max_epochs=10)
+    directory, arguments = tmp_path / "here", tiny_run(pictures, max_epochs=10, sets="[]")
     command = ["train.py", "-m", *arguments, "seed=0,1,2", f"hydra.sweep.dir={directory}"]
     with Forked(*command) as sweep:
         # The second job has begun.
@@ -399,7 +399,7 @@ def test_each_folder_of_a_sweep_is_a_job(call: Call, pictures: Path, tmp_path: P
     for name in "ab":
         shutil.copytree(pictures, tmp_path / name)
     next((tmp_path / "b").glob("color*")).unlink()
-    jobs = sweep_arguments(pictures, tmp_path / "sweep", "max_epochs=1")
+    jobs = sweep_arguments(pictures, tmp_path / "sweep", "max_epochs=1", "sets=[]")
     jobs = [one for one in jobs if not one.startswith("data.path=")]
     done = call(*jobs, f"data.path={tmp_path / 'a'},{tmp_path / 'b'}")
     assert done.returncode == 0, done.stderr

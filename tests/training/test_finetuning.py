@@ -100,7 +100,7 @@ def test_other_layers_than_those_of_the_begin_are_refused(
 
 
 def test_ranges_are_swept_and_tabulated(call: Call, pictures: Path, tmp_path: Path) -> None:
-    run = tiny_run(pictures, max_epochs=1)
+    run = tiny_run(pictures, max_epochs=1, sets="[]")
     where = f"hydra.sweep.dir={tmp_path}"
     done = call("train.py", "-m", *run, where, "jpeg=[30,95],[50,70],40,null")
     assert done.returncode == 0, done.stderr

@@ -121,7 +121,7 @@ def test_lightning_starts_the_processes_of_this_machine(
 
 
 def test_run_that_loses_a_process_ends_and_goes_on_later(pictures: Path, tmp_path: Path) -> None:
-    own = settings(pictures, trainer="ddp", max_epochs=10)
+    own = settings(pictures, trainer="ddp", max_epochs=10, sets="[]")
     with subprocess.Popen(
         [sys.executable, *TORCHRUN, TRAIN, *own],
         cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -154,15 +154,14 @@ def test_processes_with_other_images_are_refused(pictures: Path, tmp_path: Path)
 def test_processes_with_other_numbers_of_threads_are_kept_together(
     pictures: Path, tmp_path: Path
 ) -> None:
-    script = f'[ $LOCAL_RANK = 1 ] && export OMP_NUM_THREADS=2; exec {sys.executable} {TRAIN} "$@"'
-    own = settings(pictures, trainer="ddp", optim="soap", averaging=0, max_epochs=4)
+    script = (
+        "import os, runpy, torch; torch.set_num_threads(1 + int(os.environ['LOCAL_RANK']));"
+        "runpy.run_path('train.py', run_name='__main__')"
+    )
+    own = settings(pictures, trainer="ddp", optim="soap", averaging=0, max_epochs=4, sets="[]")
     directory = tmp_path / "run"
-    done = subprocess.run(
-        [sys.executable, *TORCHRUN, "--no-python", "bash", "-c", script, "-", *own,
-         f"hydra.run.dir={directory}"],
-        cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=200,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    for done in fork_two("-c", script, *own, f"hydra.run.dir={directory}"):
+        assert done.returncode == 0, done.stderr
     # Each has measured its half of the held-out patches: by the same network, or this would differ.
     network = load(ckpt=directory / "last.ckpt").network
     data = PatchData("folder", str(pictures), patch=8, stride=9, val_fraction=0.4)
@@ -198,7 +197,7 @@ def test_slurm_job_is_requeued_and_goes_on_in_its_own_directory(
     job = {"SLURM_JOB_ID": "4711", "SLURM_JOB_NAME": "train", "SLURM_NTASKS": "1"}
     path = {"PATH": f"{scontrol.parent / 'bin'}:{os.environ['PATH']}"}
     job |= {"SLURM_STEP_ID": "0", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0"}
-    command = [TRAIN, *settings(pictures, max_epochs=12)]
+    command = [TRAIN, *settings(pictures, max_epochs=12, sets="[]")]
     with Forked(*command, cwd=tmp_path, **job | path) as stopped:
         directory = wait_for_epochs(tmp_path, stopped.process.is_alive, 2)
         stopped.signal(signal.SIGUSR1)
@@ -225,7 +224,7 @@ def test_slurm_job_is_requeued_and_goes_on_in_its_own_directory(
 
 def test_one_task_of_slurm_can_start_more_processes(pictures: Path, tmp_path: Path) -> None:
     job = {"SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "t", "SLURM_NTASKS": "1", "SLURM_PROCID": "0"}
-    two = settings(pictures, trainer="ddp", max_epochs=1, **{"trainer.devices": 2})
+    two = settings(pictures, trainer="ddp", max_epochs=1, sets="[]", **{"trainer.devices": 2})
     done = run("train.py", *two, f"hydra.run.dir={tmp_path}", **job)
     assert done.returncode == 0, done.stderr
     assert read_run_result(tmp_path)["processes"] == 2
