@@ -6,7 +6,7 @@ omits settings at their defaults, and no setting contains an import path.
 
 import hashlib
 import json
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
@@ -185,12 +185,16 @@ def _defaults(
     """
     if not GlobalHydra.instance().is_initialized() or None in choices:
         return {}
-    files = GlobalHydra.instance().config_loader().get_group_options
     chosen = [
-        f"{group}={choice}" if choice in files(group) else f"{group}.name={choice}"
+        f"{group}={choice}" if choice in _files(group) else f"{group}.name={choice}"
         for group, choice in zip(GROUPS, choices, strict=False)
     ]
     return _composed(command, *chosen, *given)
+
+
+@cache
+def _files(group: str) -> list[str]:
+    return GlobalHydra.instance().config_loader().get_group_options(group)
 
 
 @lru_cache
