@@ -34,7 +34,7 @@ from espcn.imaging.degradation import BENCHMARK
 from espcn.imaging.downsampling import crop_to_multiple
 from espcn.imaging.metrics import PEAK, crop_border, psnr, quantize
 from espcn.io.atomic import write_csv, write_json
-from espcn.network.strengths import CHAINS, SHIPPED, Compression
+from espcn.network.strengths import CHAINS, SHIPPED, USUAL_DETAIL, Compression
 from espcn.network.weights import load
 from espcn.upscaling.compression import picture_compression
 from espcn.video.compression import VideoCompression
@@ -189,10 +189,11 @@ def calibrate(runs: Path, r: int, codecs: Sequence[str]) -> list[dict[str, Any]]
             samples = list(videos(codec, value, images, r))
         figures = curve(chains[CHAINS[codec]], samples, r)
         level = best_level(figures)
+        numbers = [found.at_detail(USUAL_DETAIL[r]) for found, *_ in samples]
         rows.append(
             {
                 "codec": codec, "r": r, "setting": value,
-                "number": float(np.mean([found.at_usual_detail for found, *_ in samples])),
+                "number": float(np.mean(numbers)),
                 "level": level, "psnr": figures.max(), "psnr_clean": figures[0],
                 "others": " ".join(f"{figure:.2f}" for figure in figures),
             }

@@ -26,14 +26,14 @@ from espcn.imaging.color import to_channels
 from espcn.imaging.degradation import BENCHMARK
 from espcn.imaging.downsampling import crop_to_multiple
 from espcn.io.atomic import write_csv
-from espcn.network.strengths import USUAL_DETAIL, Strength, links, load_strength, strength
+from espcn.network.strengths import Strength, links, load_strength, strength
 from espcn.report.tables import table
 
 RESULTS = Path(__file__).parents[1] / "results"
 FRAMES, EVERY = 60, 12  # of each clip, and of which one is scored
 IMAGES = 20  # of BSD200, of which one is taken
 CODECS: dict[str, Sequence[int]] = {"h264": (18, 23, 28, 33), "hevc": (18, 23, 28, 33),
-                                    "vp9": (20, 30, 40, 50), "av1": (20, 30, 40, 50)}  # fmt: skip
+                                    "vp9": (20, 30, 40, 50)}  # fmt: skip
 
 
 def half_frames(clip: Path, r: int) -> list[Tensor]:
@@ -64,7 +64,7 @@ def measured(samples: Sequence[Sample], r: int) -> dict[str, Any]:
     states = [load_strength(r, Strength("video", float(x))).state_dict() for x in levels]
     figures = curve(states, samples, r)
     found = [compression for compression, *_ in samples]
-    plain = [replace(one, detail=USUAL_DETAIL) for one in found]
+    plain = [replace(one, detail=None) for one in found]
     by = {name: float(np.mean([strength(r, one).level for one in kinds]))
           for name, kinds in (("number", plain), ("detail", found))}  # fmt: skip
     return {

@@ -47,7 +47,7 @@ STRENGTHS = {
 # number so much higher (benchmarks/detail.py). Encoders take finer steps where there is little, yet
 # what they lose is more of what there is to see. AV1 gained nothing by it.
 PER_OCTAVE = {"h264": 4.0, "hevc": 2.0, "vp9": 30.0}
-USUAL_DETAIL = 6.0  # grey levels, at which `pretrained/levels.json` holds
+USUAL_DETAIL = {2: 6.0, 3: 8.0, 4: 8.0}  # grey levels, at which `pretrained/levels.json` holds
 DETAILS = (2.0, 18.0)  # beyond them nothing was measured, as for titles on black
 
 
@@ -59,7 +59,8 @@ class Compression:
         codec: `none`, or one of `CHAINS`.
         number: On the codec's scale; see `espcn.io.quantizers`. 0 for `none`.
         evidence: How it was detected, in a few words, where the codec and its number don't say it.
-        detail: How much detail the frames of a video have: see `espcn.video.frames.detail`.
+        detail: Of a video's frames, in grey levels: see `espcn.video.frames.detail`. None if it is
+            unknown.
 
     Raises:
         ValueError: `codec` is unknown; the message lists the known ones.
@@ -68,7 +69,7 @@ class Compression:
     codec: str = "none"
     number: float = 0.0
     evidence: str = field(default="", compare=False)
-    detail: float = USUAL_DETAIL
+    detail: float | None = None
 
     def __post_init__(self) -> None:
         checks.choice("codec", self.codec, ("none", *CHAINS))
@@ -85,11 +86,19 @@ class Compression:
             return "no compression"
         return STRENGTHS[self.codec].format(f"{self.number:.0f}")
 
-    @property
-    def at_usual_detail(self) -> float:
-        """The number that suits the same weights in a video of the usual detail."""
-        octaves = math.log2(USUAL_DETAIL / float(np.clip(self.detail, *DETAILS)))
-        return self.number + PER_OCTAVE.get(self.codec, 0.0) * octaves
+    def at_detail(self, detail: float) -> float:
+        """Return the number that suits the same weights in a video of another detail.
+
+        Args:
+            detail: The other detail, in grey levels.
+
+        Returns:
+            The number, or this one's if the detail is unknown or does not count for the codec.
+        """
+        if self.detail is None or self.codec not in PER_OCTAVE:
+            return self.number
+        octaves = math.log2(detail / float(np.clip(self.detail, *DETAILS)))
+        return self.number + PER_OCTAVE[self.codec] * octaves
 
     def in_video(self) -> "Compression":
         """Return the compression of a video that loses as much.
@@ -153,7 +162,8 @@ def strength(r: int, compression: Compression) -> Strength:
     if compression.codec != "jpeg":
         knots = [[0.0, 0.0], *knots]  # what is not quantised is clean
     numbers, asked = zip(*knots, strict=True)
-    level = round(float(np.interp(compression.at_usual_detail, numbers, asked)) / STEP) * STEP
+    number = compression.at_detail(USUAL_DETAIL[r])
+    level = round(float(np.interp(number, numbers, asked)) / STEP) * STEP
     return Strength(CHAINS[compression.codec], level) if level else _finest(r)
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from operator import attrgetter
+from operator import methodcaller
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from espcn.imaging.jpeg_traces import table_quality
 from espcn.io.quantizers import HeaderQuantizers, jpeg_table
 from espcn.network.strengths import NONE, PER_OCTAVE, STRENGTHS, Compression
-from espcn.video.frames import detail
+from espcn.video import frames
 
 WINDOW = 32  # frames, or packets, whose mean is the quality of the moment
 FAITHFUL = ("prores", "dnxhd", "cfhd")  # codecs that lose too little to matter
@@ -82,11 +82,11 @@ class VideoCompression:
         if self.codec == "h264":
             self._note(_macroblock_mean(frame))
         if self.codec in PER_OCTAVE:
-            self._details.append(detail(frame))
+            self._details.append(frames.detail(frame))
         if self._recent:
-            both = [*self._extremes, self()]
-            order = attrgetter("at_usual_detail")
-            self._extremes = [min(both, key=order), max(both, key=order)]
+            found = [*self._extremes, self()]
+            order = methodcaller("at_detail", 1.0)
+            self._extremes = [min(found, key=order), max(found, key=order)]
 
     def __call__(self) -> Compression:
         """Return the compression over about the last second.
@@ -99,9 +99,8 @@ class VideoCompression:
         if not self._recent:
             return NONE
         codec = "jpeg" if self.codec == "mjpeg" else self.codec
-        if not self._details:
-            return Compression(codec, _mean(self._recent))
-        return Compression(codec, _mean(self._recent), detail=_mean(self._details))
+        detail = _mean(self._details) if self._details else None
+        return Compression(codec, _mean(self._recent), detail=detail)
 
     def summary(self) -> str:
         """Summarise the compression found so far.

@@ -11,6 +11,7 @@ import torch
 from espcn.network.strengths import (
     CHAINS,
     CLEAN,
+    DETAILS,
     FINER,
     NONE,
     PER_OCTAVE,
@@ -117,24 +118,24 @@ def test_stronger_compression_takes_a_higher_level(codec: str, r: int) -> None:
 
 
 @pytest.mark.parametrize("codec", PER_OCTAVE)
-def test_video_of_less_detail_takes_stronger_weights(codec: str) -> None:
+@pytest.mark.parametrize("r", [2, 3, 4])
+def test_video_of_less_detail_takes_stronger_weights(codec: str, r: int) -> None:
     middle = sum(ENDS[codec]) / 2
-    usual = strength(2, Compression(codec, middle))
+    unknown = strength(r, Compression(codec, middle)).level
+    parts = (1e-9, DETAILS[0] / USUAL_DETAIL[r], 1, DETAILS[1] / USUAL_DETAIL[r], 1e9)
     levels = [
-        strength(2, Compression(codec, middle, detail=USUAL_DETAIL * part)).level
-        for part in (1e-9, 1 / 3, 1 / 2, 1, 2, 3, 1e9)
+        strength(r, Compression(codec, middle, detail=USUAL_DETAIL[r] * part)).level
+        for part in parts
     ]
-    assert levels == sorted(levels, reverse=True)
-    assert levels[1] > usual.level == levels[3] > levels[5]
+    assert levels[1] > unknown == levels[2] > levels[3]
     assert (levels[0], levels[-1]) == (levels[1], levels[-2])  # what is beyond counts no more
-    halved = Compression(codec, middle, detail=USUAL_DETAIL / 2)
-    assert halved.at_usual_detail == middle + PER_OCTAVE[codec]
+    assert Compression(codec, middle, detail=4.0).at_detail(8.0) == middle + PER_OCTAVE[codec]
 
 
 def test_detail_of_pictures_counts_for_nothing() -> None:
     for codec in CHAINS.keys() - PER_OCTAVE:
         middle = sum(ENDS[codec]) / 2
-        assert Compression(codec, middle, detail=1.0).at_usual_detail == middle
+        assert Compression(codec, middle, detail=1.0).at_detail(8.0) == middle
 
 
 def test_no_compression_is_the_finer_weights() -> None:

@@ -110,9 +110,9 @@ def test_extremes_are_those_of_the_weights(tmp_path: Path) -> None:
         each = []
         for frame in container.decode(video=0):
             meter.see_frame(frame)
-            each.append(meter().at_usual_detail)
+            each.append(meter().at_detail(1.0))
         weakest, strongest = meter.extremes()
-    assert (weakest.at_usual_detail, strongest.at_usual_detail) == (min(each), max(each))
+    assert (weakest.at_detail(1.0), strongest.at_detail(1.0)) == (min(each), max(each))
     assert min(each) < max(each)
 
 
@@ -132,6 +132,12 @@ def test_given_compression_is_not_looked_for(tmp_path: Path) -> None:
     assert {one.codec for one in each} == {"h264"}
     assert {one.number for one in each} == {quality_quantizer(50)}
     assert summary == "quality 50, as given"
+
+
+def test_detail_is_unknown_where_it_does_not_count(tmp_path: Path) -> None:
+    each, _ = seen(clip(tmp_path / "a.mkv", [{"crf": "40", "preset": "10"}], "libsvtav1"))
+    assert each[-1].codec == "av1"
+    assert {one.detail for one in each} == {None}
 
 
 def test_codec_that_is_not_known_has_no_compression() -> None:
