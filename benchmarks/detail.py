@@ -41,7 +41,8 @@ def half_frames(clip: Path, r: int) -> list[Tensor]:
     frames = []
     with av.open(str(clip)) as container:
         for frame in container.decode(video=0):
-            luma = torch.from_numpy(frame.reformat(format="gray").to_ndarray())[None]
+            planes = frame.reformat(format="yuv420p").to_ndarray()
+            luma = torch.from_numpy(planes[: frame.height])[None]  # in its range
             frames.append(crop_to_multiple(BENCHMARK(crop_to_multiple(luma, 2), 2), 2 * r))
             if len(frames) == FRAMES:
                 break
