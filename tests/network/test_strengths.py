@@ -31,7 +31,7 @@ ENDS = {"jpeg": (100, 10), "webp": (0, 127), "avif": (0, 255), "heic": (0, 51),
         "h264": (0, 51), "hevc": (0, 51), "vp9": (0, 255), "av1": (0, 255)}  # fmt: skip
 
 
-RECIPES = {"finer": ("best", "finer"), "jpeg": ("finetune",)}  # of those trained more than once
+RECIPES = {"finer": "finer_x{}", "jpeg": "finetune_x{}"}  # of those that were trained twice
 
 
 def assert_provenance(r: int, name: str, metadata: dict[str, str]) -> None:
@@ -47,13 +47,11 @@ def assert_provenance(r: int, name: str, metadata: dict[str, str]) -> None:
             assert init.startswith(f"espcn_x{r}_video{int(name[-1]) - 1}.safetensors, ")
         return
     assert not init.startswith("shipped")
-    earlier = json.loads(metadata["earlier"])
-    assert all(one.keys() == {"command", "training", "commit"} for one in earlier)
-    commands = [*(one["command"] for one in earlier), metadata["command"]]
-    assert "init=" not in commands[0]  # it begins at random, or by its recipe with the clean ones
-    assert all("init=" in command for command in commands[1:])
-    for command in commands:
-        assert any(f"experiment={recipe}_x{r} " in command for recipe in RECIPES[kind])
+    (first,) = json.loads(metadata["earlier"])
+    assert first.keys() == {"command", "training", "commit"}
+    assert "init=" not in first["command"]  # by its recipe, from the clean weights
+    for command in (first["command"], metadata["command"]):
+        assert f"experiment={RECIPES[kind].format(r)} " in command
         assert "/" not in command  # no folder of the machine it was made on
 
 
