@@ -45,7 +45,7 @@ STRENGTHS = {
 
 # How much the detail of a video counts: with half as much of it, the best weights are those of a
 # number so much higher (benchmarks/detail.py). Encoders take finer steps where there is little, yet
-# what they lose is more of what there is to see. AV1 gained nothing by it.
+# what they lose is more of what there is to see. AV1 promised no gain.
 PER_OCTAVE = {"h264": 4.0, "hevc": 2.0, "vp9": 30.0}
 USUAL_DETAIL = {2: 6.0, 3: 8.0, 4: 8.0}  # grey levels, at which `pretrained/levels.json` holds
 DETAILS = (2.0, 18.0)  # beyond them nothing was measured, as for titles on black
@@ -93,9 +93,10 @@ class Compression:
             detail: The other detail, in grey levels.
 
         Returns:
-            The number, or this one's if the detail is unknown or does not count for the codec.
+            The number, or this one's if the detail is unknown or does not count for the codec; 0
+            where nothing is quantised, which needs no repair however smooth it is.
         """
-        if self.detail is None or self.codec not in PER_OCTAVE:
+        if self.detail is None or self.codec not in PER_OCTAVE or self.number == 0:
             return self.number
         octaves = math.log2(detail / float(np.clip(self.detail, *DETAILS)))
         return self.number + PER_OCTAVE[self.codec] * octaves

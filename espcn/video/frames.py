@@ -14,7 +14,7 @@ from espcn.upscaling.upscaler import Upscaler
 # Codecs whose chroma samples lie midway between two luma columns. In all others, and in what is
 # written, they coincide with the left one.
 CENTRED = ("mjpeg", "mpeg1video")
-EACH = 16  # rows of which one is examined for detail, which costs a thousandth of upscaling
+ROW_STEP = 16  # of the rows whose detail is measured, which costs a thousandth of upscaling
 
 
 def upscale_frame(
@@ -126,7 +126,7 @@ def detail(frame: av.VideoFrame) -> float:
         frame of less than three columns.
     """
     bits = frame.format.components[0].bits
-    rows = _array(frame.planes[0], bits)[::EACH]
+    rows = _array(frame.planes[0], bits)[::ROW_STEP]
     levels = (rows >> (bits - 8)).astype(np.int16)
     bends = 2 * levels[:, 1:-1] - levels[:, :-2] - levels[:, 2:]
     return float(np.abs(bends).mean()) if bends.size else 0.0

@@ -132,6 +132,12 @@ def test_video_of_less_detail_takes_stronger_weights(codec: str, r: int) -> None
     assert Compression(codec, middle, detail=4.0).at_detail(8.0) == middle + PER_OCTAVE[codec]
 
 
+@pytest.mark.parametrize("codec", PER_OCTAVE)
+def test_smooth_video_without_loss_is_clean(codec: str) -> None:
+    assert strength(2, Compression(codec, 0.0, detail=DETAILS[0])) == FINER
+    assert strength(2, Compression(codec, ENDS[codec][1] / 5, detail=DETAILS[0])) != FINER
+
+
 def test_detail_of_pictures_counts_for_nothing() -> None:
     for codec in CHAINS.keys() - PER_OCTAVE:
         middle = sum(ENDS[codec]) / 2
