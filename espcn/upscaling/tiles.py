@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from espcn.imaging.alpha import REACH, bleed
 from espcn.imaging.levels import (
     LUMA_FROM_RGB,
     RGB_FROM_LUMA,
@@ -25,6 +24,7 @@ from espcn.imaging.levels import (
 from espcn.imaging.resize import BICUBIC_HALO, bicubic_filters
 from espcn.network.engine import Beyond, Engine, Engines
 from espcn.network.model import HALO
+from espcn.upscaling.alpha import REACH, bleed
 
 BAND = 1_000_000  # low-resolution pixels in memory at a time
 TILE_WIDTH = 512  # low-resolution pixels

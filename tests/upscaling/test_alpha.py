@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from espcn.imaging.alpha import REACH, bleed
+from espcn.upscaling.alpha import REACH, bleed
 
 
 def disc(channels: int, white: float, kind: str = "uint8") -> np.ndarray:
