@@ -39,7 +39,9 @@ from espcn.io.atomic import make_folder, write_json
 from espcn.io.reading import read_picture
 
 VERSION = 2  # of what is written: another one is another cache
-JPEG_VERSION = 1  # the same for `jpeg`; since 1 the whole image decides the range
+# The same for what depends on a setting of the degradation: since 1, the whole image decides the
+# range of a JPEG, and the frames of a clip differ by more than a shift.
+VERSIONS = {"jpeg": 1, "h264": 1}
 CHUNK = 16  # images that a process takes at a time
 ALONE = 4 * CHUNK  # so many images are done sooner than other processes are started
 PROCESSES = 4  # at most: each takes 260 MB, mostly PyTorch's, and all with this one 1 GB
@@ -119,8 +121,9 @@ def prepare(images: LazyImages, recipe: Recipe, folder: Path) -> PreparedPatches
     settings["degradation"] = recipe.degradation.settings()
     if recipe.degradation.encoders():
         settings["encoders"] = recipe.degradation.encoders()
-    if recipe.degradation.jpeg is not None:
-        settings["jpeg_version"] = JPEG_VERSION
+    for name, version in VERSIONS.items():
+        if name in recipe.degradation.settings():
+            settings[f"{name}_version"] = version
     if not recipe.degradation.is_random:
         del settings["seed"]
     name = hashlib.sha256(json.dumps([settings, *digests]).encode()).hexdigest()[:24]

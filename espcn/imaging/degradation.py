@@ -8,7 +8,6 @@ MATLAB's bicubic pictures without a blur. Real pictures and videos are compresse
 
 import dataclasses
 import json
-import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,13 +25,12 @@ from espcn.imaging.compression import (
     is_studio_range,
 )
 from espcn.imaging.downsampling import DOWNSAMPLE
-from espcn.imaging.resize import pad_symmetric
+from espcn.imaging.motion import Motion
 
 MAX_BLUR = 100  # high-resolution pixels
 # The settings that may be a range, with their lowest and highest values.
 AMOUNTS = {"noise": (0, 100), "jpeg": (1, 100), "h264": (0, 51)}
 FRAMES = 16  # of the excerpt that is encoded as H.264
-SPEED = 2.0  # low-resolution pixels a frame by which it moves, at most; an eighth at half of times
 
 Amount = float | tuple[float, float] | None
 
@@ -203,10 +201,8 @@ class Degradation:
     ) -> tuple[list[Tensor], int]:
         """Return the frames of the clip that `h264` encodes.
 
-        One random frame shows the picture unshifted, so that both intra and predicted frames occur.
-        The others are shifted by whole high-resolution pixels, which are fractions of a
-        low-resolution one. Most clips move slowly, like most real video: then each frame refines
-        the one before, and weights trained only on fast motion lost 0.5 dB on a talking head.
+        One random frame shows the picture as it is, so that both intra and predicted frames occur.
+        In the others it has moved; see `Motion`.
 
         Args:
             picture: uint8 `(channels, height, width)`, both sides multiples of `r`.
@@ -215,17 +211,15 @@ class Degradation:
             full_range: As for `__call__`.
 
         Returns:
-            uint8 frames `(channels, height / r, width / r)`, and the index of the unshifted one.
+            uint8 frames `(channels, height / r, width / r)`, and the index of that frame.
         """
         random = _random(picture, seed, "motion")
         shown = int(random.integers(FRAMES))
-        speed, angle = SPEED * r * random.uniform() ** 3, random.uniform(0, 2 * math.pi)
-        steps = np.arange(FRAMES) - shown
-        down, right = (np.rint(f(angle) * speed * steps).astype(int) for f in (np.sin, np.cos))
+        motion = Motion.draw(random, r)
         noise = _random(picture, seed, "pixels")
         frames = [
-            self._still(_shifted(picture, int(y), int(x)), r, noise, full_range)
-            for y, x in zip(down, right, strict=True)
+            self._still(motion.frame(picture, number - shown), r, noise, full_range)
+            for number in range(FRAMES)
         ]
         return frames, shown
 
@@ -253,15 +247,6 @@ class Degradation:
 
 def _rounded(small: Tensor) -> Tensor:
     return small.round().clamp(0, 255).to(torch.uint8)
-
-
-def _shifted(picture: Tensor, down: int, right: int) -> Tensor:
-    """Return a picture shifted by some pixels and mirrored at the frame's border."""
-    height, width = picture.shape[-2:]
-    margin = max(abs(down), abs(right))
-    padded = pad_symmetric(picture, margin)
-    top, left = margin - down, margin - right
-    return padded[..., top : top + height, left : left + width]
 
 
 def _random(picture: Tensor, seed: int, purpose: str) -> np.random.Generator:

@@ -126,14 +126,18 @@ def test_other_files_settings_or_version_are_another_cache(
     monkeypatch.setattr(cache, "VERSION", 99)
     made(other, where)
     assert caches() == 4
-    monkeypatch.setattr(cache, "JPEG_VERSION", 99)
+    for kind in ("jpeg", "h264"):
+        monkeypatch.setitem(cache.VERSIONS, kind, 99)
     made(other, where)
-    assert caches() == 4  # without a JPEG it is the same cache
-    jpeg = Recipe(3, 1, Degradation(jpeg=50), 8, 5, 4)
-    for number, version in enumerate((99, 98, 98)):
-        monkeypatch.setattr(cache, "JPEG_VERSION", version)
-        made(other, where, jpeg)
-        assert caches() == (5, 6, 6)[number]
+    assert caches() == 4  # without compression it is the same cache
+    expected = 4
+    for kind in ("jpeg", "h264"):
+        recipe = Recipe(3, 1, Degradation(**{kind: 50}), 8, 5, 4)
+        for version, more in ((99, 1), (98, 1), (98, 0)):
+            monkeypatch.setitem(cache.VERSIONS, kind, version)
+            made(other, where, recipe)
+            expected += more
+            assert caches() == expected
 
 
 def test_several_processes_give_the_same(

@@ -16,7 +16,7 @@ from torch import Tensor
 from espcn.data.datasets import load_set
 from espcn.imaging.color import to_channels
 from espcn.imaging.compression import compress_jpeg
-from espcn.imaging.degradation import Degradation, _shifted
+from espcn.imaging.degradation import Degradation
 from espcn.imaging.downsampling import DOWNSAMPLE, bicubic, crop_to_multiple, gaussian_blur
 from espcn.imaging.metrics import crop_border, psnr, quantize, ssim
 from espcn.imaging.resize import imresize, pad_symmetric
@@ -448,34 +448,6 @@ def test_ends_of_the_ranges_are_allowed() -> None:
         assert Degradation.from_settings(most.settings()) == most
     whole = Degradation(noise=(0, 100), jpeg=(1, 100), h264=(0, 51))
     assert (whole.noise, whole.jpeg, whole.h264) == ((0, 100), (1, 100), (0, 51))
-
-
-def test_shifted_picture_moves_down_and_right_and_is_mirrored_behind() -> None:
-    picture = torch.arange(12).reshape(1, 3, 4)
-    expected = [[1, 0, 0, 1], [1, 0, 0, 1], [5, 4, 4, 5]]
-    assert _shifted(picture, 1, 2).tolist() == [expected]
-    assert _shifted(picture, 0, -1).tolist() == [[[1, 2, 3, 3], [5, 6, 7, 7], [9, 10, 11, 11]]]
-
-
-def test_excerpts_move_evenly_in_all_directions_and_mostly_slowly() -> None:
-    # Two ramps of two levels a pixel say how far each frame was moved, to half a pixel.
-    ramp = torch.arange(128, dtype=torch.uint8).expand(128, 128) * 2
-    picture, steps = torch.stack([ramp.mT, ramp]), np.arange(16)
-    speeds, angles = [], []
-    for seed in range(120):
-        frames, shown = Degradation(0, "decimate", h264=20).excerpt(picture, 2, seed)
-        places = np.array([frame[:, 32, 32].numpy() for frame in frames], float)
-        moved = (places[shown] - places) / 2  # in high-resolution pixels
-        down, right = np.linalg.lstsq((steps - shown)[:, None], moved, rcond=None)[0][0]
-        assert np.abs(moved - np.outer(steps - shown, (down, right))).max() <= 1
-        speeds.append(math.hypot(down, right) / 2)
-        angles.append(math.atan2(down, right))
-    # Twice the cube of an even number of 0 to 1, whose median is a quarter.
-    assert 1.8 < max(speeds) <= 2.01
-    assert np.median(speeds) == pytest.approx(0.25, abs=0.06)
-    quick = np.sort([angle for angle, speed in zip(angles, speeds, strict=True) if speed > 0.1])
-    assert np.diff(quick, append=quick[0] + 2 * math.pi).max() < 0.7
-    assert abs(np.exp(1j * quick).mean()) < 0.25  # no direction more often than the others
 
 
 def test_seed_is_0_where_none_is_given() -> None:
