@@ -179,6 +179,7 @@ def test_psnr_is_kept(r: int, weights: str) -> None:
         assert 0 < np.mean(losses) < MORE * promised, name
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="needs an x86 processor")
 def test_processor_without_vnni_gives_the_same(tmp_path: object) -> None:
     # Without the limit on pairs of weights 15 dB were lost there.

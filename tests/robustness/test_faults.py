@@ -52,6 +52,7 @@ def removed_scratch() -> Iterator[None]:
     shutil.rmtree(scratch())
 
 
+@pytest.mark.slow
 def test_killed_upscaling_started_again_gives_the_same_files(
     pictures: Path,
 ) -> None:
@@ -65,6 +66,7 @@ def test_killed_upscaling_started_again_gives_the_same_files(
     assert len(work.alone[2]) == 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "number"),
     [
@@ -127,6 +129,7 @@ def test_files_that_are_not_whole_are_found(pictures: Path, tmp_path: Path) -> N
     assert names == ["a.ckpt", "a.csv", "a.json", "a.mp4", "a.png", "a.yaml"]
 
 
+@pytest.mark.slow
 def test_killed_sweep_started_again_gives_the_same_table(
     call: Call, pictures: Path, tmp_path: Path
 ) -> None:
@@ -145,6 +148,7 @@ def test_killed_sweep_started_again_gives_the_same_table(
     assert one == other
 
 
+@pytest.mark.slow
 def test_disk_that_fills_while_a_checkpoint_is_written(
     call: Call, pictures: Path, tmp_path: Path
 ) -> None:

@@ -143,6 +143,7 @@ def check_runs(state: State) -> None:
             assert path.with_name("best.ckpt") in state
 
 
+@pytest.mark.slow
 def test_sweep_with_its_runs_and_caches(library: Path, photos: Path, tmp_path: Path) -> None:
     root = tmp_path / "out"
     sweep = root / "sweep"
@@ -213,6 +214,7 @@ def test_cache_that_is_prepared_anew(
         assert torch.equal(patches.target, right.target)
 
 
+@pytest.mark.slow
 def test_pictures_and_videos(library: Path, photos: Path, tmp_path: Path) -> None:
     write_clip(photos / "clip.mkv", 260, (32, 32))
     root = tmp_path / "out"
@@ -242,6 +244,7 @@ def test_pictures_and_videos(library: Path, photos: Path, tmp_path: Path) -> Non
         assert shown(again) == shown(left)
 
 
+@pytest.mark.slow
 def test_exports(library: Path, tmp_path: Path) -> None:
     root = tmp_path / "out"
     code = f"""if True:

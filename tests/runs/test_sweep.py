@@ -58,6 +58,7 @@ def test_failed_jobs_are_rows_with_their_error_and_the_others_keep_theirs(
     assert (directory / "sweep_blur.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
 def test_other_launchers_give_the_same_table(
     swept: tuple[Path, str, int], pictures: Path, tmp_path: Path, launcher: str
@@ -82,6 +83,7 @@ def test_other_launchers_give_the_same_table(
     assert "2 jobs" in done.stdout
 
 
+@pytest.mark.slow
 def test_sweep_whose_launcher_gives_up_is_gathered_all_the_same(
     pictures: Path, tmp_path: Path
 ) -> None:

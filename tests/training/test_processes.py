@@ -89,6 +89,7 @@ def check_same_losses(one: Path, other: Path) -> None:
             assert float(left[name]) == pytest.approx(float(right[name]), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_two_processes_under_torchrun_train_as_one_and_write_into_one_directory(
     alone: Path, pictures: Path, tmp_path: Path
 ) -> None:
@@ -109,6 +110,7 @@ def test_two_processes_under_torchrun_train_as_one_and_write_into_one_directory(
     assert "weights_only" not in done.stdout  # Lightning's thoughts on every checkpoint
 
 
+@pytest.mark.slow
 def test_lightning_starts_the_processes_of_this_machine(
     alone: Path, pictures: Path, tmp_path: Path
 ) -> None:
@@ -120,6 +122,7 @@ def test_lightning_starts_the_processes_of_this_machine(
     assert done.stdout.count("Data: ") == done.stdout.count("Trained on ") == 1
 
 
+@pytest.mark.slow
 def test_run_that_loses_a_process_ends_and_goes_on_later(pictures: Path, tmp_path: Path) -> None:
     own = settings(pictures, trainer="ddp", max_epochs=10, sets="[]")
     with subprocess.Popen(
@@ -139,6 +142,7 @@ def test_run_that_loses_a_process_ends_and_goes_on_later(pictures: Path, tmp_pat
     assert [int(row["epoch"]) for row in rows(directory)] == list(range(1, 11))
 
 
+@pytest.mark.slow
 def test_processes_with_other_images_are_refused(pictures: Path, tmp_path: Path) -> None:
     for name in ("first", "second"):  # where each finds its pictures under the same name
         shutil.copytree(pictures, tmp_path / name / "pictures")
@@ -151,6 +155,7 @@ def test_processes_with_other_images_are_refused(pictures: Path, tmp_path: Path)
     assert read_run_result(tmp_path / "run")["status"] == "failed"
 
 
+@pytest.mark.slow
 def test_processes_with_other_numbers_of_threads_are_kept_together(
     pictures: Path, tmp_path: Path
 ) -> None:
@@ -191,6 +196,7 @@ def wait_for_epochs(where: Path, is_at_work: Callable[[], bool], count: int) -> 
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_slurm_job_is_requeued_and_goes_on_in_its_own_directory(
     pictures: Path, tmp_path: Path, scontrol: Path
 ) -> None:
@@ -222,6 +228,7 @@ def test_slurm_job_is_requeued_and_goes_on_in_its_own_directory(
     assert same_tensors(saved_state(directory), saved_state(tmp_path / "alone"))
 
 
+@pytest.mark.slow
 def test_one_task_of_slurm_can_start_more_processes(pictures: Path, tmp_path: Path) -> None:
     job = {"SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "t", "SLURM_NTASKS": "1", "SLURM_PROCID": "0"}
     two = settings(pictures, trainer="ddp", max_epochs=1, sets="[]", **{"trainer.devices": 2})

@@ -370,6 +370,7 @@ def test_very_wide_picture(upscaler: Upscaler, tmp_path: Path) -> None:
     assert read_picture(upscaled(upscaler, tmp_path / "wide.png")).shape == (27, 390_000, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("scale", "height"), [(3, 3000), (5.9, 1700)])
 def test_large_picture_needs_little_memory(scale: float, height: int, tmp_path: Path) -> None:
     # 3 or 1.7 megapixels become 81, 178 MB. benchmarks/memory.py measures 100 megapixels.

@@ -142,6 +142,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_ten_kills_leave_the_same_file(tmp_path: Path) -> None:
     source = write_clip(tmp_path / "clip.mkv", 650, (48, 48), sound="aac")
     alone, cut = tmp_path / "alone.mp4", tmp_path / "cut.mp4"
