@@ -1,20 +1,19 @@
-"""Find which of the shipped weights each codec asks for, on held-out images of T91.
+"""Find which of the shipped weights each codec asks for, on images that they have not seen.
 
-python benchmarks/calibrate.py RUNS
+python benchmarks/calibrate.py
 
-RUNS holds one run for each link, trained on the other four folds: `x2-clean` (experiment=best_x2
-data.fold=0 data.folds=5), and `x2-jpeg1` and so on, fine-tuned from it. The held-out images are
-encoded as files, and read as the program reads them. Writes results/calibration.csv and
+The links were trained on T91 alone, so that the images of BSD200 are held out. They are encoded as
+files and as moving excerpts, and read as the program reads them. Writes results/calibration.csv and
 espcn/network/pretrained/levels.json.
 """
 
 import argparse
 import csv
 import io
-import itertools
 import tempfile
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from espcn.data.datamodule import PatchData
+from espcn.data.datasets import load_set
 from espcn.data.patches import rescale
 from espcn.evaluation.protocol import super_resolve
 from espcn.imaging.color import luma, to_channels
@@ -34,7 +33,16 @@ from espcn.imaging.degradation import BENCHMARK
 from espcn.imaging.downsampling import crop_to_multiple
 from espcn.imaging.metrics import PEAK, crop_border, psnr, quantize
 from espcn.io.atomic import write_csv, write_json
-from espcn.network.strengths import CHAINS, SHIPPED, USUAL_DETAIL, Compression
+from espcn.network.strengths import (
+    CHAINS,
+    SHIPPED,
+    STILLNESS,
+    USUAL_DETAIL,
+    Compression,
+    Strength,
+    links,
+    load_strength,
+)
 from espcn.network.weights import load
 from espcn.upscaling.compression import picture_compression
 from espcn.video.compression import VideoCompression
@@ -42,6 +50,8 @@ from espcn.video.compression import VideoCompression
 RESULTS = Path(__file__).parents[1] / "results"
 FACTORS = (2, 3, 4)
 STEP = 0.25  # of the levels that are tried
+IMAGES = 10  # of BSD200, of which one is taken
+REDUCED = 0.8  # its images, which are JPEGs of quality 94 or so
 LEAST = 64  # low-resolution pixels a side: x265 crashes on smaller ones
 MOST = 160  # of excerpts: enough detail, and sooner done
 SCALES = (1.6, 1.2, 0.8)  # of the excerpts: sharp ones, and as soft as videos
@@ -65,10 +75,9 @@ Sample = tuple[Compression, Tensor, Tensor]  # what was found, the damaged luma,
 
 
 def held_out(r: int) -> list[Tensor]:
-    """Return the images of fold 0 in RGB, cropped to a multiple of r."""
-    data = PatchData("t91", r=r, fold=0, folds=5)
-    data.prepare()
-    return [crop_to_multiple(to_channels(image, 3), r) for image in data.val_set.images]
+    """Return some images of BSD200 in RGB, made a little smaller and cropped to a multiple of r."""
+    images = [to_channels(image, 3) for image in load_set("BSD200").images[::IMAGES]]
+    return [crop_to_multiple(rescale(image, REDUCED), r) for image in images]
 
 
 def stills(kind: str, quality: int, images: Sequence[Tensor], r: int) -> Iterator[Sample]:
@@ -135,16 +144,11 @@ def through_video(
     return found(), read
 
 
-def chain(runs: Path, r: int, kind: str) -> list[dict[str, Tensor]]:
-    """Return the folded weights of the levels that are tried, from 0 to the last link."""
-    links = [runs / f"x{r}-clean", *sorted(runs.glob(f"x{r}-{kind}[0-9]"))]
-    states = [load(r, link).network.folded().state_dict() for link in links]
-    count = round(1 / STEP)
-    return [
-        {name: first[name].lerp(second[name], part / count) for name in first}
-        for first, second in itertools.pairwise(states)
-        for part in range(count)
-    ] + states[-1:]
+def chain(r: int, kind: str) -> list[dict[str, Tensor]]:
+    """Return the weights of the levels that are tried, from 0 to the last link."""
+    most = sum(name.startswith(kind) for name in links(r))
+    levels = np.arange(0, most + STEP, STEP)
+    return [load_strength(r, Strength(kind, float(level))).state_dict() for level in levels]
 
 
 def curve(states: Sequence[dict[str, Tensor]], samples: Sequence[Sample], r: int) -> np.ndarray:
@@ -175,26 +179,23 @@ def best_level(figures: np.ndarray) -> float:
     return STEP * (k + (0.5 * (before - after) / bend if bend < 0 else 0.0))
 
 
-def calibrate(runs: Path, r: int, codecs: Sequence[str]) -> list[dict[str, Any]]:
-    """Return a row for each codec and strength of one factor."""
-    images = held_out(r)
-    chains = {kind: chain(runs, r, kind) for kind in sorted(set(CHAINS.values()))}
-    known = STILLS | VIDEOS
-    work = [(codec, value) for codec in codecs for value in known[codec][-1]]
+def calibrate(r: int, codec: str) -> list[dict[str, Any]]:
+    """Return a row for each strength of one codec and factor."""
+    images, states = held_out(r), chain(r, CHAINS[codec])
+    encoder, *_, settings = (STILLS | VIDEOS)[codec]
     rows = []
-    for codec, value in tqdm(work, f"r = {r}"):
+    for value in tqdm(settings, f"r = {r}, {codec}"):
         if codec in STILLS:
-            samples = list(stills(STILLS[codec][0], value, images, r))
+            samples = list(stills(encoder, value, images, r))
         else:
             samples = list(videos(codec, value, images, r))
-        figures = curve(chains[CHAINS[codec]], samples, r)
-        level = best_level(figures)
+        figures = curve(states, samples, r)
         numbers = [found.at_detail(USUAL_DETAIL[r]) for found, *_ in samples]
         rows.append(
             {
                 "codec": codec, "r": r, "setting": value,
-                "number": float(np.mean(numbers)),
-                "level": level, "psnr": figures.max(), "psnr_clean": figures[0],
+                "number": float(np.mean(numbers)) + STILLNESS.get(codec, 0.0),
+                "level": best_level(figures), "psnr": figures.max(), "psnr_clean": figures[0],
                 "others": " ".join(f"{figure:.2f}" for figure in figures),
             }
         )  # fmt: skip
@@ -204,18 +205,22 @@ def calibrate(runs: Path, r: int, codecs: Sequence[str]) -> list[dict[str, Any]]
 def main() -> None:
     """Measure all factors, and write both files."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("runs", type=Path, help="the folder of the links' runs")
     parser.add_argument("-r", type=int, nargs="+", default=FACTORS, help="factors (2 3 4)")
     parser.add_argument("--codecs", nargs="+", default=CODECS, choices=CODECS, help="(all)")
     given = parser.parse_args()
     pillow_heif.register_heif_opener()
+    for r, codec in product(given.r, given.codecs):
+        store(calibrate(r, codec))
+
+
+def store(measured: list[dict[str, Any]]) -> None:
+    """Put one codec's rows of one factor into both files, in place of those that are there."""
     path, rows = RESULTS / "calibration.csv", []
-    if path.is_file():  # other factors and codecs stay as they are
+    if path.is_file():
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file))
-    again = {(codec, r) for codec in given.codecs for r in given.r}
-    rows = [row for row in rows if (row["codec"], int(row["r"])) not in again]
-    rows += [row for r in given.r for row in calibrate(given.runs, r, given.codecs)]
+    again = {(row["codec"], int(row["r"])) for row in measured}
+    rows = [row for row in rows if (row["codec"], int(row["r"])) not in again] + measured
     rows.sort(key=lambda row: (int(row["r"]), CODECS.index(row["codec"])))  # strengths keep theirs
     write_csv(path, rows, digits=4)
     levels: dict[str, dict[str, list[list[float]]]] = {}

@@ -17,7 +17,7 @@ from typing import Any
 import av
 import numpy as np
 import torch
-from calibrate import STEP, VIDEOS, Sample, best_level, curve, through_video, videos
+from calibrate import STEP, VIDEOS, Sample, best_level, chain, curve, through_video, videos
 from torch import Tensor
 from tqdm import tqdm
 
@@ -26,7 +26,7 @@ from espcn.imaging.color import to_channels
 from espcn.imaging.degradation import BENCHMARK
 from espcn.imaging.downsampling import crop_to_multiple
 from espcn.io.atomic import write_csv
-from espcn.network.strengths import Strength, links, load_strength, strength
+from espcn.network.strengths import strength
 from espcn.report.tables import table
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -60,9 +60,8 @@ def encoded(frames: Sequence[Tensor], codec: str, crf: int, r: int) -> list[Samp
 
 def measured(samples: Sequence[Sample], r: int) -> dict[str, Any]:
     """Return the levels and the PSNR of the three choices."""
-    most = sum(name.startswith("video") for name in links(r))
-    levels = np.arange(0, most + STEP, STEP)
-    states = [load_strength(r, Strength("video", float(x))).state_dict() for x in levels]
+    states = chain(r, "video")
+    levels = STEP * np.arange(len(states))
     figures = curve(states, samples, r)
     found = [compression for compression, *_ in samples]
     plain = [replace(one, detail=None) for one in found]

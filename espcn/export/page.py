@@ -29,7 +29,7 @@ from espcn.imaging.levels import luma_levels
 from espcn.io.atomic import write_text
 from espcn.network.engine import CENTER
 from espcn.network.model import ESPCN
-from espcn.network.strengths import levels, links
+from espcn.network.strengths import Compression, levels, links
 from espcn.network.weights import factors, load
 from espcn.report.pages.rendering import asset
 
@@ -87,7 +87,10 @@ def published() -> str:
     }  # the chains begin with the clean weights, which serve clean pictures nearly as well
     calibration = {
         "levels": {codec: levels()[codec] for codec in ("jpeg", "h264")},
-        "equalLoss": jpeg_traces.EQUAL_LOSS,
+        "equalLoss": [
+            (quality, Compression("jpeg", quality).in_video().number)
+            for quality, _ in jpeg_traces.EQUAL_LOSS
+        ],
         "jpeg": {
             "luma": jpeg_traces.STANDARD_LUMA.ravel().tolist(),
             "lowest": jpeg_traces.LOWEST,

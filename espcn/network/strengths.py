@@ -49,6 +49,9 @@ STRENGTHS = {
 PER_OCTAVE = {"h264": 4.0, "hevc": 2.0, "vp9": 30.0}
 USUAL_DETAIL = {2: 6.0, 3: 8.0, 4: 8.0}  # grey levels, at which `pretrained/levels.json` holds
 DETAILS = (2.0, 18.0)  # beyond them nothing was measured, as for titles on black
+# Of a real video, much of which stands still, a number so much higher loses as much as of the
+# moving excerpts by which levels are measured (benchmarks/detail.py).
+STILLNESS = {"h264": 3.0, "hevc": 2.0, "vp9": 15.0}
 
 
 @dataclass(frozen=True)
@@ -102,14 +105,15 @@ class Compression:
         return self.number + PER_OCTAVE[self.codec] * octaves
 
     def in_video(self) -> "Compression":
-        """Return the compression of a video that loses as much.
+        """Return the compression of a real video that loses as much.
 
         Returns:
             For a JPEG's quality that of H.264; others as they are.
         """
         if self.codec != "jpeg":
             return self
-        return Compression("h264", quality_quantizer(self.number), self.evidence)
+        number = quality_quantizer(self.number) + STILLNESS["h264"]
+        return Compression("h264", number, self.evidence)
 
 
 NONE = Compression()

@@ -37,14 +37,17 @@ RECIPES = {"finer": "finer_x{}", "jpeg": "finetune_x{}"}  # of those that were t
 def assert_provenance(r: int, name: str, metadata: dict[str, str]) -> None:
     """Check what weights say they began with: the clean ones, the link before, or themselves."""
     kind, init = name.rstrip("12345"), metadata.get("init", "")
-    if kind not in RECIPES:
+    if name == "clean":
+        assert not init
         assert "earlier" not in metadata
-        if name == "clean":
-            assert not init
-        elif name == "video1":
-            assert init.startswith("shipped, ")
-        else:
-            assert init.startswith(f"espcn_x{r}_video{int(name[-1]) - 1}.safetensors, ")
+        return
+    if kind == "video":
+        number = int(name[-1])
+        before = "shipped" if number == 1 else f"espcn_x{r}_video{number - 1}"
+        assert init.removesuffix(init[-16:]).replace(".safetensors", "") == f"{before}, "
+        commands = [one["command"] for one in json.loads(metadata.get("earlier", "[]"))]
+        for command in (*commands, metadata["command"]):
+            assert f"experiment=finetune_video_x{r} " in command
         return
     assert not init.startswith("shipped")
     (first,) = json.loads(metadata["earlier"])
