@@ -173,6 +173,7 @@ def test_what_was_interrupted_goes_on(
     assert torch.equal(store.patches.target, whole.patches.target)
 
 
+@pytest.mark.slow
 def test_killed_preparation_goes_on(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

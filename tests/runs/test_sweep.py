@@ -378,6 +378,7 @@ def test_job_without_a_setting_that_was_added_is_not_trained_again(
     assert done.stdout.count("Finished already") == 1
 
 
+@pytest.mark.slow
 def test_sweep_goes_on_on_a_processor_of_another_default_precision(
     call: Call, pictures: Path, tmp_path: Path, processor: Callable[[str], None]
 ) -> None:

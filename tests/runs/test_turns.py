@@ -172,6 +172,7 @@ def test_no_meeting_where_others_may_write(tmp_path):
     assert not list((tmp_path / "own").iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="as many cores as this may use")
 def test_training_says_whom_it_waits_for(tmp_path, monkeypatch, pictures):
     """And goes on without, as the one here never ends its turn."""
