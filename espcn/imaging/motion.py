@@ -2,8 +2,8 @@
 
 Encoders predict a frame from others by shifting their blocks. A still that is merely shifted is
 predicted perfectly, so that its frames hardly lose anything beyond the first; what real cameras and
-actors do is not. Weights that were trained on shifted stills were up to 0.3 dB worse on soft real
-clips than those that were trained on stills which also turn, grow and change their contrast.
+actors do is not. Weights that were trained on shifted stills were up to 0.3 dB worse on some soft
+real clips than those that were trained on stills which also turn, grow and change their contrast.
 """
 
 import math
