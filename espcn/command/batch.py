@@ -181,7 +181,7 @@ def _made_by_another(job: Job, treatment: Treatment) -> Outcome:
 def _made(job: Job, treatment: Treatment, progress: Callable[[int, int | None], None]) -> Outcome:
     """Upscale one file."""
     from espcn.command.preview import save_preview
-    from espcn.io.reading import is_animation
+    from espcn.io.signatures import is_animation
     from espcn.upscaling.picture import upscale_animation, upscale_picture
     from espcn.video.pipeline import upscale_video
 

@@ -175,6 +175,6 @@ def _is_moving_gif(source: Path) -> bool:
     """Return whether a GIF is animated; a still one becomes a PNG."""
     if source.suffix.lower() != ".gif":
         return False
-    from espcn.io.reading import is_animation
+    from espcn.io.signatures import is_animation
 
     return is_animation(source)

@@ -17,7 +17,8 @@ from PIL.Image import Resampling
 
 from espcn.io.atomic import atomic_write
 from espcn.io.containers import VIDEO_SUFFIXES
-from espcn.io.reading import is_animation, open_picture
+from espcn.io.reading import open_picture
+from espcn.io.signatures import is_animation
 from espcn.io.writing import FORMATS
 from espcn.network.strengths import NONE, Compression
 from espcn.upscaling.compression import picture_compression

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdo
 from pathlib import Path
 from typing import Any
 
-from espcn.io.reading import picture_suffix
+from espcn.io.signatures import picture_suffix
 
 STREAM = "-"
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pyvips
 
+from espcn.io.signatures import PNG, first_bytes, is_animated_png, is_heic, is_ycbcr_or_lab
+
 # File-name endings that count as pictures when a folder is listed. What a file really is, its
 # first bytes tell.
 # fmt: off
@@ -28,16 +30,9 @@ pyvips.block_untrusted_set(True)  # leaves out SVG, CSV, MATLAB and such, which 
 MAX_PIXELS = 10**9  # a file of a few kilobytes can claim more
 PLENTY = 10**8  # pixels; a GIF of fewer may well have a frame that is smaller than its canvas
 
-_PNG = b"\x89P"
 # Pixels of each byte, at most, by the first two: deflate makes 1032 bytes of one, each of eight
 # pixels of a bit; a code of GIF stands for no more pixels than there are codes.
-_DENSEST = {_PNG: 8 * 1032, b"GI": 4096}
-# By the first bytes. WebP, AVIF and HEIC have theirs a little later.
-_BEGINNINGS = {
-    _PNG: ".png", b"\xff\xd8": ".jpg", b"II*\0": ".tif", b"MM\0*": ".tif", b"II+\0": ".tif",
-    b"MM\0+": ".tif", b"GIF8": ".gif", b"BM": ".bmp", b"P1": ".pbm", b"P2": ".pgm", b"P3": ".ppm",
-    b"P4": ".pbm", b"P5": ".pgm", b"P6": ".ppm",
-}  # fmt: skip
+_DENSEST = {PNG: 8 * 1032, b"GI": 4096}
 _PILLOW = (b"BM", b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")  # first two bytes of BMP and PPM
 
 
@@ -56,6 +51,7 @@ def read_picture(source: Path | bytes) -> np.ndarray:
         RGBA.
 
     Raises:
+        OSError: The file can't be opened.
         ValueError: It is not a picture, is damaged or truncated, has several frames or pages, or
             has unsupported samples; the message contains the file's name if there is one.
     """
@@ -77,16 +73,19 @@ def open_picture(source: Path | bytes) -> pyvips.Image:
         An image to be read once, from top to bottom.
 
     Raises:
+        OSError: As for `read_picture`.
         ValueError: As for `read_picture`.
     """
     name = _name(source)
-    head = _first_bytes(source, 2)
+    head = first_bytes(source, 2)
     if not head:
         raise ValueError(f"{name} is empty: copy or download it again")
     if head in _PILLOW:
         return _open_with_pillow(source)
-    if _is_heic(source):
+    if is_heic(source):
         return _open_with_heif(source)
+    if is_ycbcr_or_lab(source):  # whose samples libvips would return as if they were RGB
+        raise ValueError(f"{name} must be RGB, not Lab or YCbCr: save it as an RGB TIFF or PNG")
     try:
         image = _open_with_vips(source)
         if image.width * image.height > MAX_PIXELS:  # before it is turned, in memory
@@ -97,7 +96,7 @@ def open_picture(source: Path | bytes) -> pyvips.Image:
         size = len(source) if isinstance(source, bytes) else source.stat().st_size
         most = max(size * _DENSEST.get(head, MAX_PIXELS), PLENTY)
         if image.width * image.height > most:
-            raise ValueError(  # before all its pixels are made room for
+            raise ValueError(  # before memory is allocated for its pixels
                 f"{name} says that it is {image.width} x {image.height} pixels, more than its "
                 f"{size} bytes can hold: copy or download it again"
             )
@@ -105,7 +104,7 @@ def open_picture(source: Path | bytes) -> pyvips.Image:
     except pyvips.Error as error:
         raise _unreadable(source, error) from error
     frames = image.get("n-pages") if image.get_typeof("n-pages") else 1
-    if frames > 1 or (head == _PNG and _is_animated(source)):
+    if frames > 1 or (head == PNG and is_animated_png(source)):  # libvips sees its first frame only
         many = f"{frames} frames or pages" if frames > 1 else "many frames"
         raise ValueError(f"{name} has {many}: save the one you want as PNG")
     if image.format not in ("uchar", "ushort"):
@@ -116,48 +115,6 @@ def open_picture(source: Path | bytes) -> pyvips.Image:
     if image.bands > 4:
         raise ValueError(f"{name} must have 1 to 4 channels, got {image.bands}: save it as RGB")
     return image
-
-
-def picture_suffix(source: Path) -> str | None:
-    """Return the suffix that a picture's name should have, from its first bytes.
-
-    Args:
-        source: The file.
-
-    Returns:
-        One of SUFFIXES; None if it is not a readable picture.
-    """
-    head = _first_bytes(source, 64)
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return ".webp"
-    if _is_heic(source):
-        return ".heic"
-    if head[4:8] == b"ftyp" and b"avif" in head:
-        return ".avif"
-    return next((suffix for first, suffix in _BEGINNINGS.items() if head.startswith(first)), None)
-
-
-def is_animation(source: Path) -> bool:
-    """Return whether a file is an animated GIF, WebP or PNG.
-
-    Args:
-        source: The file.
-
-    Returns:
-        Whether it is one; False if it can't be read.
-    """
-    from PIL import Image
-
-    head = _first_bytes(source, 12)
-    if head[:2] == _PNG:
-        return _is_animated(source)
-    if head[:4] != b"GIF8" and head[8:] != b"WEBP":
-        return False
-    try:
-        with Image.open(source, formats=("GIF", "WEBP")) as picture:
-            return getattr(picture, "n_frames", 1) > 1
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return False  # which reading it in order says better
 
 
 class Rows:
@@ -274,31 +231,6 @@ def _open_with_pillow(source: Path | bytes) -> pyvips.Image:
     return opened.copy(xres=across / 25.4, yres=down / 25.4)  # libvips counts per mm
 
 
-def _is_animated(png: Path | bytes) -> bool:
-    """Return whether a PNG is animated; libvips reads only its first frame."""
-    with io.BytesIO(png) if isinstance(png, bytes) else png.open("rb") as file:
-        file.seek(8)
-        while len(head := file.read(8)) == 8 and head[4:] not in (b"IDAT", b"IEND"):
-            if head[4:] == b"acTL":
-                return True
-            file.seek(int.from_bytes(head[:4], "big") + 4, os.SEEK_CUR)
-    return False
-
-
-def _is_heic(source: Path | bytes) -> bool:
-    """Return whether a file is HEIC, which the libvips wheel does not support, and not AVIF."""
-    head = _first_bytes(source, 64)
-    brands = head[8 : min(int.from_bytes(head[:4], "big"), 64)]
-    return head[4:8] == b"ftyp" and b"avif" not in brands and b"hei" in brands
-
-
-def _first_bytes(source: Path | bytes, count: int) -> bytes:
-    if isinstance(source, bytes):
-        return source[:count]
-    with source.open("rb") as file:
-        return file.read(count)
-
-
 def _name(source: Path | bytes) -> str:
     return "the file" if isinstance(source, bytes) else str(source)
 
@@ -308,7 +240,7 @@ def _unreadable(source: Path | bytes, error: Exception) -> ValueError:
     if "known format" in words or "cannot identify" in words:
         remedy = "provide a complete PNG, JPEG, TIFF, WebP, AVIF, GIF, BMP or PPM"
         return ValueError(f"{_name(source)} is not a complete picture: {remedy}")
-    reason = words.splitlines()[-1].strip()
+    reason = words.splitlines()[-1].strip() if words else type(error).__name__
     return ValueError(
         f"{_name(source)} is damaged or cut short ({reason}): copy or download it again"
     )

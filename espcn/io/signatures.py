@@ -1,0 +1,132 @@
+"""Tell from a picture file's first bytes and tags, without decoding it, what it is."""
+
+import io
+import os
+from pathlib import Path
+
+PNG = b"\x89P"
+_TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # of either byte order, classic and BigTIFF
+# By the first bytes. WebP, AVIF and HEIC have theirs a little later.
+_BEGINNINGS = {
+    PNG: ".png", b"\xff\xd8": ".jpg", b"GIF8": ".gif", b"BM": ".bmp", b"P1": ".pbm",
+    b"P2": ".pgm", b"P3": ".ppm", b"P4": ".pbm", b"P5": ".pgm", b"P6": ".ppm",
+} | dict.fromkeys(_TIFFS, ".tif")  # fmt: skip
+
+
+def picture_suffix(source: Path) -> str | None:
+    """Return the suffix that a picture's name should have, from its first bytes.
+
+    Args:
+        source: The file.
+
+    Returns:
+        One of `reading.SUFFIXES`; None if it is not a readable picture.
+    """
+    head = first_bytes(source, 64)
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return ".webp"
+    if is_heic(source):
+        return ".heic"
+    if head[4:8] == b"ftyp" and b"avif" in head:
+        return ".avif"
+    return next((suffix for first, suffix in _BEGINNINGS.items() if head.startswith(first)), None)
+
+
+def is_animation(source: Path) -> bool:
+    """Return whether a file is an animated GIF, WebP or PNG.
+
+    Args:
+        source: The file.
+
+    Returns:
+        Whether it is one; False if its frames can't be read.
+
+    Raises:
+        OSError: The file can't be opened.
+    """
+    from PIL import Image
+
+    head = first_bytes(source, 12)
+    if head[:2] == PNG:
+        return is_animated_png(source)
+    if head[:4] != b"GIF8" and head[8:] != b"WEBP":
+        return False
+    try:
+        with Image.open(source, formats=("GIF", "WEBP")) as picture:
+            return getattr(picture, "n_frames", 1) > 1
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False  # which reading it in order says better
+
+
+def is_animated_png(png: Path | bytes) -> bool:
+    """Return whether a PNG is animated.
+
+    Args:
+        png: A path, or the file's content.
+
+    Returns:
+        Whether a chunk that only animated ones have comes before the pixels.
+    """
+    with io.BytesIO(png) if isinstance(png, bytes) else png.open("rb") as file:
+        file.seek(8)
+        while len(head := file.read(8)) == 8 and head[4:] not in (b"IDAT", b"IEND"):
+            if head[4:] == b"acTL":
+                return True
+            file.seek(int.from_bytes(head[:4], "big") + 4, os.SEEK_CUR)
+    return False
+
+
+def is_heic(source: Path | bytes) -> bool:
+    """Return whether a file is HEIC, and not AVIF.
+
+    Args:
+        source: A path, or the file's content.
+
+    Returns:
+        Whether its brands say so.
+    """
+    head = first_bytes(source, 64)
+    brands = head[8 : min(int.from_bytes(head[:4], "big"), 64)]
+    return head[4:8] == b"ftyp" and b"avif" not in brands and b"hei" in brands
+
+
+def is_ycbcr_or_lab(source: Path | bytes) -> bool:
+    """Return whether a file is a TIFF that stores Lab, or YCbCr other than by JPEG.
+
+    Args:
+        source: A path, or the file's content.
+
+    Returns:
+        Whether its tags say so; False if they can't be read.
+    """
+    head = first_bytes(source, 4)
+    if head not in _TIFFS:
+        return False
+    from PIL import TiffImagePlugin
+
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+        try:
+            tags = TiffImagePlugin.ImageFileDirectory_v2(file.read(16 if b"+" in head else 8))
+            file.seek(tags.next)
+            tags.load(file)
+            colors = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION)
+            by_jpeg = tags.get(TiffImagePlugin.COMPRESSION) in (6, 7)
+        except Exception:  # a damaged one, of which libvips says more
+            return False
+    return colors in (8, 9, 10) or (colors == 6 and not by_jpeg)
+
+
+def first_bytes(source: Path | bytes, count: int) -> bytes:
+    """Return the beginning of a file.
+
+    Args:
+        source: A path, or the file's content.
+        count: The number of bytes.
+
+    Returns:
+        That many bytes, or all if there are fewer.
+    """
+    if isinstance(source, bytes):
+        return source[:count]
+    with source.open("rb") as file:
+        return file.read(count)
