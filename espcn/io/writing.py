@@ -25,6 +25,7 @@ FORMATS = {
 }
 # fmt: on
 LOSSY = ("jpeg", "webp", "avif")  # those that have a quality
+OPAQUE = ("jpeg", "bmp")  # those without transparency: it is put on white
 # Pixels a side. JPEG's own limit is 65,535, libjpeg's a little less.
 MAX_SIDE = {"jpeg": 65_500, "webp": 16_383, "avif": 16_384, "png": 2**31 - 1, "tiff": 2**31 - 1}
 MM_PER_INCH = 25.4  # libvips has resolutions per mm
@@ -93,6 +94,9 @@ def save_picture(
             picture = pyvips.Image.pngload_source(rows.source, access="sequential", fail_on="error")
             if size is not None:
                 picture = reduced(picture, *size)
+            if kind in OPAQUE and picture.hasalpha():
+                white = 2**depth - 1
+                picture = picture.flatten(background=[white] * (picture.bands - 1))
             picture = _with_metadata(picture, original)
             if kind == "bmp":
                 try:
@@ -148,9 +152,7 @@ def _options(kind: str, picture: Any, original: Any, quality: int) -> dict[str, 
     if kind == "tiff":
         large = picture.width * picture.height * picture.bands * 2 > 2**31
         return {"compression": "deflate", "predictor": "horizontal", "bigtiff": large}
-    if kind == "jpeg":
-        return {"Q": quality, "background": [255, 255, 255]}  # where it was transparent
-    if kind == "webp":
+    if kind in ("jpeg", "webp"):
         return {"Q": quality}
     bits = original.get("bits-per-sample") if original.get_typeof("bits-per-sample") else 16
     deep = {"bitdepth": min(bits, 12)} if picture.format == "ushort" else {}
@@ -226,7 +228,5 @@ def _save_bmp(path: Path, picture: pyvips.Image) -> None:
     pixels = picture.numpy().reshape(picture.height, picture.width, -1)
     if pixels.dtype == np.uint16:  # BMP has 8 bits
         pixels = (pixels / 257).round().astype(np.uint8)
-    if pixels.shape[2] == 2:  # BMP has no grey with alpha
-        pixels = np.concatenate([pixels[..., :1].repeat(3, 2), pixels[..., 1:]], 2)
     bitmap = Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels)
     bitmap.save(path, "BMP", dpi=(picture.xres * MM_PER_INCH, picture.yres * MM_PER_INCH))

@@ -15,7 +15,7 @@ from PIL.Image import Resampling
 from espcn.io.atomic import atomic_write
 from espcn.io.prefetch import prefetch
 from espcn.io.reading import Rows, open_picture
-from espcn.io.writing import FORMATS, QUALITY, check_size, save_picture
+from espcn.io.writing import FORMATS, OPAQUE, QUALITY, check_size, save_picture
 from espcn.network.strengths import NONE
 from espcn.upscaling.compression import picture_compression
 from espcn.upscaling.enlargement import enlargement
@@ -81,8 +81,11 @@ def upscale_picture(
     with closing(prefetch(wanted.bands(rows, height, width, channels))) as bands:
         save_picture(target, reporting(bands), rows_in_all, columns, picture, quality, final)
     remarks = Remarks(compression=f"{found}, {wanted.steps[0].strength}")
-    if clear and FORMATS[target.suffix.lower()] == "jpeg":
-        remarks.left_out.append("its transparency, which JPEG can't hold: it is now on white")
+    kind = FORMATS[target.suffix.lower()]
+    if clear and kind in OPAQUE:
+        remarks.left_out.append(
+            f"its transparency, which {kind.upper()} can't hold: it is now on white"
+        )
     return remarks
 
 

@@ -12,7 +12,8 @@ import pytest
 import pyvips
 from PIL import Image, ImageCms, ImageSequence
 
-from espcn.io.reading import Rows, is_animation, open_picture, read_picture
+from espcn.io.reading import Rows, open_picture, read_picture
+from espcn.io.signatures import is_animation
 from espcn.io.writing import check_size
 from espcn.network.strengths import NONE, Compression
 from espcn.upscaling.picture import upscale_animation, upscale_picture
@@ -333,9 +334,23 @@ def test_16_bits_become_8_where_a_format_has_no_more(
         assert error(upscaled(upscaler, tmp_path / "small.png", ending), upscaler(photo)) < 3
 
 
-def test_transparent_becomes_white_in_jpeg(upscaler: Upscaler, tmp_path: Path) -> None:
-    Image.new("RGBA", (20, 20), (0, 0, 0, 0)).save(tmp_path / "clear.png")
-    assert read_picture(upscaled(upscaler, tmp_path / "clear.png", ".jpg")).min() > 250
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("channels", [2, 4])
+@pytest.mark.parametrize("ending", [".jpg", ".bmp"])
+def test_transparent_becomes_white_where_a_format_has_no_alpha(
+    ending: str, channels: int, depth: int, upscaler: Upscaler, tmp_path: Path
+) -> None:
+    highest = 2**depth - 1
+    pixels = np.zeros((20, 20, channels), np.uint16 if depth == 16 else np.uint8)
+    pixels[:, 10:, -1] = highest // 2  # half transparent black on white: grey
+    kind = {2: "grey16" if depth == 16 else "b-w", 4: "rgb16" if depth == 16 else "srgb"}
+    picture = pyvips.Image.new_from_array(pixels).copy(interpretation=kind[channels])
+    picture.pngsave(str(tmp_path / "clear.png"))
+    result = read_picture(upscaled(upscaler, tmp_path / "clear.png", ending))
+    assert result.shape == (60, 60, channels - 1)
+    assert result[:, :25].min() > 250
+    assert abs(int(result[:, 40:].min()) - 128) < 4
+    assert abs(int(result[:, 40:].max()) - 128) < 4
 
 
 @pytest.mark.parametrize("depth", [8, 16])
@@ -349,10 +364,13 @@ def test_transparency_that_is_lost_is_told(depth: int, upscaler: Upscaler, tmp_p
         picture.pngsave(str(tmp_path / "a.png"))
         return upscale_picture(upscaler, tmp_path / "a.png", tmp_path / name).left_out
 
-    assert left_out("b.jpg") == []  # there was an alpha channel, but no transparency
+    for name in ("b.jpg", "b.bmp"):
+        assert left_out(name) == []  # there was an alpha channel, but no transparency
     pixels[8, 8, 3] = white // 2
-    assert left_out("b.jpg") == ["its transparency, which JPEG can't hold: it is now on white"]
-    for name in ("b.png", "b.webp", "b.tif", "b.bmp"):
+    for name, kind_of in (("b.jpg", "JPEG"), ("b.bmp", "BMP")):
+        (said,) = left_out(name)
+        assert said == f"its transparency, which {kind_of} can't hold: it is now on white"
+    for name in ("b.png", "b.webp", "b.tif"):
         assert left_out(name) == []
 
 
