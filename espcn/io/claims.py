@@ -73,7 +73,9 @@ def _remove_left(path: Path) -> None:
         return
     with path.open("rb+") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.unlink()
+        # Its writer may have renamed it meanwhile, and another begun a new one.
+        if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+            path.unlink()
 
 
 def beside(path: Path, ending: str) -> Path:

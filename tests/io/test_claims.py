@@ -1,8 +1,10 @@
 """Claims: one process writes a file, and what killed ones have left is removed."""
 
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,6 +47,23 @@ def test_claim_ends_with_its_process(tmp_path: Path) -> None:
         other.wait()
     with claim(tmp_path / "a") as mine:
         assert mine
+
+
+def test_file_of_a_writer_who_has_just_begun_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = tmp_path / ".a.part"
+    part.write_text("of one who ends")
+
+    def lock_late(file: Any, how: int) -> None:  # between opening and locking, others were at work
+        part.rename(tmp_path / "a")
+        part.write_text("of one who has just begun")
+        flock(file, how)
+
+    flock = fcntl.flock
+    monkeypatch.setattr("espcn.io.claims.fcntl.flock", lock_late)
+    remove_leftovers([tmp_path / "a"])
+    assert part.read_text() == "of one who has just begun"
 
 
 @pytest.mark.parametrize("name", ["result.txt", "r" * 255, "a[1]+.txt"])
