@@ -41,8 +41,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
         The path to write to, an empty file in the same folder.
 
     Raises:
-        OSError: Writing failed; errors that name no file, such as those of a full disk, or the
-            temporary one, such as that of a missing folder, get this file's name.
+        OSError: Writing failed; errors that name no file, such as those of a full disk, get this
+            file's name, and so does that of a missing folder.
     """
     part = beside(path, "part")
     try:
@@ -166,12 +166,14 @@ def check_folder(folder: Path, setting: str, given: object) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file in UTF-8, atomically.
 
+    Bytes of a file name that are not UTF-8 are written as they are, for `errors="surrogateescape"`.
+
     Args:
         path: The file.
         text: Its content.
     """
     with atomic_write(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -190,6 +192,8 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 def write_csv(path: Path, rows: list[dict[str, Any]], digits: int | None = None) -> None:
     """Write rows as CSV, atomically.
 
+    Names that are not UTF-8 are written as by `write_text`.
+
     Args:
         path: The file.
         rows: Values by column; the columns appear in the order of their first appearance.
@@ -201,7 +205,10 @@ def write_csv(path: Path, rows: list[dict[str, Any]], digits: int | None = None)
             for row in rows
         ]
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+    with (
+        atomic_write(path) as part,
+        part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)

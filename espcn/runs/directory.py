@@ -117,7 +117,9 @@ def record_command(directory: Path, command: str | None) -> str | None:
         The commands that reproduce the run, joined by `&&`; None if there are none.
     """
     path = directory / COMMAND
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    lines = []
+    if path.is_file():
+        lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     if command is not None and command not in lines:
         lines.append(command)
         write_text(path, "\n".join(lines) + "\n")

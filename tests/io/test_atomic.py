@@ -232,6 +232,11 @@ def test_csv_has_the_columns_of_all_rows_in_order_of_appearance(tmp_path: Path) 
     assert rows == [["b", "a", "c"], ["1", "x, y", ""], ["", "½", "0.5"], ["", "", ""]]
 
 
+def test_csv_takes_names_that_are_not_utf_8(tmp_path: Path) -> None:
+    write_csv(tmp_path / "a.csv", [{"image": os.fsdecode(b"caf\xe9.png")}])
+    assert (tmp_path / "a.csv").read_bytes().splitlines() == [b"image", b"caf\xe9.png"]
+
+
 def test_csv_without_rows_is_written(tmp_path: Path) -> None:
     path = tmp_path / "sweep.csv"
     write_csv(path, [])
