@@ -259,7 +259,7 @@ def _amount(name: str, value: Any) -> Amount:
     """Check a number or a range and return it; a range of equal ends becomes a number."""
     least, most = AMOUNTS[name]
     kinds = int if name == "jpeg" else int | float
-    if value is None or (name == "noise" and value == 0 and value is not False):
+    if value is None:
         return None
     is_range = isinstance(value, Sequence) and not isinstance(value, str)
     both = list(value) if is_range else [value]
@@ -271,12 +271,14 @@ def _amount(name: str, value: Any) -> Amount:
         or numbers != sorted(numbers)
     ):
         rule = "a whole number" if name == "jpeg" else "a number"
-        given = repr(value) if isinstance(value, str) else _text(value)
+        given = f"[{','.join(map(repr, both))}]" if is_range else repr(value)
         raise ValueError(
-            f"`{name}` (={given}) must be {rule} of {least} to {most}, or a range "
-            f"[low,high] of them: null is none"
+            f"`{name}` (={given}) must be {rule} of {least} to {most}, or a range [low,high] of "
+            "them: null is none"
         )
     low, high = numbers[0], numbers[-1]
+    if name == "noise" and high == 0:
+        return None
     return low if low == high else (low, high)
 
 

@@ -422,6 +422,7 @@ def test_patches_are_compressed_one_by_one() -> None:
     ("settings", "message"),
     [
         ({"jpeg": 0}, "`jpeg` (=0) must be a whole number of 1 to 100, or a range [low,high]"),
+        ({"jpeg": 50.0}, "`jpeg` (=50.0) must be a whole number of 1 to 100"),
         ({"jpeg": 50.5}, "`jpeg` (=50.5) must be a whole number of 1 to 100"),
         ({"jpeg": [95, 30]}, "`jpeg` (=[95,30]) must be a whole number of 1 to 100, or a range"),
         ({"jpeg": [30]}, "`jpeg` (=[30]) must be"),
@@ -441,6 +442,11 @@ def test_patches_are_compressed_one_by_one() -> None:
 def test_amounts_out_of_range_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         Degradation(**settings)
+
+
+def test_noise_of_zero_is_none() -> None:
+    for none in (0, 0.0, (0, 0), [0.0, 0]):
+        assert Degradation(noise=none) == Degradation()
 
 
 def test_ends_of_the_ranges_are_allowed() -> None:
