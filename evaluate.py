@@ -50,7 +50,7 @@ def main(config: DictConfig) -> None:
 
 
 def _remove_empty(directory: Path) -> None:
-    """Remove the folder that Hydra has made for an evaluation that there is not."""
+    """Remove the folder that Hydra has made for an evaluation that wrote nothing."""
     remove_refused(directory)
     with suppress(OSError):  # it holds figures, or is gone
         directory.rmdir()

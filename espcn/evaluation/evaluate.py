@@ -2,7 +2,6 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ from espcn.report.versions import versions
 
 def evaluate(
     ckpt: str | None,
-    sets: Sequence[str],
+    sets: list[str],
     directory: Path,
     r: int | None = None,
     compression: int | None = None,
@@ -90,19 +89,20 @@ def evaluate(
         print(f"For JPEGs of quality {compression}: {taken}")
     elif about:
         print(f"{trained.path.name}, made by: {about.get('command', 'it does not say')}")
+    on = torch_device(device)
+    test_sets, missing = load_test(sets, data_dir)
     if save_filters:
         save_kernels(directory, network)
     if ensemble:
         network = SelfEnsemble(network)
-    network.to(torch_device(device))
-    test_sets, missing = load_test(list(sets), data_dir)
+    network.to(on)
     for line in missing:
         print(line)
     started = time.monotonic()
     means: dict[str, Score] = {}
     rows: list[dict[str, Any]] = []
     record: dict[str, Any] = {
-        "ckpt": str(taken) if mixed else trained.path.name if about else str(trained.path),
+        "ckpt": str(taken) if mixed else trained.path.name if ckpt is None else str(trained.path),
         "compression": compression,
         "ensemble": ensemble,
         "weights": None if ckpt else str(taken),
@@ -165,7 +165,8 @@ def _scored(
             named = stem if stems[stem] == 1 else Path(one.name)
             save_pictures(folder / named, pictures, one)
     if len(scores) < len(images):
-        print(f"{images.name}: {len(images) - len(scores)} images too small to score left out")
+        left = len(images) - len(scores)
+        print(f"{images.name}: {left} image{'s' * (left > 1)} too small to score left out")
     return scores
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from espcn.evaluation.protocol import Reconstruction, Score
 from espcn.imaging.color import from_ycbcr, to_ycbcr
-from espcn.imaging.metrics import PEAK, psnr, quantize
+from espcn.imaging.metrics import PEAK, crop_border, psnr, quantize
 from espcn.imaging.resize import imresize
 from espcn.io.atomic import atomic_write, make_folder, together
 
@@ -44,9 +44,10 @@ def side_by_side(made: Reconstruction, scored: Score) -> Image.Image:
     versions = in_color(made)
     r = made.original.shape[-1] // made.low.shape[-1]
     upscaled = versions["low"].repeat_interleave(r, -2).repeat_interleave(r, -1)
-    low = made.low.repeat_interleave(r, -2).repeat_interleave(r, -1)
+    low = crop_border(made.low.repeat_interleave(r, -2).repeat_interleave(r, -1), r)
+    low_psnr = psnr(low, crop_border(made.original, r), data_range=PEAK)
     panels = [
-        (f"low resolution {psnr(low, made.original, data_range=PEAK):.2f} dB", upscaled),
+        (f"low resolution {low_psnr:.2f} dB", upscaled),
         (f"bicubic {scored.bicubic_psnr:.2f} dB", versions["bicubic"]),
         (f"ESPCN {scored.psnr:.2f} dB", versions["espcn"]),
         ("original", versions["original"]),

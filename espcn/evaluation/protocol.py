@@ -123,11 +123,12 @@ def reconstruct(
     if network.channels == 3 or (in_color and not is_grey):
         colors = crop_to_multiple(to_channels(pixels, 3), r)
         low_colors = drawn(colors, r, seed)
+    # The luma of a grey picture is its grey levels, which a file holds in full range.
     if network.channels == 1 or low_colors is None:
-        seen = low = drawn(plane, r, seed)
+        seen = low = drawn(plane, r, seed, full_range=is_grey)
     else:
         seen = low_colors
-        low = drawn(plane, r, seed) if degradation == BENCHMARK else _plane(seen, is_grey)
+        low = drawn(plane, r) if degradation == BENCHMARK else _plane(seen, is_grey)
     original, low = plane.double(), low.double()
     bicubic = quantize(imresize(low, *original.shape[-2:]))
     raw = super_resolve(network, seen)
@@ -207,8 +208,8 @@ def mean_score(name: str, scores: list[Score]) -> Score:
         scores: The pictures' figures.
 
     Returns:
-        The means; None for a figure that a picture lacks. PSNR is infinite if every picture is
-        without any error.
+        The means; None for a figure that a picture lacks, and for all of an empty set. If no
+        picture has errors by both, a PSNR is infinite where one of them is without any error.
     """
     in_decibels = ("psnr", "bicubic_psnr", "psnr_rgb_notebook")
     erring = [one for one in scores if math.inf not in [getattr(one, name) for name in in_decibels]]
@@ -235,7 +236,12 @@ def remarks(means: Iterable[Score]) -> list[str]:
     lines = []
     for one in means:
         if one.perfect and math.inf in (one.psnr, one.bicubic_psnr):
-            lines.append(f"{one.name}: no finite mean PSNR, as every image is without any error")
+            means_of = {"bicubic": one.bicubic_psnr, "the network": one.psnr}
+            exact = " and ".join(name for name, mean in means_of.items() if mean == math.inf)
+            lines.append(
+                f"{one.name}: no finite mean PSNR of {exact}, as bicubic or the network upscales "
+                "each image without any error"
+            )
         elif one.perfect:
             images = "1 image" if one.perfect == 1 else f"{one.perfect} images"
             lines.append(f"{one.name}: {images} without any error left out of the mean PSNR")

@@ -17,10 +17,12 @@ import torch
 import torch.nn.functional as F
 from omegaconf import OmegaConf
 from PIL import Image
+from torch import Tensor
 
 from espcn.data.datasets import load_set
 from espcn.data.image_set import ImageSet
 from espcn.evaluation.evaluate import evaluate
+from espcn.evaluation.gallery import side_by_side
 from espcn.evaluation.kernels import painted
 from espcn.evaluation.protocol import (
     mean_score,
@@ -73,9 +75,10 @@ def test_evaluation_writes_figures_and_pictures(call: Call, ckpt: Path, tmp_path
 def test_kernels_are_drawn(call: Call, ckpt: Path, tmp_path: Path) -> None:
     done = call("evaluate.py", f"ckpt={ckpt}", "sets=[]", "save_filters=true", f"output={tmp_path}")
     assert done.returncode == 0, done.stderr
-    for name, rows in (("first", 8), ("last", 4)):
+    # Kernels of 5x5, and of 9x9 at high resolution: 12 and 6 pixels for each of theirs.
+    for name, rows, side in (("first", 8, 60), ("last", 4, 54)):
         with Image.open(tmp_path / f"filters_{name}.png") as sheet:
-            assert sheet.size == (8 * 66 + 6, rows * 66 + 6)
+            assert sheet.size == (8 * (side + 6) + 6, rows * (side + 6) + 6)
             assert len(sheet.convert("L").getcolors()) > 50
 
 
@@ -203,6 +206,33 @@ def test_help_names_every_setting() -> None:
     assert not {name for name in settings if f"{name}=" not in text}
 
 
+@pytest.mark.parametrize("wrong", ["device=tpu", "sets=[Sett5]"])
+def test_refused_evaluation_draws_no_kernels(call: Call, tmp_path: Path, wrong: str) -> None:
+    done = call("evaluate.py", "save_filters=true", wrong, f"output={tmp_path / 'made'}")
+    assert done.returncode == 1
+    assert not (tmp_path / "made").exists()
+
+
+def test_low_resolution_is_labelled_with_its_psnr_by_the_protocol(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[Tensor] = []
+    monkeypatch.setattr(
+        "espcn.evaluation.gallery.psnr", lambda *both, data_range: seen.extend(both) or data_range
+    )
+    ((one, made),) = score_set(ESPCN(3), pictures(random_picture(60, 63)))
+    side_by_side(made, one)
+    assert [picture.shape for picture in seen] == [(54, 57)] * 2  # without r pixels at each border
+
+
+def test_jpeg_of_a_grey_picture_has_the_full_range() -> None:
+    grey = (random_picture(60, 60, 1) % 200 + 20).astype(np.uint8)  # as pale as luma of 16 to 235
+    made = reconstruct(ESPCN(3), grey, Degradation(jpeg=30))
+    plane = torch.from_numpy(grey[..., 0])
+    assert torch.equal(made.low, Degradation(jpeg=30)(plane, 3, full_range=True).double())
+    assert not torch.equal(made.low, Degradation(jpeg=30)(plane, 3, full_range=False).double())
+
+
 def test_directory_of_a_run_stands_for_its_best_checkpoint(ckpt: Path) -> None:
     assert load(ckpt=ckpt.parent)[1] == load(ckpt=ckpt)[1]
 
@@ -323,7 +353,10 @@ def test_picture_without_any_error_is_left_out_of_the_mean_psnr() -> None:
     assert remarks([mean]) == ["set: 2 images without any error left out of the mean PSNR"]
     every = mean_score("set", [perfect, perfect])
     assert (every.psnr, every.perfect) == (math.inf, 2)
-    assert remarks([every]) == ["set: no finite mean PSNR, as every image is without any error"]
+    (said,) = remarks([every])
+    assert said.startswith("set: no finite mean PSNR of bicubic and the network, as bicubic or the")
+    (said,) = remarks([mean_score("set", [by_bicubic])])
+    assert said.startswith("set: no finite mean PSNR of bicubic, as bicubic or the network")
     assert remarks([mean_score("set", [one]), mean_score("none", [])]) == []
 
 
@@ -365,7 +398,9 @@ def test_picture_is_degraded_once_per_scoring(
     calls = []
     degrade = Degradation.__call__
     monkeypatch.setattr(
-        Degradation, "__call__", lambda *given: calls.append(given) or degrade(*given)
+        Degradation,
+        "__call__",
+        lambda *given, **options: calls.append(given) or degrade(*given, **options),
     )
     ckpt = write_checkpoint(tmp_path / "a.ckpt", ESPCN(3, channels=channels), channels=channels)
     (tmp_path / "out").mkdir()
