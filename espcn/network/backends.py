@@ -145,6 +145,8 @@ def _compile(network: ESPCN, dtype: torch.dtype, device: torch.device) -> Backen
                 # PyTorch's advice on Python 3.13.0 is no fault, even where warnings are errors.
                 warnings.filterwarnings("ignore", "Guards may run slower", RuntimeWarning)
                 return compiled(flow)
+        except torch.OutOfMemoryError:
+            raise
         except Exception as error:  # of many kinds, each with pages of advice
             reason = " ".join(str(error).split())[:150]
             raise ValueError(

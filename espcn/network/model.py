@@ -17,7 +17,10 @@ from torch.nn.utils.parametrize import register_parametrization
 from espcn import checks
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "relu": torch.relu}
-SETTINGS = ("r", "channels", "activation", "padding", "center", "gain")
+SETTINGS: dict[str, type] = {
+    "r": int, "channels": int, "activation": str, "padding": str, "center": float, "gain": float
+}  # fmt: skip
+MAX_FACTOR = 64  # a file of a few kilobytes can claim more, and a network so large fills the memory
 PADDINGS = ("replicate", "zeros")
 FIRST_REACH = 2  # low-resolution pixels that the first layer looks at beyond its own
 SPARE = 0.01  # of a kernel's standard deviation: what its two matrices have to spare
@@ -32,7 +35,7 @@ class ESPCN(nn.Module):
     the same function with `center` 0 and `gain` 1, as in the paper.
 
     Args:
-        r: The upscaling factor, at least 2.
+        r: The upscaling factor, 2 to 64.
         channels: 1 for luma, 3 for RGB.
         activation: tanh or relu.
         padding: How pictures are extended at the border. `replicate` repeats the border pixels once
@@ -55,8 +58,8 @@ class ESPCN(nn.Module):
         gain: float = 5.0,
     ) -> None:
         super().__init__()
-        checks.integer("r", r, 2, "take 2, 3 or 4")
-        if channels not in (1, 3):
+        checks.integer("r", r, 2, "take 2, 3 or 4", most=MAX_FACTOR)
+        if channels not in (1, 3) or channels is True:
             raise ValueError(f"`channels` (={channels!r}) must be 1 (luma) or 3 (RGB)")
         checks.choice("activation", activation, ACTIVATIONS)
         checks.choice("padding", padding, PADDINGS)

@@ -67,7 +67,7 @@ def quantize(network: ESPCN) -> Quantized:
         The quantised weights; the result is deterministic.
 
     Raises:
-        ValueError: Its weights are not finite.
+        ValueError: Its features are not finite.
     """
     made = Quantized([], [], [], [])
     act = ACTIVATIONS[network.activation]

@@ -19,7 +19,7 @@ from espcn.network.model import ACTIVATIONS, ESPCN
 SPREAD = 50.0  # grey levels: the standard deviation of a picture's luma
 SIZE, COUNT = 64, 4  # of the pictures of noise
 TINT = 0.3  # of each channel's own noise, beside that of all: they correlate by 0.92
-STRIDE = 2  # of the places that a layer's inputs are seen at: neighbours say the same
+STRIDE = 2  # of the places that a layer's inputs are seen at: neighbours add little
 DAMPING = 1e-4  # of the mean square of a layer's inputs: how far what was seen is trusted
 
 

@@ -29,7 +29,7 @@ CHAINS = dict.fromkeys(("jpeg", "webp"), "jpeg") | dict.fromkeys(
 )
 
 
-# How each codec's strength is called. A still's frame is predicted from no other, so that the same
+# What each codec's strength is called. A still's frame is predicted from no other, so that the same
 # index means something else in AVIF than in AV1.
 STRENGTHS = {
     "jpeg": "JPEG of quality {}",
@@ -44,12 +44,12 @@ STRENGTHS = {
 
 
 # How much the detail of a video counts: with half as much of it, the best weights are those of a
-# number so much higher (benchmarks/detail.py). Encoders take finer steps where there is little, yet
-# what they lose is more of what there is to see. AV1 promised no gain.
+# number higher by this much (benchmarks/detail.py). Encoders take finer steps where there is
+# little, yet what they lose is more of what there is to see. AV1 promised no gain.
 PER_OCTAVE = {"h264": 4.0, "hevc": 2.0, "vp9": 30.0}
 USUAL_DETAIL = {2: 6.0, 3: 8.0, 4: 8.0}  # grey levels, at which `pretrained/levels.json` holds
 DETAILS = (2.0, 18.0)  # beyond them nothing was measured, as for titles on black
-# Of a real video, much of which stands still, a number so much higher loses as much as of the
+# Of a real video, much of which stands still, a number higher by this much loses as much as of the
 # moving excerpts by which levels are measured (benchmarks/detail.py).
 STILLNESS = {"h264": 3.0, "hevc": 2.0, "vp9": 15.0}
 

@@ -24,20 +24,11 @@ from torch import Tensor
 
 from espcn.imaging.degradation import Degradation
 from espcn.io.atomic import atomic_write
-from espcn.network.model import ESPCN, joined
+from espcn.network.model import ESPCN, SETTINGS, joined
 
-_KINDS = {
-    "r": int,
-    "channels": int,
-    "activation": str,
-    "padding": str,
-    "center": float,
-    "gain": float,
-}
 SHIPPED = Path(__file__).parent / "pretrained"
 DIGEST = "sha256"  # the name of a file's digest among its metadata
 FOLDER = 0x10  # the bit of a zip archive's attributes that says so
-MAX_FACTOR = 64  # a file of a few kilobytes can claim more, and a network so large fills the memory
 
 # What a checkpoint's pickle may call: PyTorch allows more, `bytearray` of any length among it.
 _CALLED = ("collections OrderedDict", "torch._utils _rebuild_tensor_v2")
@@ -88,12 +79,12 @@ def load(r: int | None = None, ckpt: str | Path | None = None) -> Trained:
     read = _read_weights if path.suffix == ".safetensors" else _read_checkpoint
     try:
         settings, weights, metadata = read(path)
-        options = {name: kind(settings[name]) for name, kind in _KINDS.items()}
-        if options["r"] > MAX_FACTOR:
-            raise ValueError(f"its `r` (={options['r']}) must be at most {MAX_FACTOR}")
+        options = {name: kind(settings[name]) for name, kind in SETTINGS.items()}
         degradation = Degradation.from_settings(settings)
         network = ESPCN(**options)
         network.load_state_dict(joined(weights, network))
+        if not all(one.isfinite().all() for one in network.state_dict().values()):
+            raise ValueError("its weights hold NaN or infinity")
     except Exception as error:  # a file from a stranger can fail in any way
         raise ValueError(
             f"`ckpt` (={path}) must be a checkpoint that train.py wrote, or weights made from one, "
@@ -101,7 +92,7 @@ def load(r: int | None = None, ckpt: str | Path | None = None) -> Trained:
         ) from error
     if r not in (None, network.r):
         raise ValueError(
-            f"`r` (={r}) must be the factor of `ckpt` ({network.r}): leave it out, or give the "
+            f"`r` (={r!r}) must be the factor of `ckpt` ({network.r}): leave it out, or give the "
             "checkpoint of another factor"
         )
     return Trained(network.eval(), degradation, path, metadata)
@@ -171,8 +162,8 @@ def save_weights(
         degradation: The degradation the network was trained for.
         provenance: Text by name, such as the command that trained it.
     """
-    kept = ("r", "channels", "activation", "padding")
-    about = {name: str(getattr(network, name)) for name in kept}
+    kept = SETTINGS.keys() - {"center", "gain"}
+    about = {k: str(v) for k, v in network.settings.items() if k in kept}
     about |= {k: v if isinstance(v, str) else json.dumps(v) for k, v in asdict(degradation).items()}
     folded = network.folded(dtype=torch.float32)
     tensors = {name: value.contiguous() for name, value in folded.state_dict().items()}

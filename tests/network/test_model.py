@@ -169,7 +169,7 @@ def test_settings_build_the_same_network_again() -> None:
         ),
         *(
             ({"channels": channels}, f"`channels` (={channels!r}) must be 1 (luma) or 3 (RGB)")
-            for channels in (0, 2, 4, "1")
+            for channels in (0, 2, 4, "1", True)
         ),
         (
             {"activation": "gelu"},
@@ -177,7 +177,10 @@ def test_settings_build_the_same_network_again() -> None:
         ),
         ({"padding": "same"}, "`padding` (=same) must be one of replicate, zeros"),
         *(
-            ({"gain": gain}, f"`gain` (={gain}) must be above 0: 1 leaves the picture as it is")
+            (
+                {"gain": gain},
+                f"`gain` (={gain}) must be a number above 0: 1 leaves the picture as it is",
+            )
             for gain in (0, 0.0, -5.0, math.inf, math.nan, True)
         ),
         ({"center": math.nan}, "`center` (=nan) must be a number: 0 leaves the picture as it is"),
