@@ -25,7 +25,7 @@ def save_figure(figure: Any, path: Path) -> None:
         path: The file.
     """
     with atomic_write(path) as part:
-        figure.savefig(part, dpi=120, bbox_inches="tight", format="png")
+        figure.savefig(part, dpi=120, format="png")
 
 
 def new_figure(width: float, height: float, columns: int = 1) -> tuple[Any, Any]:
