@@ -100,7 +100,7 @@ def number(
     if _is_number(value) and least <= value <= most and (above is None or value > above):
         return
     if above is not None:
-        rule = f"above {above:g}"
+        rule = f"a number above {above:g}"
     elif most < math.inf:
         rule = f"a number of {least:g} to {most:g}"
     else:

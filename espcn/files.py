@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def digest(path: Path) -> str:
-    """Return what a file's content is known by, which takes a second a gigabyte.
+    """Return the SHA-256 of a file's content, at about a second per gigabyte.
 
     Args:
         path: The file.

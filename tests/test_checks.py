@@ -78,7 +78,7 @@ def test_number_above_a_bound_is_taken() -> None:
 
 @pytest.mark.parametrize(("value", "above"), [(0, 0), (0.0, 0), (-1, 0), (0.5, 0.5), (math.inf, 0)])
 def test_number_not_above_the_bound_is_refused(value: float, above: float) -> None:
-    message = f"`lr` (={value!r}) must be above {above}: take 0.01"
+    message = f"`lr` (={value!r}) must be a number above {above}: take 0.01"
     refused(message, checks.number, "lr", value, "take 0.01", above=above)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # imported where they are used: whoever loads weights has no 
 
 BLACK, WHITE = 16, 235  # of luma in studio range
 # x264's own preset. Its AVX code for the look-ahead reads memory that nobody has written where
-# frames are small, so that the same frames gave four different files; on other processors than x86
+# frames are small, so that the same frames gave four different files; on processors other than x86
 # the parameter does nothing.
 X264 = {"preset": "medium", "x264-params": "asm=SSE4.2"}
 

@@ -98,7 +98,8 @@ def grid_quality(pixels: np.ndarray) -> float | None:
         pixels: uint8 `(height, width, 1 to 4)`; grey, or RGB, with or without alpha.
 
     Returns:
-        5 to 98; None if there is no grid.
+        5 to 98; None if there is no grid, if no quality explains its coefficients, or if the
+        picture is too small to tell.
     """
     colors = _detail(pixels)
     luma = (

@@ -40,7 +40,7 @@ def crop_border(picture: Tensor, border: int) -> Tensor:
         A view of the cropped picture.
 
     Raises:
-        ValueError: `border` is no such number.
+        ValueError: `border` is negative, not whole, or too large.
     """
     checks.integer("border", border, 0, "0 crops nothing")
     height, width = picture.shape[-2:]

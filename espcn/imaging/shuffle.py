@@ -30,7 +30,8 @@ def shuffle(channels: Tensor, r: int) -> Tensor:
         `(..., C, r height, r width)`.
 
     Raises:
-        ValueError: There are other axes or numbers of channels, or `r` is no factor.
+        ValueError: `channels` has fewer than three axes or a number of channels that r^2 does not
+            divide, or `r` is not a whole number of at least 1.
     """
     _check_channels(channels, r)
     return F.pixel_shuffle(channels, r)
@@ -47,7 +48,8 @@ def preshuffle(picture: Tensor, r: int) -> Tensor:
         `(..., C r^2, height, width)`.
 
     Raises:
-        ValueError: There are other axes or sizes, or `r` is no factor.
+        ValueError: `picture` has fewer than three axes or sides that `r` does not divide, or `r` is
+            not a whole number of at least 1.
     """
     _check(picture, "picture", r)
     height, width = picture.shape[-2:]
@@ -86,7 +88,8 @@ def paper_shuffle(channels: Tensor, r: int) -> Tensor:
         `(..., C, r height, r width)`.
 
     Raises:
-        ValueError: There are other axes or numbers of channels, or `r` is no factor.
+        ValueError: `channels` has fewer than three axes or a number of channels that r^2 does not
+            divide, or `r` is not a whole number of at least 1.
     """
     _check_channels(channels, r)  # or those that are too many would be left out
     return shuffle(channels[..., paper_order(r, channels.shape[-3] // r**2), :, :], r)
@@ -103,7 +106,8 @@ def paper_preshuffle(picture: Tensor, r: int) -> Tensor:
         `(..., C r^2, height, width)` in the paper's order.
 
     Raises:
-        ValueError: There are other axes or sizes, or `r` is no factor.
+        ValueError: `picture` has fewer than three axes or sides that `r` does not divide, or `r` is
+            not a whole number of at least 1.
     """
     channels = preshuffle(picture, r)
     return channels[..., torch.argsort(paper_order(r, picture.shape[-3])), :, :]

@@ -52,6 +52,8 @@ def _apply_array(upscale: Upscale, picture: np.ndarray) -> np.ndarray:
     if picture.dtype.kind == "f":
         low, high = float(picture.min()), float(picture.max())
         if not (FLOATS[0] <= low and high <= FLOATS[1]):  # which holds for NaN as well
+            if not np.isfinite([low, high]).all():
+                raise ValueError("`picture` must be finite, but holds NaN or infinity: replace it")
             signed = low < FLOATS[0] and high <= FLOATS[1]
             raise ValueError(
                 "floats in `picture` must be from 0 to 1, or near it "
@@ -71,7 +73,7 @@ def _apply_tensor(upscale: Upscale, picture: torch.Tensor) -> torch.Tensor:
     if picture.ndim not in (2, 3, 4) or (picture.ndim > 2 and not 1 <= picture.shape[-3] <= 4):
         raise ValueError(_shape_rule(tuple(picture.shape), "(1 to 4, height, width)"))
     own = picture.detach().cpu()
-    if own.dtype == torch.bfloat16:  # which NumPy has not
+    if own.dtype == torch.bfloat16:  # which NumPy lacks
         own = own.float()
     array = own.numpy() if own.ndim == 2 else own.movedim(-3, -1).numpy()
     large = torch.from_numpy(np.ascontiguousarray(_apply_array(upscale, array)))
@@ -93,10 +95,10 @@ def _apply_pil(upscale: Upscale, picture: Image.Image) -> Image.Image:
     grey = picture.mode in ("1", "L", "LA")
     mode = ("LA" if grey else "RGBA") if picture.has_transparency_data else "L" if grey else "RGB"
     try:
-        upright = picture if picture.mode == mode else picture.convert(mode)
+        converted = picture if picture.mode == mode else picture.convert(mode)
     except ValueError as error:
         raise ValueError(f"`picture` is of mode {picture.mode}: convert it to {mode}") from error
-    return Image.fromarray(_apply_array(upscale, np.asarray(upright)))
+    return Image.fromarray(_apply_array(upscale, np.asarray(converted)))
 
 
 def _shape_rule(shape: tuple[int, ...], layout: str) -> str:

@@ -392,7 +392,7 @@ def test_network_of_the_notebook_upscales_pictures_but_no_video(
     ("arguments", "words"),
     [
         (["--width", "0"], "`width` (=0) must be a whole number of at least 1"),
-        (["--scale", "0.5"], "`scale` (=0.5) must be above 1"),
+        (["--scale", "0.5"], "`scale` (=0.5) must be a number above 1"),
         (["--to", "2k"], "`to` (=2k) must be hd or 720p (1280 x 720), fullhd or 1080p"),
         (["-r", "7"], "`r` (=7) must be one of the shipped factors (2, 3, 4)"),
         (["--engine", "warp"], "`engine` (=warp) must be one of auto, torch"),

@@ -182,7 +182,7 @@ def test_color_patches_have_three_channels(pictures: Path) -> None:
         ({"r": 2.5}, r"`r` \(=2.5\) must be a whole number of at least 2"),
         ({"patch": 0}, r"`data.patch` \(=0\) must be a whole number of at least 1"),
         ({"stride": 0}, r"`data.stride` \(=0\) must be a whole number"),
-        ({"scales": [0]}, r"`data.scales` \(=0\) must be above 0"),
+        ({"scales": [0]}, r"`data.scales` \(=0\) must be a number above 0"),
         ({"scales": 0.5}, r"`data.scales` \(=0.5\) must be a list"),
         ({"scales": []}, r"`data.scales` \(=\[\]\) must be a list"),
         ({"scales": [2.5]}, r"`data.scales` \(=2.5\) must be at most 2: an image has no detail"),

@@ -76,7 +76,9 @@ def test_metrics_want_a_range_and_pictures_of_one_shape(metric: Callable[..., fl
     with pytest.raises(TypeError, match="data_range"):
         metric(noisy, smooth)
     for wrong in (0, -1.0, True, math.inf):
-        with pytest.raises(ValueError, match=r"`data_range` \(=.+\) must be above 0: 255 for grey"):
+        with pytest.raises(
+            ValueError, match=r"`data_range` \(=.+\) must be a number above 0: 255 for grey"
+        ):
             metric(noisy, smooth, data_range=wrong)
     message = r"`picture` and `reference` must have the same shape, got \(20, 20\) and \(20, 19\):"
     with pytest.raises(ValueError, match=message):

@@ -92,9 +92,10 @@ def test_palette_with_transparency_keeps_it() -> None:
         (Image.fromarray(np.full((4, 4), 70_000, np.int32)), "of mode I must be from 0 to 65535"),
         (Image.fromarray(np.full((4, 4), -1, np.int32)), "but goes from -1 to -1: scale it"),
         (
-            np.full((4, 4), np.nan),
-            r"be from 0 to 1, or near it \(-0.15 to 1.5\), but are nan to nan",
+            np.full((4, 4), -0.2),
+            r"be from 0 to 1, or near it \(-0.15 to 1.5\), but are -0.2 to -0.2",
         ),
+        *((np.array([[0, bad]]), "must be finite, .*NaN") for bad in (np.nan, np.inf)),
     ],
 )
 def test_what_is_no_picture_is_refused(given: Any, words: str) -> None:

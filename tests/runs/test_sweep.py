@@ -129,7 +129,7 @@ def test_columns_have_the_names_of_the_command_line(swept: tuple[Path, str, int]
 @pytest.mark.parametrize(
     ("swept", "words"),
     [("blur=0.3,-1", "`blur` (=-1) must be a number of 0"), ("optim=adam,adamm", "optim/adamm"),
-     ("+blurr=1,2", "did you mean `blur`?"), ("lr=0.1,-2", "`lr` (=-2) must be above 0"),
+     ("+blurr=1,2", "did you mean `blur`?"), ("lr=0.1,-2", "`lr` (=-2) must be a number above 0"),
      ("sets=[],[Set6]", "`sets` (=Set6) must be one of"), ("lr=0.1,${nosuch}", "nosuch")],
 )  # fmt: skip
 def test_every_value_is_checked_before_the_first_job(

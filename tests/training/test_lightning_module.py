@@ -135,7 +135,7 @@ def test_cosine_goes_from_lr_to_lr_end_over_the_whole_run(pictures: Path) -> Non
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"lr": 0}, r"`lr` \(=0\) must be above 0"),
+        ({"lr": 0}, r"`lr` \(=0\) must be a number above 0"),
         ({"lr_end": -1}, r"`lr_end` \(=-1\) must be a number of at least 0"),
         ({"lr_end": 0.1}, r"`lr_end` \(=0.1\) must not be above `lr` \(=0.01\)"),
         ({"last_layer_lr": 10}, r"`last_layer_lr` \(=10\) must be a fraction"),

@@ -105,7 +105,9 @@ def test_sizes_that_are_none_are_named() -> None:
         Size(width=0)
     with pytest.raises(ValueError, match=r"`height` \(=2.5\) must be a whole number"):
         Size(height=2.5)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"`scale` \(=1\) must be above 1: use 1.5, for example"):
+    with pytest.raises(
+        ValueError, match=r"`scale` \(=1\) must be a number above 1: use 1.5, for example"
+    ):
         Size(scale=1)
     with pytest.raises(ValueError, match=r"`to` \(=2k\) must be hd or 720p \(1280 x 720\), full"):
         Size(screen="2k")
