@@ -34,8 +34,6 @@ def main(config: DictConfig) -> str:
     job = HydraConfig.get()
     directory = Path(job.runtime.output_dir)
     sweeping = job.mode == RunMode.MULTIRUN
-    if config.resume is not None and sweeping:
-        sys.exit("Error: `resume` must be one run, without -m; a sweep goes on by hydra.sweep.dir=")
     try:
         if sweeping:
             check_alone(config.trainer)
@@ -46,16 +44,19 @@ def main(config: DictConfig) -> str:
             with suppress(OSError):  # a job's that others are in
                 directory.rmdir()
         sys.exit(f"Error: {error}")
-    from espcn.training.train import train  # torch and Lightning: only when there is work to do
+    from espcn.training.train import (  # torch and Lightning: only when there is work to do
+        NOT_BEGUN,
+        train,
+    )
 
     shorten_warnings()  # in every process of a launcher, too
     # What makes the run again anywhere: without where its images lie, or where it is written to.
     places = tuple(f"{name}=" for name in ("resume", *PLACES))
-    said = [o for o in job.overrides.task if not o.startswith(places)]
+    said = [o for o in job.overrides.task if not o.lstrip("+").startswith(places)]
     again = ["resume=DIR"] if config.resume is not None else []
     command = shlex.join(["python", "train.py", *again, *said]) if said or not again else None
     result = train(settings, directory, command, sweeping)
-    if result["status"] == "interrupted" and rank() == 0:
+    if result["status"] == "interrupted" and result["error"] != NOT_BEGUN and rank() == 0:
         go_on = f"-m ... hydra.sweep.dir={job.sweep.dir}" if sweeping else f"resume={directory}"
         how = f"Resume with: {'...' if launch() else 'python train.py'} {go_on}"
         requeued = result.get("requeued", False)

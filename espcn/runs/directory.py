@@ -132,7 +132,7 @@ def settings_of(config: DictConfig, directory: Path, overrides: Sequence[str]) -
     A new directory stores those of `config`. A directory with a run keeps its settings: with
     `resume`, only RENEWED and the trainer may change, and are stored once training resumes; without
     it, the settings must be the same, except for PLACES. The precision is kept unless `config` sets
-    one, because another CPU may have another default.
+    one, because another CPU may have another default, and so are all other options of the trainer.
 
     Args:
         config: The configuration that Hydra composed.
@@ -204,7 +204,13 @@ def _renewed(
         group, _, inner = name.partition(".")
         if name in RENEWED and inner:
             renewed[group] = renewed[group] | {inner: given.get(name)}
-        elif name in RENEWED or group == "trainer":
+        elif group == "trainer" and inner:
+            option, there = inner.partition(".")[0], settings["trainer"]
+            others = {key: value for key, value in renewed["trainer"].items() if key != option}
+            renewed["trainer"] = others | ({option: there[option]} if option in there else {})
+        elif group == "trainer":
+            renewed["trainer"] = renewed["trainer"] | settings["trainer"]
+        elif name in RENEWED:
             renewed[group] = settings[group]
         # What it has already may be said again: data.path=DIR needs data=folder beside it.
         elif name != "resume" and (name not in given or given[name] != own.get(name)):

@@ -17,6 +17,7 @@ from espcn.io.atomic import write_csv, write_text
 from espcn.report.jobs import (
     DAMAGED,
     MATCHED,
+    OPEN,
     REPEATS,
     has_matched,
     is_number,
@@ -49,6 +50,7 @@ def gather(directory: Path) -> list[dict[str, Any]]:
         hint = "it is a run's directory" if (directory / CONFIG).is_file() else "none has begun"
         print(f"{directory} must hold the jobs of a sweep, but {hint}", file=sys.stderr)
         return []
+    rows = _filled(rows)
     best_first = sorted(rows, key=lambda row: -(row.get("val_psnr") or float("-inf")))
     swept = swept_settings(rows)
     # All settings stand before the results, also those that only some of the jobs have.
@@ -85,6 +87,22 @@ def write_small_table(rows: Sequence[dict[str, Any]], path: Path) -> None:
 
     kept = [{name: row.get(name) for name in names} for row in sorted(rows, key=order)]
     write_csv(path, kept, digits=6)
+
+
+def _filled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give jobs the settings that their version lacked, where all others have the same value.
+
+    An empty cell of sweep.csv would be a value of its own. OPEN settings may be absent.
+    """
+    sound = [row for row in rows if row["status"] != DAMAGED]
+    for name in dict.fromkeys(name for row in sound for name in setting_names(row)):
+        having = [row[name] for row in sound if name in row]
+        if not name.startswith(OPEN) and all(value == having[0] for value in having):
+            rows = [
+                row if row["status"] == DAMAGED else {"run": row["run"], name: having[0]} | row
+                for row in rows
+            ]
+    return rows
 
 
 def _row(directory: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Hydra callbacks: check an output directory and the values of a sweep, gather it when it ends."""
 
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -53,12 +54,20 @@ class CheckSweep(Callback):
         overrides: list[str] = []
         try:
             for overrides in _one_job_a_value(config, loader):
-                settings = plain_settings(
-                    loader.load_configuration("train", overrides, RunMode.RUN)
-                )
+                job = loader.load_configuration("train", overrides, RunMode.RUN)
+                if job.resume is not None:
+                    raise ValueError(
+                        f"`resume` (={job.resume}) must be one run, without -m: a sweep goes on by "
+                        "-m ... hydra.sweep.dir=DIR"
+                    )
+                settings = plain_settings(job)
                 check_names(settings)
                 self.check(settings, directory / "none", here)
-        except (ValueError, OSError, HydraException, OmegaConfBaseException) as error:
+        except Exception as error:  # of which Hydra would make a warning, and go on
+            if not isinstance(
+                error, ValueError | OSError | HydraException | OmegaConfBaseException
+            ):
+                traceback.print_exc()
             remove_refused(directory)
             words = str(error).partition("\n")[0]
             what = " ".join(overrides)
@@ -177,7 +186,13 @@ def _one_job_a_value(config: DictConfig, loader: ConfigLoader) -> Iterator[list[
     for one in parser.parse_overrides(given):
         key = one.get_key_element()
         if one.is_sweep_override():
-            values.append([f"{key}={value}" for value in one.sweep_string_iterator()])
+            some = [f"{key}={value}" for value in one.sweep_string_iterator()]
+            if not some:
+                raise ValueError(
+                    f"`{key}` (={str(one.input_line).partition('=')[2]}) must have a value to "
+                    "sweep, but has none: give some, as in blur=0.1,0.5"
+                )
+            values.append(some)
         else:
             values.append([str(one.input_line)])
     first = [some[0] for some in values]

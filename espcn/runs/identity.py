@@ -30,15 +30,16 @@ def plain_settings(config: DictConfig, stored: dict[str, Any] | None = None) -> 
 
     Args:
         config: The configuration that Hydra composed.
-        stored: The settings of the run to resume, if any; its precision is kept unless the
-            configuration sets one.
+        stored: The settings of the run in the directory, if any. Its precision is kept unless the
+            configuration sets one, also one that is no default where that run is resumed.
 
     Returns:
         The settings by name, with interpolations resolved. Whole numbers are ints, so that `blur=0`
         and `blur=0.0` are the same.
     """
     begun = flatten(stored or {}).get(PRECISION)
-    if begun in DEFAULT_PRECISIONS and _leaves_precision(config):
+    kept = begun in DEFAULT_PRECISIONS or (begun is not None and config.get("resume") is not None)
+    if kept and _leaves_precision(config):
         config = config.copy()
         config.trainer.precision = begun  # before what depends on it is resolved
     return _whole_numbers(
@@ -71,6 +72,8 @@ def check_names(settings: dict[str, Any], command: str = CONFIG_NAME) -> None:
         if known and name not in known and not name.startswith(("optim.", "trainer.")):
             near = nearest(name, known)
             hint = f"did you mean `{near}`?" if near else "--help lists them"
+            if needed := _choice_with(name, command):
+                hint = f"it is one of {needed}, add that"
             raise ValueError(f"`{name}` (={value}) must be a setting of {command}.py: {hint}")
 
 
@@ -161,6 +164,13 @@ def flatten(settings: dict[str, Any]) -> dict[str, Any]:
 def _choice(settings: dict[str, Any], group: str) -> str | None:
     chosen = settings.get(group)
     return chosen.get("name") if isinstance(chosen, dict) else None
+
+
+def _choice_with(name: str, command: str) -> str | None:
+    """Return the choice of a group, such as `data=folder`, that has a setting; None if none has."""
+    group = name.partition(".")[0]
+    choices = [f"{group}={one}" for one in _files(group)] if group in GROUPS else []
+    return next((one for one in choices if name in flatten(_composed(command, one))), None)
 
 
 def _leaves_precision(config: DictConfig) -> bool:

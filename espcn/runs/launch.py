@@ -108,7 +108,9 @@ def check_alone(trainer: Mapping[str, Any]) -> None:
     launched = launch()
     if launched and launched.world_size > 1:
         what = f"{launched.launcher} has started {launched.world_size}"
-    elif trainer["devices"] != 1 or trainer["strategy"] != "auto":
+    elif trainer["strategy"] != "auto":
+        what = f"`trainer.strategy` (={trainer['strategy']}) is for several"
+    elif trainer["devices"] != 1 and not _is_one(trainer["devices"]):
         what = f"`trainer` asks for more (devices={trainer['devices']})"
     else:
         return
@@ -116,6 +118,11 @@ def check_alone(trainer: Mapping[str, Any]) -> None:
         f"each job of a sweep (-m) must be one process, but {what}: omit that, and use "
         "hydra/launcher=joblib to run several jobs at once, or start each run on its own"
     )
+
+
+def _is_one(devices: Any) -> bool:
+    """Return whether devices are a list of one, such as [1] for the second GPU."""
+    return isinstance(devices, list) and len(devices) == 1
 
 
 def slurm_job() -> str | None:

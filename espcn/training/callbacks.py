@@ -127,13 +127,14 @@ class TrainingProgress(Callback):
             mininterval=0.5 if sys.stderr.isatty() else 15,
         )
 
-    def on_train_batch_end(self, *args: Any) -> None:
-        """Advance by a step.
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+        """Advance to the current step; with accumulated gradients it takes several batches.
 
         Args:
+            trainer: The run's Trainer.
             *args: Unused.
         """
-        self.bar.update()
+        self.bar.update(trainer.global_step - self.bar.n)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show the epoch's losses and learning rate.
@@ -175,6 +176,16 @@ class Patience(EarlyStopping):
             state_dict: What the checkpoint holds.
         """
         super().load_state_dict(state_dict | {"patience": self.patience})
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Train no further if the resumed run had ended by its patience.
+
+        Args:
+            trainer: The run's Trainer.
+            pl_module: The LightningModule.
+        """
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
 
 
 class Checkpoint(ModelCheckpoint):

@@ -21,6 +21,8 @@ from espcn.runs.sweep import is_finished
 from espcn.training.processes import is_loss_of_another
 from espcn.training.run import Run
 
+NOT_BEGUN = "the sweep was stopped before this job began"
+
 _interrupted = False  # once a person has stopped a sweep, its later jobs do not begin
 
 
@@ -87,7 +89,7 @@ def _train(
         tell(f"Finished already: {directory}")
         return done
     if _interrupted:
-        return {"status": "interrupted", "error": "the sweep was stopped before this job began"}
+        return {"status": "interrupted", "error": NOT_BEGUN}
     result: dict[str, Any] = {"status": "failed", "error": None} | flatten(settings)
     run = Run(settings, directory, result, command)
     signals: list[str] = []

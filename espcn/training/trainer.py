@@ -110,8 +110,8 @@ def make_trainer(settings: dict[str, Any], directory: Path, history: History) ->
         )
     if s["batch_size"] % trainer.world_size:
         raise ValueError(
-            f"`batch_size` (={s['batch_size']}) must be a multiple of the {trainer.world_size} "
-            "processes, which share each batch: make it one"
+            f"`batch_size` (={s['batch_size']}) must be a multiple of the number of processes "
+            f"({trainer.world_size}), which share each batch: take {trainer.world_size}, say"
         )
     use_own_cores(trainer)
     return trainer
@@ -156,7 +156,14 @@ def _checkpoints(settings: dict[str, Any], directory: Path) -> list[Callback]:
         return [best, last]
     checks.integer("snapshot_every", every, 1, "the notebook's is 100")
     name = "snapshots/epoch{epochs:.0f}"  # SuperResolution's count, from 1
-    return [Checkpoint(filename=name, save_top_k=-1, every_n_epochs=every, **common), best, last]
+    return [Snapshots(filename=name, save_top_k=-1, every_n_epochs=every, **common), best, last]
+
+
+class Snapshots(Checkpoint):
+    """Keeps a checkpoint every few epochs.
+
+    A class of its own, because Lightning keeps the states of callbacks by their class and monitor.
+    """
 
 
 def _duration(max_time: Any) -> timedelta:

@@ -46,6 +46,22 @@ def test_resume_takes_lengths_and_trainer_and_keeps_the_rest(tmp_path: Path) -> 
     assert read_config(tmp_path) == settings
 
 
+def test_resume_keeps_what_it_is_not_told_of_the_trainer(tmp_path: Path) -> None:
+    own = {"devices": 1, "accelerator": "auto", "precision": "64-true", "gradient_clip_val": 0.1}
+    settings_of(config(trainer=own), tmp_path, [])
+    plain = {"devices": 1, "accelerator": "cpu", "precision": "${default}"}
+    again = config(resume="x", trainer=plain, default="32-true")
+    settings = settings_of(again, tmp_path, ["resume=x", "trainer.accelerator=cpu"])
+    assert settings["trainer"] == own | {"accelerator": "cpu"}
+    settings = settings_of(again, tmp_path, ["resume=x", "trainer=gpu"])
+    assert settings["trainer"] == own | {"accelerator": "cpu"}
+    settings = settings_of(again, tmp_path, ["resume=x", "~trainer.gradient_clip_val"])
+    assert "gradient_clip_val" not in settings["trainer"]
+    again = config(resume="x", trainer=plain | {"precision": "32-true"})
+    settings = settings_of(again, tmp_path, ["resume=x", "trainer.precision=32-true"])
+    assert settings["trainer"] == own | {"precision": "32-true"}
+
+
 def test_result_that_is_not_whole_is_none(tmp_path: Path) -> None:
     assert read_result(tmp_path) is None
     for content in ('{"status": "comp', "[1]", '{"epochs": 3}'):

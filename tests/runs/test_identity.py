@@ -91,6 +91,14 @@ def test_unknown_settings_are_refused_beside_an_optimiser_without_a_file(setting
 
 
 @pytest.mark.usefixtures("hydra")
+def test_setting_of_another_choice_names_that_choice() -> None:
+    with pytest.raises(
+        ValueError, match=r"`data.path` \(=x\) must .*: it is one of data=folder, add"
+    ):
+        check_names(plain_settings(composed("+data.path=x")))
+
+
+@pytest.mark.usefixtures("hydra")
 def test_identity_outlives_a_setting_that_is_added_and_code_that_moves() -> None:
     now = plain_settings(composed("optim=sgd", "blur=0.5"))
     before = {name: value for name, value in now.items() if name not in ("downsample", "mu")}

@@ -260,7 +260,7 @@ def test_process_takes_the_cores_that_slurm_has_given_it(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("arguments", "environment", "message"),
     [
-        (["-m", "trainer=ddp", "trainer.devices=2", "blur=0,1"], {}, "asks for more (devices=2)"),
+        (["-m", "trainer=ddp", "blur=0,1"], {}, "`trainer.strategy` (=ddp) is for several"),
         (["-m", "trainer.devices=2", "blur=0,1"], {}, "asks for more (devices=2)"),
         (["-m", "blur=0,1"], LAUNCHED, "torchrun has started 2"),
         ([], LAUNCHED, "torchrun has started 2 processes, which train together only with"),

@@ -211,6 +211,10 @@ def test_resume_takes_a_new_patience(call: Call, pictures: Path, tmp_path: Path)
     )  # nothing improves by so much
     assert call("train.py", *short, f"hydra.run.dir={directory}").returncode == 0
     assert read_run_result(directory)["epochs"] == 3
+    best = (directory / "best.ckpt").read_bytes()
+    assert call("train.py", f"resume={directory}", "sets=[]").returncode == 0
+    assert read_run_result(directory)["epochs"] == 3  # it had ended
+    assert (directory / "best.ckpt").read_bytes() == best
     assert call("train.py", f"resume={directory}", "patience=5").returncode == 0
     assert read_run_result(directory)["epochs"] == 6
 

@@ -31,14 +31,14 @@ def test_moved_run_keeps_its_best_weights_and_their_loss(tmp_path: Path) -> None
     assert (new.best_model_score, new.best_k_models) == (loss, {new.best_model_path: loss})
 
 
-def made(directory: Path, **options: object) -> pl.Trainer:
+def made(directory: Path, changes: dict | None = None, **options: object) -> pl.Trainer:
     trainer = {"accelerator": "cpu", "devices": 1, "strategy": "auto", "precision": "32-true"}
     settings = {
         "max_epochs": 2, "averaging": 0, "patience": 100, "stop_delta": 0, "max_time": None,
         "snapshot_every": None, "batch_size": 16, "data": {"val_fraction": 0.1, "folds": None},
         "trainer": trainer | options,
     }  # fmt: skip
-    return make_trainer(settings, directory, History(directory))
+    return make_trainer(settings | (changes or {}), directory, History(directory))
 
 
 @pytest.mark.parametrize(
@@ -131,6 +131,13 @@ def test_patience_is_the_one_given_and_the_count_the_one_saved() -> None:
     saved.wait_count, saved.best_score = 2, torch.tensor(0.1)
     now.load_state_dict(saved.state_dict())
     assert (now.patience, now.wait_count, float(now.best_score)) == (5, 2, pytest.approx(0.1))
+
+
+def test_snapshots_and_the_last_weights_are_told_apart(tmp_path: Path) -> None:
+    nothing_held_out = {"snapshot_every": 1, "data": {"val_fraction": 0, "folds": None}}
+    callbacks = made(tmp_path, nothing_held_out).checkpoint_callbacks
+    keys = [one.state_key for one in callbacks]
+    assert len(keys) == len(set(keys)) == 3
 
 
 @pytest.mark.parametrize(
