@@ -22,6 +22,28 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def expanded(path: str | Path, setting: str) -> Path:
+    """Return a path whose `~` stands for a home directory.
+
+    Args:
+        path: The path; Hydra parses a name like 2020 as a number.
+        setting: The setting that names it, for the message.
+
+    Returns:
+        The path, which may not exist.
+
+    Raises:
+        ValueError: There is no such user, or they have no home directory.
+    """
+    try:
+        return Path(str(path)).expanduser()
+    except RuntimeError as error:
+        raise ValueError(
+            f"`{setting}` (={path}) must be a folder, but its home directory is unknown: give "
+            f"{setting} the whole path"
+        ) from error
+
+
 def visible_files(
     top: Path,
     unlisted: Callable[[OSError], None],

@@ -1,6 +1,7 @@
 """Signals that stop a run, turned into KeyboardInterrupt and recorded by name."""
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -36,6 +37,25 @@ def interrupts(signals: list[str]) -> Iterator[None]:
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def interrupts_ignored() -> Iterator[None]:
+    """Ignore Ctrl-C, and have processes that start within the block ignore it for good.
+
+    A terminal sends it to all of them; who started them tells them to end.
+
+    Yields:
+        Nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():  # which can't change handlers
+        yield
+        return
+    old = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, old)
 
 
 def ignore_interrupts() -> None:

@@ -57,7 +57,8 @@ class EpochOrder(Sampler):
         if self.batch_size % share[1]:  # the mean of unequal parts is not that of the whole
             raise ValueError(
                 f"`batch_size` (={self.batch_size}, of {count} patches) must be a multiple of the "
-                f"{share[1]} processes, which share each batch: make it one"
+                f"number of processes ({share[1]}), which share each batch: take {share[1]}, "
+                "say"
             )
         self.augment, self.seed, self.share, self.epoch = augment, seed, share, 0
 

@@ -34,7 +34,9 @@ from espcn import checks
 from espcn.data.cache_layout import DONE, META, CacheLayout, delete, entries
 from espcn.data.image_set import LazyImages, read_unchanged
 from espcn.data.patches import Patches, Recipe, cut
+from espcn.files import expanded
 from espcn.imaging.color import to_channels
+from espcn.interrupts import interrupts_ignored
 from espcn.io.atomic import make_folder, write_json
 from espcn.io.reading import read_picture
 
@@ -89,19 +91,13 @@ def cache_folder(folder: str | None) -> Path:
         ValueError: It is below a home directory that does not exist.
     """
     named = folder or os.environ.get("ESPCN_CACHE") or "~/.cache/espcn"
-    try:
-        return Path(str(named)).expanduser()
-    except RuntimeError as error:  # in a container, say, whose user has none
-        raise ValueError(
-            f"`data.cache` (={named}) must be a folder, but there is no home directory: say "
-            "data.cache=DIR"
-        ) from error
+    return expanded(named, "data.cache")
 
 
 def prepare(images: LazyImages, recipe: Recipe, folder: Path) -> PreparedPatches:
     """Return the patches of picture files, preparing them if needed.
 
-    Incomplete patches in `folder` are prepared again.
+    A preparation that was stopped goes on where it was.
 
     Args:
         images: The files.
@@ -153,7 +149,8 @@ def prepare(images: LazyImages, recipe: Recipe, folder: Path) -> PreparedPatches
     if len(bad) > len(paths) / 10:
         reasons = "; ".join(list(bad.values())[:3])
         raise ValueError(
-            f"{len(bad)} of {len(paths)} pictures can't be read, more than a tenth: {reasons}"
+            f"{len(bad)} of {len(paths)} pictures can't be read, more than a tenth: repair or "
+            f"remove them: {reasons}"
         )
     if bad:
         warnings.warn(f"left out: {'; '.join(bad.values())}", stacklevel=2)
@@ -206,7 +203,9 @@ def _all(work: list[Any], images: int) -> Iterator[tuple[list[int], dict[int, st
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes(), spawn, initializer=_begin) as pool:
         try:
-            for part in as_completed([pool.submit(_cut_some, one) for one in work]):
+            with interrupts_ignored():  # by the workers, which start here, for good
+                parts = [pool.submit(_cut_some, one) for one in work]
+            for part in as_completed(parts):
                 yield part.result()
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -252,8 +251,14 @@ def _cut_some(work: Any) -> tuple[list[int], dict[int, str]]:
 
 def main() -> None:
     """List the entries, or delete those that have not been used for long."""
-    parser = argparse.ArgumentParser(description="List the caches of patches, or delete old ones.")
-    parser.add_argument("--cache", metavar="DIR", help="($ESPCN_CACHE, else ~/.cache/espcn)")
+    parser = argparse.ArgumentParser(
+        "python -m espcn.data.cache", description="List the caches of patches, or delete old ones."
+    )
+    parser.add_argument(
+        "--cache",
+        metavar="DIR",
+        help="the folder that holds them ($ESPCN_CACHE, else ~/.cache/espcn)",
+    )
     parser.add_argument(
         "--unused", type=float, metavar="DAYS", help="delete those unused for so many days"
     )
@@ -264,7 +269,8 @@ def main() -> None:
         folder = cache_folder(given.cache)
         found = entries(folder)
         rows = [entry.row() for entry in found]
-        print(tabulate(rows, "keys", floatfmt=".1f") if rows else f"{folder} is empty")
+        nothing = "is empty" if folder.is_dir() else "does not exist"
+        print(tabulate(rows, "keys", floatfmt=".1f") if rows else f"{folder} {nothing}")
         old = [one for one in found if given.unused is not None and one.days >= given.unused]
         gone = [entry for entry in old if delete(entry)]
     except (ValueError, OSError) as error:

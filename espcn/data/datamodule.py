@@ -133,7 +133,8 @@ class PatchData(pl.LightningDataModule):
         if not len(kept):
             raise ValueError(
                 f"`data.val_fraction` (={self.split.val_fraction}) must leave something to train "
-                f"on: there are only {used} images"
+                f"on, but there {'is' if used == 1 else 'are'} only {used} "
+                f"image{'s' * (used > 1)}: add some, or hold out a smaller part"
             )
         held = self.val_patches.owner.unique().tolist()
         if isinstance(images, LazyImages):

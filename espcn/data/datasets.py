@@ -36,6 +36,7 @@ from espcn.data.registry import (
     images_by_pixels,
     pixel_digest,
 )
+from espcn.files import expanded
 
 USUAL = ("Set5", "Set14", "BSD300", "BSD500")  # those of the paper, where nothing else is asked for
 
@@ -52,9 +53,13 @@ def data_root(data_dir: str | None) -> Path:
 
     Returns:
         The folder, which may not exist.
+
+    Raises:
+        ValueError: It is below an unknown home directory.
     """
-    # Hydra parses a folder name like 2020 as a number.
-    return Path(str(data_dir or os.environ.get("ESPCN_DATA") or "datasets")).expanduser()
+    if data_dir is not None:
+        return expanded(data_dir, "data_dir")
+    return expanded(os.environ.get("ESPCN_DATA") or "datasets", "ESPCN_DATA")
 
 
 def load_set(name: str, data_dir: str | None = None, download: bool = True) -> ImageSet:
@@ -82,7 +87,7 @@ def load_set(name: str, data_dir: str | None = None, download: bool = True) -> I
     if reasons and (copy := _load_copy(name, folder)):
         return copy
     if reasons and download:
-        _download(name, folder, SETS[name].url, registry)
+        _download(name, folder, SETS[name], registry)
         files, reasons = read_files(folder, checksums_by_name(registry))
     if reasons:
         raise _unavailable(name, folder, _differences(folder, checksums_by_name(registry), reasons))
@@ -138,7 +143,7 @@ def check_sets(names: list[str]) -> None:
         ValueError: One is neither.
     """
     for name in names:
-        if not Path(name).expanduser().is_dir():
+        if not expanded(name, "sets").is_dir():
             _check_known(name)
 
 
@@ -161,7 +166,7 @@ def load_test(names: list[str], data_dir: str | None = None) -> tuple[list[Image
     lines: list[str] = []
     names = list(dict.fromkeys(names))
     for name in names:
-        if name not in (*SETS, *EMBEDDED) and Path(name).expanduser().is_dir():
+        if name not in (*SETS, *EMBEDDED) and expanded(name, "sets").is_dir():
             sets.append(_under_its_own_name(load_folder(name, setting="sets"), name, sets))
             continue
         try:
@@ -187,7 +192,7 @@ def _check_known(name: str) -> None:
 def _under_its_own_name(folder: ImageSet, path: str, others: list[ImageSet]) -> ImageSet:
     """Name a set after its folder, or after the folder's path if another set has that name."""
     taken = {*SETS, *EMBEDDED, *(one.name for one in others)}
-    whole = "_".join(Path(path).expanduser().absolute().parts[1:])
+    whole = "_".join(expanded(path, "sets").absolute().parts[1:])
     names = [folder.name, whole, *(f"{whole}-{number}" for number in range(2, 2 + len(taken)))]
     return replace(folder, name=next(name for name in names if name not in taken))
 
@@ -269,6 +274,6 @@ def _download(
 def _unavailable(name: str, folder: Path, reason: str) -> Unavailable:
     return Unavailable(
         f"{name} is not complete in {folder} ({reason}): put its files there, set data_dir or "
-        f"ESPCN_DATA to the folder that holds {name}, connect to the internet, or name a folder of "
-        "pictures by its path, which is then scored under its own name"
+        f"ESPCN_DATA to the folder that holds {name}, connect to the internet, or use other "
+        "pictures: a folder's path in `sets` to score on, data=folder data.path=DIR to train on"
     )

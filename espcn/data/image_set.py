@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from espcn.files import visible_files
+from espcn.files import expanded, visible_files
 from espcn.io.reading import SUFFIXES, open_picture, read_picture
 
 _READERS = 4  # threads that read and decode
@@ -143,7 +143,7 @@ def load_folder(path: str | Path, lazily: bool = False, setting: str = "data.pat
         FileNotFoundError: The folder does not exist.
         ValueError: It contains no pictures, or more than a tenth can't be read.
     """
-    path = Path(str(path)).expanduser()
+    path = expanded(path, setting)
     if not path.is_dir():
         raise FileNotFoundError(
             f"`{setting}` (={path}) must be an existing folder with your pictures"

@@ -8,7 +8,6 @@ picture and cropped to each of CROPS. They identify copies in other formats and 
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 
@@ -20,27 +19,15 @@ _BSDS = _RAW + "BIDS/BSDS500/a04b7c6c3a9f0ace74bf205c72a43d32e1c72722/"
 _SELFEX = _RAW + "jbhuang0604/SelfExSR/8f6dd8c1d20cb7e8792a7177b4f6fd677633f598/"
 
 
-@dataclass(frozen=True)
-class Origin:
-    """The location of a set's files.
-
-    Attributes:
-        url: The address that its paths are relative to.
-        role: "train" for a training set, "test" for a set that is only scored.
-    """
-
-    url: str
-    role: str
-
-
+# The address that the paths of each set are relative to.
 SETS = {
-    "T91": Origin(_SRCNN, "train"),
-    "BSD200": Origin(_BSDS, "train"),
-    "Set5": Origin(_SRCNN, "test"),
-    "Set14": Origin(_SRCNN, "test"),
-    "BSD300": Origin(_BSDS, "test"),
-    "BSD500": Origin(_BSDS, "test"),
-    "Urban100": Origin(_SELFEX, "test"),
+    "T91": _SRCNN,
+    "BSD200": _BSDS,
+    "Set5": _SRCNN,
+    "Set14": _SRCNN,
+    "BSD300": _BSDS,
+    "BSD500": _BSDS,
+    "Urban100": _SELFEX,
 }
 EMBEDDED_TRAIN = "skimage-train"
 EMBEDDED_TEST = "skimage-test"

@@ -71,7 +71,8 @@ class Split:
         if self.fold is not None and self.folds is not None:
             if self.folds > count:
                 raise ValueError(
-                    f"`data.folds` (={self.folds}) must be at most the number of images ({count})"
+                    f"`data.folds` (={self.folds}) must be at most the number of "
+                    f"{'images' if self.by == 'image' else 'patches'} ({count}): take fewer"
                 )
             chosen = order[self.fold :: self.folds]
         else:

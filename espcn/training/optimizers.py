@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
+from espcn import checks
 from espcn.training.soap import SOAP
 
 SCHEDULES = ("plateau", "cosine")
@@ -40,9 +41,7 @@ def make_optimizer(name: str, options: Mapping[str, Any]) -> Callable[..., torch
     Raises:
         ValueError: The optimiser is unknown, or does not take these options.
     """
-    if name not in OPTIMIZERS:
-        known = ", ".join(sorted(OPTIMIZERS))
-        raise ValueError(f"`optim.name` (={name}) must be one of {known}")
+    checks.choice("optim.name", name, sorted(OPTIMIZERS))
     make: Callable[..., torch.optim.Optimizer] = partial(OPTIMIZERS[name], **options)
     try:
         make([torch.nn.Parameter(torch.zeros(1))], lr=1e-3)

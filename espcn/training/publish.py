@@ -13,6 +13,7 @@ from typing import Any
 
 from espcn.network.weights import load, save_weights
 from espcn.runs.directory import RESULT, read_result
+from espcn.runs.identity import PLACES
 
 LOCAL = ("init", "data.path", "sets")  # settings that may be paths on the machine that trained
 
@@ -91,13 +92,17 @@ def _name(entry: re.Match[str]) -> str:
 
 
 def _without_folders(command: str) -> str:
-    """Return a command with the LOCAL paths reduced to names: their folders mean nothing elsewhere.
+    """Return a command without PLACES, with the LOCAL paths reduced to names.
+
+    Their folders mean nothing elsewhere.
 
     A list, as in `sets=[my/pictures,Set5]`, is reduced entry by entry.
     """
     words = []
     for word in shlex.split(command):
         name, equals, value = word.partition("=")
+        if name.lstrip("+") in PLACES:
+            continue
         if name.lstrip("+") in LOCAL and equals:
             word = f"{name}={re.sub(_ENTRY, _name, value)}"
         words.append(word if word == "&&" else shlex.quote(word))

@@ -371,7 +371,7 @@ def test_cache_without_a_home_directory_is_named(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(Path, "expanduser", homeless)
     monkeypatch.delenv("ESPCN_CACHE")
-    with pytest.raises(ValueError, match=r"no home directory: say data.cache=DIR"):
+    with pytest.raises(ValueError, match=r"home directory is unknown: give data.cache the whole"):
         cache.cache_folder(None)
 
 

@@ -127,7 +127,7 @@ def test_only_small_images_at_all_scales_are_an_error(pictures: Path) -> None:
 
 def test_holding_out_all_images_is_an_error(pictures: Path) -> None:
     data = PatchData("folder", str(pictures), patch=8, val_fraction=0.99)
-    with pytest.raises(ValueError, match="must leave something to train on: there are only 8"):
+    with pytest.raises(ValueError, match="must leave something to train on, but there are only 8"):
         data.prepare()
     data = PatchData("folder", str(pictures), patch=8, fold=0, folds=9)
     with pytest.raises(ValueError, match=r"`data.folds` \(=9\) must be at most"):

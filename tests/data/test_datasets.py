@@ -39,7 +39,6 @@ from espcn.data.registry import (
     EMBEDDED_TEST,
     EMBEDDED_TRAIN,
     SETS,
-    Origin,
     pixel_digest,
 )
 
@@ -265,7 +264,7 @@ def test_root_that_cannot_be_written_is_told(server: Server, tmp_path: Path) -> 
 @pytest.fixture
 def some(server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
     """A registered set that the server on this machine has."""
-    monkeypatch.setitem(SETS, "Some", Origin(server.url, "test"))
+    monkeypatch.setitem(SETS, "Some", server.url)
     whole = datasets.checksums_by_path
     monkeypatch.setattr(
         datasets, "checksums_by_path", lambda name: REGISTRY if name == "Some" else whole(name)

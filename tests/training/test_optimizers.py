@@ -47,7 +47,11 @@ def test_made_optimiser_has_its_options_and_the_rate() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("sdg", {}, r"`optim.name` \(=sdg\) must be one of adadelta, .*, sgd, soap$"),
+        (
+            "sdg",
+            {},
+            r"`optim.name` \(=sdg\) must be one of adadelta, .*, sgd, soap: did you mean sgd",
+        ),
         ("LBFGS", {}, r"`optim.name` \(=LBFGS\) must be one of"),
         ("muon", {}, r"`optim.name` \(=muon\) must be one of"),
         ("adam", {"momentum": 0.9}, "`optim` must have options that it knows: .*momentum"),

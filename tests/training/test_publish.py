@@ -89,7 +89,15 @@ def test_weights_that_went_on_tell_of_their_earlier_training(
 def test_published_command_names_no_folder_of_the_machine() -> None:
     pictures = "data.path='/home/me/my pictures, 2024'"
     sets = ["sets=[/home/me/mine,'/home/me/a, b',Set5]", "sets=[mine,'a, b',Set5]"]
-    words = ["python", "train.py", "data=folder", pictures, "init=/a.b/c.safetensors", sets[0]]
+    words = [
+        "python",
+        "train.py",
+        "++data_dir=/home/me/sets",
+        "data=folder",
+        pictures,
+        "init=/a.b/c.safetensors",
+        sets[0],
+    ]
     first = shlex.join(words)
     known = {"channels": 1, "versions": {"torch": "2", "commit": "0"}, "psnr": {}, "seed": 0}
     known |= {"psnr_matched": {}, "train_s": 1, "threads": 1, "device": "cpu", "best_epoch": 1}
