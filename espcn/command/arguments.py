@@ -139,7 +139,7 @@ def _add_videos(add: Callable[..., Any]) -> None:
         type=float,
         default=18,
         metavar="N",
-        help="quality, 0 to 51: lower gives better and larger files (default: 18)",
+        help="quality, 0 to 51 (VP9 and AV1: to 63): lower is better and larger (default: 18)",
     )
     add(
         "--preset",

@@ -188,7 +188,7 @@ def _made(job: Job, treatment: Treatment, progress: Callable[[int, int | None], 
     upscaler, quality = treatment.upscaler, treatment.quality
     what = (upscaler, job.source, job.target, treatment.size)
     if treatment.preview:
-        _say(job, save_preview(*what), upscaler)
+        _say(job, save_preview(*what, quality), upscaler)
         return Outcome(done=1)
     if job.is_video:
         kept = kept_segments(job, treatment.settings(job))

@@ -7,6 +7,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,10 @@ from espcn.command.job import Job
 from espcn.command.naming import Naming
 from espcn.command.plan import Plan, plan
 from espcn.command.records import kept_segments, record_path, standing, weights_digest
-from espcn.command.streams import piped
-from espcn.interrupts import interrupts
+from espcn.command.streams import STREAM, piped
+from espcn.interrupts import STOPPED, interrupts
 from espcn.io.atomic import check_folder
-from espcn.io.claims import remove_leftovers
+from espcn.io.claims import claim, remove_leftovers
 from espcn.io.containers import CONTAINERS
 from espcn.io.writing import FORMATS, LOSSY
 from espcn.openmp import wait_asleep
@@ -51,12 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with interrupts([]), piped(given) as real:
             problems = upscale(real)
     except KeyboardInterrupt:
-        print(
-            "Stopped. Finished files are kept, and all but the last seconds of a video: run the "
-            "command again to resume",
-            file=sys.stderr,
+        kept = (
+            " Finished files are kept, and all but the last seconds of a video: run the command "
+            "again to resume"
         )
-        sys.exit(130)
+        through = STREAM in (*given.files, given.output)
+        print(f"Stopped.{'' if through else kept}", file=sys.stderr)
+        sys.exit(STOPPED)
     except (ValueError, OSError) as error:
         sys.exit(f"Error: {error}")
     sys.exit(1 if problems else 0)
@@ -88,7 +90,7 @@ def upscale(given: argparse.Namespace) -> list[str]:
     finished = [job.target for job in todo.existing]  # the others use up what was left
     remove_leftovers([*finished, *map(record_path, finished)])
     for job in todo.existing:
-        kept_segments(job, {}).remove()
+        _remove_segments(job)
     _tell_skipped(todo)
     if todo.jobs:
         _check_output(given.output, todo.jobs[0].target)
@@ -97,7 +99,7 @@ def upscale(given: argparse.Namespace) -> list[str]:
 
         encoding = Encoding(given.codec, given.crf, given.preset)
         for suffix in {job.target.suffix.lower() for job in todo.jobs} & CONTAINERS.keys():
-            encoding.within(CONTAINERS[suffix])  # once, and not for each video
+            encoding.check(CONTAINERS[suffix])  # once, and not for each video
         upscaler = Upscaler(
             r,
             given.ckpt,
@@ -119,10 +121,22 @@ def upscale(given: argparse.Namespace) -> list[str]:
     return outcome.problems
 
 
+def _remove_segments(job: Job) -> None:
+    """Remove the segments that a killed command has left beside a finished video."""
+    kept = kept_segments(job, {})
+    if kept.folder is not None and kept.folder.is_dir():
+        with suppress(OSError), claim(job.target) as mine:  # else they are at work on it again
+            if mine:
+                kept.remove()
+
+
 def _tell_skipped(todo: Plan) -> None:
     """Print which files are skipped, before the work."""
-    if todo.earlier_results:
-        print(f"Skipped earlier results: {len(todo.earlier_results)} files, judging by their names")
+    if earlier := todo.earlier_results:
+        named = ", ".join(map(str, earlier[:FEW])) + ", ..." * (len(earlier) > FEW)
+        print(
+            f"Skipped, as their names are those of results: {named} (rename them to upscale them)"
+        )
     if todo.existing:
         print(f"Skipped existing results: {_count(todo.existing)} (--overwrite replaces them)")
 
@@ -170,7 +184,9 @@ def _settings(
     """Return a function that returns the settings that determine a job's result."""
     asked = {} if size is None else {k: v for k, v in asdict(size).items() if v is not None}
     how: dict[str, Any] = {"r": r} if size is None else {"size": asked}
-    common = how | {"weights": weights_digest(r, given.ckpt), "compression": given.compression}
+    # Weights of one's own are the same for all.
+    compression = "auto" if given.ckpt is not None else given.compression
+    common = how | {"weights": weights_digest(r, given.ckpt), "compression": compression}
     if given.ensemble:  # results of before, without this word, stay what they are
         common["ensemble"] = True
     if given.precision == "int8":
@@ -178,15 +194,16 @@ def _settings(
 
     def of(job: Job) -> dict[str, Any]:
         suffix = job.target.suffix.lower()
+        quality = {"quality": given.quality} if FORMATS.get(suffix) in LOSSY else {}
         if given.preview:
-            return common | {"preview": True}
+            return common | quality | {"preview": True}
         if job.is_video:
             from espcn.video.encoding import Encoding
 
             encoding = Encoding(given.codec, given.crf, given.preset)
             codec, options = encoding.within(CONTAINERS[suffix])
             return common | {"codec": codec, "options": options}
-        return common | ({"quality": given.quality} if FORMATS.get(suffix) in LOSSY else {})
+        return common | quality
 
     return of
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from espcn.io.containers import VIDEO_SUFFIXES
+from espcn.io.containers import is_video
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Job:
     @property
     def is_video(self) -> bool:
         """Whether the source is a video, judging by its suffix."""
-        return self.source.suffix.lower() in VIDEO_SUFFIXES
+        return is_video(self.source)
 
 
 def stamp(path: Path) -> tuple[int, int] | None:

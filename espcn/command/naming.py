@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from espcn.io.containers import CONTAINERS, VIDEO_SUFFIXES
+from espcn.io.containers import CONTAINERS, is_video
 from espcn.io.writing import FORMATS
 from espcn.upscaling.size import ENDINGS
 
@@ -72,10 +72,12 @@ class Naming:
             The path.
         """
         suffix = self.suffix
-        if suffix is None or not self.accepts(source, suffix):
+        moves = not self.stills and _animation(source)
+        if moves:  # and keeps its format, whatever its name says and others become
+            suffix = source.suffix if source.suffix.lower() == moves else moves
+        elif suffix is None or not self.accepts(source, suffix):
             instead = ".mkv" if is_video(source) else ".png"
-            keeps = is_writable(source) or _is_moving_gif(source)
-            suffix = source.suffix if keeps else instead
+            suffix = source.suffix if is_writable(source) else instead
         name = f"{source.stem}{self.ending}{suffix}"
         beside = self.output is None
         return source.with_name(name) if beside else Path(self.output or "") / place.with_name(name)
@@ -102,7 +104,7 @@ class Naming:
         path = Path(self.output)
         if path.is_dir() or self.output.endswith(("/", os.sep)):
             return False
-        moves = len(sources) == 1 and _is_moving_gif(sources[0])
+        moves = len(sources) == 1 and _animation(sources[0]) == ".gif"
         known = is_writable(path) or (moves and path.suffix.lower() == ".gif")
         if known and (len(sources) > 1 or folder is not None):
             why = "for several files" if folder is None else f"for a folder, {folder}"
@@ -159,22 +161,11 @@ def is_writable(path: Path) -> bool:
     return path.suffix.lower() in FORMATS or path.suffix.lower() in CONTAINERS
 
 
-def is_video(path: Path) -> bool:
-    """Return whether a file is a video, judging by its suffix.
+def _animation(source: Path) -> str | None:
+    """Return the suffix of an animation's format; None for anything else, such as a still GIF."""
+    from espcn.io.signatures import is_animation, picture_suffix
 
-    Args:
-        path: The file.
-
-    Returns:
-        Whether it is.
-    """
-    return path.suffix.lower() in VIDEO_SUFFIXES
-
-
-def _is_moving_gif(source: Path) -> bool:
-    """Return whether a GIF is animated; a still one becomes a PNG."""
-    if source.suffix.lower() != ".gif":
-        return False
-    from espcn.io.signatures import is_animation
-
-    return is_animation(source)
+    try:
+        return picture_suffix(source) if not is_video(source) and is_animation(source) else None
+    except OSError:  # which opening it says better
+        return None

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from espcn.command.job import Job, stamp
-from espcn.command.naming import Naming, is_video, is_writable
+from espcn.command.naming import Naming
 from espcn.command.records import Standing
 from espcn.files import visible_files
-from espcn.io.containers import CONTAINERS, VIDEO_SUFFIXES
+from espcn.io.containers import CONTAINERS, VIDEO_SUFFIXES, is_video
 from espcn.io.reading import SUFFIXES
 
 MAX_NAME_BYTES = 255  # of a file name, on common file systems
@@ -69,10 +69,12 @@ def plan(
     made.earlier_results = [
         path for path, place in places.items() if naming.is_result(place, sources)
     ]
+
+    def changes(path: Path) -> bool:
+        return naming.target(path, places[path]).suffix != path.suffix
+
     # Files that keep their format come first, so that a GIF can't take the name of a PNG.
-    files = sorted(
-        set(places) - set(made.earlier_results), key=lambda path: (not is_writable(path), path)
-    )
+    files = sorted(set(places) - set(made.earlier_results), key=lambda path: (changes(path), path))
     folder = next(filter(os.path.isdir, inputs), None)
     made.single = len(files) == 1 and folder is None
     jobs = _jobs({path: places[path] for path in files}, naming, folder, made)
@@ -96,9 +98,11 @@ def _jobs(places: dict[Path, Path], naming: Naming, folder: str | None, made: Pl
     suffix = naming.suffix
     if suffix is not None and places and not any(naming.accepts(one, suffix) for one in places):
         what, remedy = ("videos", "png") if suffix in CONTAINERS else ("pictures", "mkv")
+        why = "but there are none among the files"
+        if naming.stills:
+            why = "but a preview is a picture"
         raise ValueError(
-            f"`--format` (={naming.kind}) is for {what}, but there are none among the files: use "
-            f"{remedy}, for example"
+            f"`--format` (={naming.kind}) is for {what}, {why}: use {remedy}, for example"
         )
     jobs: list[Job] = []
     taken: dict[Path, Path] = {}

@@ -16,10 +16,10 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.Image import Resampling
 
 from espcn.io.atomic import atomic_write
-from espcn.io.containers import VIDEO_SUFFIXES
+from espcn.io.containers import is_video
 from espcn.io.reading import open_picture
 from espcn.io.signatures import is_animation
-from espcn.io.writing import FORMATS
+from espcn.io.writing import FORMATS, LOSSY, QUALITY
 from espcn.network.strengths import NONE, Compression
 from espcn.upscaling.compression import picture_compression
 from espcn.upscaling.enlargement import enlargement
@@ -40,6 +40,7 @@ def save_preview(
     source: Path,
     target: Path,
     size: Size | None = None,
+    quality: int = QUALITY,
 ) -> str:
     """Write a picture of a detail, upscaled bicubically and by the network, side by side.
 
@@ -48,6 +49,7 @@ def save_preview(
         source: A picture or a video, from which a frame one third of the way through is taken.
         target: The picture to write.
         size: The size that the whole result would have; by default the upscaler's factor.
+        quality: Quality of JPEG, WebP and AVIF, 1 to 100.
 
     Returns:
         How the source was compressed and which weights were used, in a phrase.
@@ -85,7 +87,10 @@ def save_preview(
         profile = None
     with atomic_write(target) as part:
         canvas = _side_by_side({f"{name}, {times:.3g} times": d for name, d in details.items()})
-        canvas.save(part, FORMATS[target.suffix.lower()], icc_profile=profile)
+        kind = FORMATS[target.suffix.lower()]
+        canvas.save(
+            part, kind, icc_profile=profile, **({"quality": quality} if kind in LOSSY else {})
+        )
     return f"{found}, {wanted.steps[0].strength}"
 
 
@@ -104,9 +109,10 @@ def most_detailed(picture: pyvips.Image, width: int, height: int) -> tuple[int, 
     if picture.bands in (2, 4):  # what is hidden does not count
         plane = plane * picture[picture.bands - 1]
     step = max(1, min(width, height) // 8)
-    coarse = plane.conv(pyvips.Image.new_from_array(LAPLACE)).abs().shrink(step, step).numpy()
+    coarse = plane.conv(pyvips.Image.new_from_array(LAPLACE)).abs().shrink(step, step)
     rows, columns = max(1, height // step), max(1, width // step)
-    sums = np.pad(coarse.astype(np.float64), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
+    counts = coarse.numpy().reshape(coarse.height, coarse.width)
+    sums = np.pad(counts.astype(np.float64), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
     within = sums[rows:, columns:] - sums[:-rows, columns:] - sums[rows:, :-columns]
     place = np.argmax(within + sums[:-rows, :-columns])
     down, right = np.unravel_index(place, within.shape)
@@ -120,7 +126,7 @@ def _still(
     source: Path, given: Compression | None
 ) -> tuple[Callable[[], pyvips.Image], Compression]:
     """Return a function that opens a picture or a frame, and its compression."""
-    if source.suffix.lower() in VIDEO_SUFFIXES:
+    if is_video(source):
         pixels, found = _frame(source, given)
     elif is_animation(source):
         with Image.open(source) as animation:

@@ -38,12 +38,13 @@ def weights_digest(r: int | None, ckpt: str | None) -> str:
     """
     if ckpt is not None:
         path = Path(ckpt)
-        if not path.exists():
+        path = path / "best.ckpt" if path.is_dir() else path
+        if not path.is_file():
             raise FileNotFoundError(
-                f"`ckpt` (={ckpt}) must be an existing file: a run leaves best.ckpt in its "
+                f"`ckpt` (={path}) must be an existing file: a run leaves best.ckpt in its "
                 "directory"
             )
-        return digest(path / "best.ckpt" if path.is_dir() else path)
+        return digest(path)
     factor = "" if r is None else r
     files = sorted(_PRETRAINED.glob(f"espcn_x{factor}*.safetensors"))
     files.append(_PRETRAINED / "levels.json")
@@ -83,6 +84,8 @@ def standing(job: Job, settings: Mapping[str, Any]) -> Standing:
             return Standing.SOURCE
         before, now = dict(record["settings"]), dict(settings)
         changed = before.pop("weights", None) != now.pop("weights", None)
+        if "options" in before:  # which once held an option for the processor as well
+            before["options"] = {k: v for k, v in before["options"].items() if k != "x264-params"}
         if before != now:
             return Standing.SETTINGS  # another factor has other weights, too
         return Standing.WEIGHTS if changed else Standing.KEPT

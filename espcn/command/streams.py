@@ -40,7 +40,10 @@ def piped(given: argparse.Namespace) -> Iterator[argparse.Namespace]:
     if not reads and not writes:
         yield given
         return
-    if len(given.files) > 1 or Path(given.files[0]).is_dir():
+    several = len(given.files) > 1 or Path(given.files[0]).is_dir()
+    if several and not reads:
+        raise ValueError("`-o -` takes the result of a single file: name a folder with -o")
+    if several:
         raise ValueError("`-` must be the only file: give folders and several files by name")
     if writes and sys.stdout is None:
         raise ValueError("stdout must be open: name a file with -o")

@@ -1,5 +1,7 @@
 """Video containers: their file suffixes, and what each supports."""
 
+from pathlib import Path
+
 # FFmpeg's name of the container that each file suffix stands for.
 # fmt: off
 CONTAINERS = {
@@ -25,3 +27,15 @@ STREAM_METADATA = (
     "number_of_frames", "_statistics_tags", "_statistics_writing_app",
     "_statistics_writing_date_utc",
 )  # fmt: skip
+
+
+def is_video(path: Path) -> bool:
+    """Return whether a file is a video, judging by its suffix.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Whether it is.
+    """
+    return path.suffix.lower() in VIDEO_SUFFIXES

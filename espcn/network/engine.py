@@ -130,6 +130,11 @@ class Engine:
         mean = "" if len(self._symmetries) == 1 else ", the mean of eight"
         return f"{self.name}, {self.precision}, {cores}{mean}"
 
+    @property
+    def settings(self) -> list[str | int]:
+        """What the output depends on, as plain values: not the number of threads."""
+        return [self.name, str(self.precision), self.device.type, len(self._symmetries)]
+
     def __call__(self, context: Tensor, beyond: Beyond = INSIDE) -> Tensor:
         """Return the network's output before the shuffle.
 

@@ -7,7 +7,6 @@ from fractions import Fraction
 from typing import Any
 
 import av
-import torch
 from av.codec.context import Flags
 
 from espcn import checks
@@ -40,7 +39,7 @@ SIDE_DATA = {
     "its HDR mastering values": ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL"),
     "its HDR10+ values": ("DYNAMIC_HDR_PLUS",),
     "its Dolby Vision": ("DOVI_RPU_BUFFER", "DOVI_METADATA"),
-    "that it is spherical": ("SPHERICAL",),
+    "its spherical projection": ("SPHERICAL",),
 }
 
 
@@ -70,10 +69,11 @@ class Encoding:
                 f"{', '.join(there)}"
             )
         checks.number("crf", self.crf, "18 is the default, 0 the best")
-        if self.codec is not None:
-            self._check_for(self.codec)
-        elif self.crf > max(MAX_CRF.values()):  # too much for any that might be chosen
-            self._check_for("libx264")
+        too_much = self.crf > max(MAX_CRF.values())  # for any that might be chosen
+        if self.codec is not None or too_much:
+            refusal = self._refusal(self.codec or "libx264")
+            if refusal is not None:
+                raise ValueError(refusal)
 
     def within(self, container: str, kind: str = "yuv420p") -> tuple[str, dict[str, str]]:
         """Return the encoder and its options for a container.
@@ -83,35 +83,49 @@ class Encoding:
             kind: FFmpeg's name of the frames' format, by default that of most videos.
 
         Returns:
-            The encoder's name and its options.
-
-        Raises:
-            ValueError: The encoder does not support `crf` or `preset`.
+            The encoder's name and its options, which are the same on every machine.
         """
-        usual = ("libvpx-vp9", "libsvtav1") if container == "webm" else ("libx264",)
+        usual = self._usual(container)
         suited = [name for name in usual if kind in _formats(name)]
-        codec = self.codec or (suited or usual)[0]
-        self._check_for(codec)
-        if codec == "libsvtav1":  # log errors only
-            os.environ.setdefault("SVT_LOG", "1")
+        codec = (suited or usual)[0]
         options = ENCODERS[codec] | {"crf": f"{self.crf:g}"}
-        if codec == "libx264" and torch.backends.cpu.get_cpu_capability() == "AVX512":
-            # With AVX-512 and several threads x264's macroblock tree is not the same each time.
-            # Without it nothing is slower.
-            options["x264-params"] = "asm=avx2"
         if self.preset is not None:
             options["cpu-used" if codec == "libvpx-vp9" else "preset"] = self.preset
         return codec, options
 
-    def _check_for(self, codec: str) -> None:
+    def check(self, container: str, kind: str | None = None) -> None:
+        """Check that an encoder supports `crf` and `preset`.
+
+        Args:
+            container: The container's name in FFmpeg.
+            kind: FFmpeg's name of the frames' format; if it is not known yet, it is enough that one
+                of the encoders that may be chosen does.
+
+        Raises:
+            ValueError: It does not, or none does.
+        """
+        may_be = self._usual(container) if kind is None else [self.within(container, kind)[0]]
+        refusals = [error for codec in may_be if (error := self._refusal(codec))]
+        if len(refusals) == len(may_be):
+            raise ValueError(refusals[0])
+
+    def _usual(self, container: str) -> tuple[str, ...]:
+        """Return the encoders that may be chosen for a container, the preferred one first."""
+        if self.codec is not None:
+            return (self.codec,)
+        return ("libvpx-vp9", "libsvtav1") if container == "webm" else ("libx264",)
+
+    def _refusal(self, codec: str) -> str | None:
+        """Return why an encoder can't be used with these settings; None if it can."""
         if self.crf > MAX_CRF[codec]:
-            raise ValueError(
+            return (
                 f"`crf` (={self.crf:g}) must be at most {MAX_CRF[codec]} with {codec}: 18 is the "
                 "default, and higher values lower the quality"
             )
         if self.preset is not None and self.preset not in PRESETS[codec]:
             choices = ", ".join(PRESETS[codec])
-            raise ValueError(f"`preset` (={self.preset}) must be one of {codec}'s: {choices}")
+            return f"`preset` (={self.preset}) must be one of {codec}'s: {choices}"
+        return None
 
 
 def add_video_stream(
@@ -145,7 +159,7 @@ def add_video_stream(
             f"{', or '.join(remedies)}"
         )
     rate = video.average_rate or video.guessed_rate or Fraction(25)
-    stream = outgoing.add_stream(codec, rate=rate, options=options)
+    stream = outgoing.add_stream(codec, rate=rate, options=options | _machine_options(codec))
     context = stream.codec_context
     context.width, context.height = even_size(*size, kind)
     context.pix_fmt = kind
@@ -172,6 +186,19 @@ def add_video_stream(
     return stream
 
 
+def _machine_options(codec: str) -> dict[str, str]:
+    """Return options that make an encoder deterministic and quiet on this machine."""
+    if codec == "libsvtav1":  # log errors only
+        os.environ.setdefault("SVT_LOG", "1")
+    import torch
+
+    if codec == "libx264" and torch.backends.cpu.get_cpu_capability() == "AVX512":
+        # With AVX-512 and several threads x264's macroblock tree is not the same each time. Without
+        # it nothing is slower.
+        return {"x264-params": "asm=avx2"}
+    return {}
+
+
 def _moved(matrix: Any, ratio: float) -> list[int]:
     """Return a display matrix for a larger frame, with the translation scaled to its size."""
     entries = list(struct.unpack("9i", bytes(matrix)))
@@ -188,13 +215,13 @@ def _lost(video: Any, first: Any, container: str) -> list[str]:
         # VP9's is a picture of its own, which is not decoded.
         "its transparency": any(one.is_alpha for one in first.format.components)
         or tags.get("alpha_mode") == "1",
-        "that it is interlaced: its two fields were upscaled as one frame": first.interlaced_frame,
+        "its interlacing: its two fields were upscaled as one frame": first.interlaced_frame,
     }
     lost |= {
         words: any(kind in first.side_data for kind in kinds) for words, kinds in SIDE_DATA.items()
     }
     stereo = first.side_data.get("STEREO3D")
-    lost["that it is stereoscopic"] = (
+    lost["its stereo 3D"] = (
         stereo is not None
         and any(bytes(stereo)[:4])  # 0 is an ordinary picture
         and not ("stereo_mode" in tags and container in ("matroska", "webm"))

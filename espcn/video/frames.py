@@ -3,13 +3,14 @@
 Frames are not converted to RGB. RGB frames are converted to YCbCr without chroma subsampling.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
-from espcn.upscaling.upscaler import Upscaler
+if TYPE_CHECKING:  # torch: only when there is work to do
+    from espcn.upscaling.upscaler import Upscaler
 
 # Codecs whose chroma samples lie midway between two luma columns. In all others, and in what is
 # written, they coincide with the left one.
@@ -18,7 +19,7 @@ ROW_STEP = 16  # of the rows whose detail is measured, which costs a thousandth 
 
 
 def upscale_frame(
-    upscaler: Upscaler,
+    upscaler: "Upscaler",
     frame: av.VideoFrame,
     centred: bool = False,
     size: tuple[int, int] | None = None,

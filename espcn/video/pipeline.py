@@ -94,11 +94,13 @@ def upscale_video(
                 reason = f" ({seen.error})" if seen.error else ""
                 raise ValueError(f"{source} has no frame that can be read{reason}")
             first = head[-1].frame
-            codec, options = (encoding or Encoding()).within(container, planar(first.format))
+            encoding, kind = encoding or Encoding(), planar(first.format)
+            encoding.check(container, kind)
+            codec, options = encoding.within(container, kind)
             wanted = _enlargement(upscaler, size, first, source)
             size_in_pixels = (wanted.width, wanted.height)
             made_by = [
-                container, size_in_pixels, codec, options, str(upscaler.engine),
+                container, size_in_pixels, codec, options, upscaler.engine.settings,
                 av.library_versions, SEGMENT,
             ]  # fmt: skip
             add_stream = partial(
@@ -229,10 +231,13 @@ def _write(
 
 def _note_losses(incoming: Any, seen: Seen, done: int, remarks: Remarks) -> None:
     """Note what could not be read of the source."""
-    if seen.damaged:
-        remarks.damaged.append(f"{seen.damaged} damaged frames are incomplete or missing")
-    if seen.missing:
-        remarks.damaged.append(f"{seen.missing} damaged packets of sound or subtitles are missing")
+    for count, what, fate in (
+        (seen.damaged, "frame", "incomplete or missing"),
+        (seen.missing, "packet", "missing, of sound or subtitles"),
+    ):
+        if count:
+            how_many = f"1 damaged {what} is" if count == 1 else f"{count} damaged {what}s are"
+            remarks.damaged.append(f"{how_many} {fate}")
     # Matroska's duration begins at 0, that of others when they do.
     start = 0 if "matroska" in incoming.format.name else incoming.start_time or 0
     claimed = (start + (incoming.duration or 0)) / 1e6

@@ -303,6 +303,69 @@ def test_result_of_an_animated_gif_can_be_named(call: Call, tmp_path: Path) -> N
     assert "must end in .png" in call("upscale.py", str(still), "-o", str(target)).stderr
 
 
+def test_animation_keeps_its_format_whatever_it_is_called(call: Call, tmp_path: Path) -> None:
+    source, frames = (
+        tmp_path / "moving.jpg",
+        [Image.new("RGB", (20, 20), c) for c in ("red", "tan")],
+    )
+    frames[0].save(source, "WEBP", save_all=True, append_images=frames[1:])
+    done = call("upscale.py", str(tmp_path), "--format", "png")
+    assert done.returncode == 0, done.stderr
+    with Image.open(tmp_path / "moving_x3.webp") as made:
+        assert (made.format, getattr(made, "n_frames", 1)) == ("WEBP", 2)
+    words = f"b.png must end in .webp, as {source} is an animated WEBP: name it with -o"
+    check_failed(call("upscale.py", str(source), "-o", str(tmp_path / "b.png")), words)
+
+
+def test_video_that_another_command_is_at_work_on_keeps_its_segments(
+    call: Call, tmp_path: Path
+) -> None:
+    source = write_clip(tmp_path / "clip.mkv", 3, (32, 32))
+    assert call("upscale.py", str(source)).returncode == 0
+    left = tmp_path / ".espcn/clip_x3.mkv.segments/000000"
+    left.parent.mkdir()
+    left.touch()
+    with claim(tmp_path / "clip_x3.mkv") as mine:  # which makes it anew, say
+        assert mine
+        assert "Skipped existing results" in call("upscale.py", str(source)).stdout
+        assert left.exists()
+    assert call("upscale.py", str(source)).returncode == 0
+    assert not left.exists()
+
+
+def test_finished_video_is_the_same_on_every_processor(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_clip(tmp_path / "clip.mkv", 3, (32, 32))
+    for capability in ("AVX2", "AVX512"):
+        monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda said=capability: said)
+        done = call("upscale.py", str(source))
+        assert ("Skipped existing results" in done.stdout) == (capability == "AVX512")
+
+
+def test_records_of_videos_are_judged_without_pytorch() -> None:
+    code = "import sys, espcn.video.encoding; sys.exit('torch' in sys.modules)"
+    assert run("-c", code).returncode == 0
+
+
+def test_results_of_ones_own_weights_do_not_depend_on_the_compression(
+    call: Call, pictures: Path, tmp_path: Path
+) -> None:
+    own = write_checkpoint(tmp_path / "own.ckpt", ESPCN(3))
+    made = ["-o", str(tmp_path / "a.png")]
+    command = ("upscale.py", str(pictures / "color2.png"), "--ckpt", str(own), *made)
+    assert call(*command).returncode == 0
+    assert "Skipped existing results" in call(*command, "--compression", "none").stdout
+
+
+def test_run_without_its_best_weights_is_named(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    command = ("upscale.py", str(tmp_path / "a.png"), "--ckpt", str(tmp_path / "run"))
+    for more in ((), ("--width", "99")):
+        words = f"`ckpt` (={tmp_path}/run/best.ckpt) must be an existing file"
+        check_failed(call(*command, *more), words)
+
+
 def test_what_a_format_cannot_hold_is_noted(call: Call, tmp_path: Path) -> None:
     Image.new("RGBA", (20, 20), (9, 9, 9, 9)).save(tmp_path / "clear.png")
     done = call("upscale.py", str(tmp_path), "--format", "jpg")

@@ -49,6 +49,14 @@ def test_folder_is_walked_and_its_files_go_beside(folder: Path) -> None:
     }
 
 
+def test_file_that_keeps_its_format_takes_the_name(tmp_path: Path) -> None:
+    for name in ("a.jpg", "a.png", "b.mp4", "b.png"):
+        (tmp_path / name).touch()
+    for kind, stills, lost in (("png", False, ["a.jpg"]), (None, True, ["a.jpg", "b.mp4"])):
+        made = planned([str(tmp_path)], "_x3", kind=kind, stills=stills)
+        assert [Path(one.partition(" would")[0]).name for one in made.problems] == lost
+
+
 def test_output_mirrors_the_tree_and_is_no_input(folder: Path) -> None:
     assert targets(folder, str(folder / "big")) == {
         "in/a.jpg": "in/big/a_x3.jpg",

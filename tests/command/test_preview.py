@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import pyvips
 from PIL import Image, ImageCms
+from PIL.JpegImagePlugin import JpegImageFile
 
 from espcn.command.preview import GAP, SIDE, TEXT, most_detailed, save_preview
 from espcn.io.reading import read_picture
@@ -156,13 +157,23 @@ def test_previews_have_names_and_records_of_their_own(call: Call, busy: Path) ->
     assert "Skipped existing results: 1 picture and 1 video" in done.stdout
     done = call("upscale.py", str(folder), "--preview", "--scale", "2.5", "--format", "jpg")
     assert done.returncode == 0, done.stderr
-    with Image.open(folder / "busy_preview.jpg") as made:
-        assert made.format == "JPEG"
+    tables = []
+    for quality in ("95", "30"):
+        jpeg = ("--format", "jpg", "--quality", quality)
+        done = call("upscale.py", str(folder), "--preview", "--scale", "2.5", *jpeg)
+        assert ("Redoing " in done.stdout) == (quality == "30")
+        with Image.open(folder / "busy_preview.jpg") as made:
+            assert isinstance(made, JpegImageFile)
+            tables.append(sum(made.quantization[0]))
+    assert tables[1] > 5 * tables[0]
     done = call("upscale.py", str(folder), "--preview", "--scale", "2.5")
     assert "Redoing " in done.stdout
     video = str(folder / "clip.mp4")
     for arguments, words in (
         ([video, "-o", str(folder / "b.mp4")], "b.mp4 must be a picture, as previews are"),
-        ([video, "--format", "mkv"], "`--format` (=mkv) is for videos, but there are none"),
+        (
+            [video, "--format", "mkv"],
+            "`--format` (=mkv) is for videos, but a preview is a picture: use png",
+        ),
     ):
         check_failed(call("upscale.py", "--preview", *arguments), words)

@@ -131,6 +131,17 @@ def test_other_settings_begin_anew(
     assert upscale(upscaler, source, tmp_path / "cut.mkv", "libx265", other, 10)[0] == 0
 
 
+def test_number_of_threads_does_not_begin_anew(
+    upscaler: Upscaler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shorten(monkeypatch, 50)
+    source = write_clip(tmp_path / "clip.mkv", 70, (64, 64))
+    segments = Segments(tmp_path / "segments", {"clip": 1})
+    upscale(upscaler, source, tmp_path / "cut.mkv", "libx264", segments, 60)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 64)
+    assert upscale(upscaler, source, tmp_path / "cut.mkv", "libx264", segments, 60)[0] == 50
+
+
 # The command with segments of 50 frames, as `shorten` makes them here.
 SHORTENED = """
 from espcn.command.cli import main

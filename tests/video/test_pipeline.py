@@ -137,7 +137,7 @@ def test_sizes_are_met(
 ) -> None:
     source, target = write_clip(tmp_path / "a.mkv", count=3), tmp_path / "b.mkv"
     if expected is None:
-        with pytest.raises(ValueError, match="22.5 times as large, from 48 x 32 to 1080 x 720"):
+        with pytest.raises(ValueError, match="become 1080 x 720 .* 16 times its 48 x 32"):
             upscale_video(upscaler, source, target, encoding=FAST, size=size)
         return
     assert upscale_video(upscaler, source, target, encoding=Encoding(crf=4), size=size) == Remarks()
@@ -245,6 +245,18 @@ def test_webm_of_ten_bits_is_written_as_av1(upscaler: Upscaler, tmp_path: Path) 
     assert mean_error(source, tmp_path / "b.webm", 3) < 3
 
 
+def test_preset_may_be_that_of_any_encoder_that_may_be_chosen(
+    upscaler: Upscaler, tmp_path: Path
+) -> None:
+    encoding = Encoding(preset="10")  # a number of SVT-AV1, and too high for VP9
+    encoding.check("webm")
+    source = write_clip(tmp_path / "a.webm", 3, (64, 64), kind="yuv420p10le", codec="libsvtav1")
+    assert upscale_video(upscaler, source, tmp_path / "b.webm", encoding=encoding) == Remarks()
+    for container, kind in (("webm", "yuv420p"), ("mp4", None)):
+        with pytest.raises(ValueError, match=r"`preset` \(=10\) must be one of lib"):
+            encoding.check(container, kind)
+
+
 def test_damaged_frames_are_counted_and_the_rest_is_kept(
     upscaler: Upscaler, tmp_path: Path
 ) -> None:
@@ -316,7 +328,7 @@ def test_damaged_sound_is_left_out_and_said(upscaler: Upscaler, tmp_path: Path) 
     (tmp_path / "bad.ts").write_bytes(content)
     remarks = upscale_video(upscaler, tmp_path / "bad.ts", tmp_path / "b.mkv", encoding=FAST)
     assert len(frames(tmp_path / "b.mkv")) == 12
-    assert any("damaged packets of sound or subtitles are missing" in w for w in remarks.damaged)
+    assert any("missing, of sound or subtitles" in w for w in remarks.damaged)
 
 
 def test_weights_follow_the_quality_within_a_video(tmp_path: Path) -> None:

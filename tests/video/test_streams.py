@@ -70,9 +70,9 @@ def test_data_beside_chapters_is_said_to_be_lost(
     ("name", "codec", "options", "words"),
     [
         ("b.mkv", "libx265", {"x265-params": "max-cll=1000,400"}, ["its HDR mastering values"]),
-        ("b.mkv", "libx264", {"x264-params": "frame-packing=3"}, ["that it is stereoscopic"]),
+        ("b.mkv", "libx264", {"x264-params": "frame-packing=3"}, ["its stereo 3D"]),
         ("b.mkv", "libx264", {"stereo_mode": "left_right"}, []),
-        ("b.mp4", "libx264", {"stereo_mode": "left_right"}, ["that it is stereoscopic"]),
+        ("b.mp4", "libx264", {"stereo_mode": "left_right"}, ["its stereo 3D"]),
         ("b.mp4", "libx264", {"stereo_mode": "mono"}, []),
     ],
 )
