@@ -39,7 +39,7 @@ def espcn(r: int = 3, pretrained: bool = True, compression: int | None = None) -
             "chooses among the shipped weights"
         )
     if not pretrained:
-        return ESPCN(r)
+        return ESPCN(r).eval()
     return load_strength(r, CLEAN if compression is None else given_strength(r, compression))
 
 

@@ -43,6 +43,7 @@ def test_hub_has_weights_for_jpegs_and_none() -> None:
     mixed = load_strength(3, strength(3, Compression("jpeg", 50)))
     assert same_tensors(suited.state_dict(), mixed.state_dict())
     fresh = torch.hub.load(str(ROOT), "espcn", source="local", r=5, pretrained=False)
+    assert not fresh.training
     assert fresh(torch.rand(1, 1, 4, 4)).shape == (1, 1, 20, 20)
     with pytest.raises(ValueError, match=r"`r` \(=5\) must be one of the shipped factors"):
         torch.hub.load(str(ROOT), "espcn", source="local", r=5)

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espcn.export.formats import FORMATS
+from espcn.interrupts import STOPPED, interrupts
+from espcn.openmp import wait_asleep
+from espcn.stdout import accept_all_names
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -21,7 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         epilog=f"The ending of FILE chooses the format. These programs read it:{readers}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("-r", type=int, metavar="R", help="the factor: 2, 3 or 4 (default: 3)")
+    parser.add_argument(
+        "-r", type=int, metavar="R", help="the factor: 2, 3 or 4 (default: 3, or that of --ckpt)"
+    )
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="the file to write (default: espcn_xR.onnx)"
     )
@@ -33,11 +38,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="use the weights for JPEGs of this quality, 1 to 100, or, in a .glsl file, for videos "
         "that lose as much (default: those for clean sources)",
     )
+    accept_all_names()
     given = parser.parse_args(arguments)
+    wait_asleep()
     from espcn.export.export import export  # torch: only when there is work to do
 
     try:
-        written = export(given.r, given.ckpt, given.output, given.compression)
+        with interrupts([]):
+            written = export(given.r, given.ckpt, given.output, given.compression)
+    except KeyboardInterrupt:
+        print("Stopped", file=sys.stderr)
+        sys.exit(STOPPED)
     except (ValueError, OSError) as error:
         sys.exit(f"Error: {error}")
     print(f"Written to {written.path}, {written.check}")

@@ -85,7 +85,7 @@ def format_of(path: Path) -> Format:
 
 
 def check_network(network: "ESPCN", reader: str) -> None:
-    """Check that a network is one of luma that replicates the border, all that some readers know.
+    """Check that a network is for luma, with replicate padding: some formats have no other.
 
     Args:
         network: The network.
@@ -97,5 +97,5 @@ def check_network(network: "ESPCN", reader: str) -> None:
     if network.channels != 1 or not network.halo:
         raise ValueError(
             f"`channels` (={network.channels}) and `padding` (={network.padding}) of the network "
-            f"must be 1 and replicate for {reader}: write .onnx, or train one so"
+            f"must be 1 and replicate for {reader}: write .onnx, or train with these"
         )

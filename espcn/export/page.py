@@ -179,8 +179,10 @@ def _check(content: str, network: ESPCN) -> str:
         command = [browser, *options, f"{file.as_uri()}#check"]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
-        except (OSError, subprocess.TimeoutExpired):
+        except subprocess.TimeoutExpired:
             return f"not checked: {browser} did not answer within {PATIENCE} s"
+        except OSError as error:
+            return f"not checked: {browser} did not start ({error.strerror})"
     report = re.search(r'<pre id="check">(.*?)</pre>', done.stdout)
     if report is None:
         return f"not checked: {browser} did not run it"

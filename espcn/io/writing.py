@@ -46,9 +46,11 @@ def check_size(path: Path, width: int, height: int, channels: int) -> None:
         channels: Number of channels.
 
     Raises:
-        ValueError: It can't.
+        ValueError: It can't, or the suffix is of no format that can be written.
     """
-    kind = FORMATS[path.suffix.lower()]
+    kind = FORMATS.get(path.suffix.lower())
+    if kind is None:
+        raise ValueError(f"{path} must end in one of {' '.join(FORMATS)}: name it with -o")
     remedy = "write it as PNG or TIFF with -o"
     if kind == "bmp":
         if width * height * channels > BMP_BYTES:

@@ -102,6 +102,6 @@ def _detail(picture: pyvips.Image) -> np.ndarray:
     top = min(max(0, (picture.height - SIDE) // 2), deepest)
     left = max(0, (picture.width - SIDE) // 2)
     size = min(SIDE, picture.width), min(SIDE, picture.height - top)
-    detail = picture.crop(left, top, *size).numpy()
-    detail = detail[..., None] if detail.ndim == 2 else detail
+    # libvips has one number for a single grey pixel.
+    detail = picture.crop(left, top, *size).numpy().reshape(size[1], size[0], -1)
     return (detail >> 8).astype(np.uint8) if detail.dtype == np.uint16 else detail

@@ -15,6 +15,7 @@ from PIL.Image import Resampling
 from espcn.io.atomic import atomic_write
 from espcn.io.prefetch import prefetch
 from espcn.io.reading import Rows, open_picture
+from espcn.io.signatures import picture_suffix
 from espcn.io.writing import FORMATS, OPAQUE, QUALITY, check_size, save_picture
 from espcn.network.strengths import NONE
 from espcn.upscaling.compression import picture_compression
@@ -106,7 +107,7 @@ def upscale_animation(
     Args:
         upscaler: The upscaler for its frames.
         source: The animation.
-        target: The file to write, with the suffix of the source.
+        target: The file to write, with a suffix of the source's format.
         size: The size of the result; by default the upscaler's factor.
         quality: Quality of a WebP, 1 to 100.
         progress: See `upscale_picture`, with frames instead of rows.
@@ -121,10 +122,13 @@ def upscale_animation(
         OSError: The target can't be written.
     """
     source, target = Path(source), Path(target)
-    kind = ANIMATED.get(source.suffix.lower())
-    if kind is None or ANIMATED.get(target.suffix.lower()) != kind:
-        endings = " ".join(ANIMATED)
-        raise ValueError(f"{target} must end like {source}, an animation ({endings})")
+    kind = ANIMATED.get(suffix := picture_suffix(source) or "")
+    if kind is None:
+        raise ValueError(f"{source} must be an animated GIF, WebP or PNG")
+    if ANIMATED.get(target.suffix.lower()) != kind:
+        raise ValueError(
+            f"{target} must end in {suffix}, as {source} is an animated {kind}: name it with -o"
+        )
     frames: list[Image.Image] = []
     durations: list[int] = []
     with Image.open(source, formats=(kind,)) as opened:

@@ -144,8 +144,7 @@ def steps(
     ]
     if not enough:
         raise ValueError(
-            f"it would have to become {large[0] / small[0]:.3g} times as large, from {small[0]} x "
-            f"{small[1]} to {large[0]} x {large[1]} pixels, but the maximum is "
-            f"{max(factors) ** 2} times: choose a smaller size"
+            f"it would have to become {large[0]} x {large[1]} pixels, but the maximum is "
+            f"{max(factors) ** 2} times its {small[0]} x {small[1]}: choose a smaller size"
         )
     return min(enough, key=lambda way: (math.prod(way), len(way), -way[0]))

@@ -535,6 +535,19 @@ def test_animation_gets_any_size(upscaler: Upscaler, tmp_path: Path) -> None:
         assert getattr(made, "n_frames", 1) == 5
 
 
+def test_unknown_suffix_is_refused(upscaler: Upscaler, tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"b.gif must end in one of .png .jpg .*: name it with -o"):
+        upscale_picture(upscaler, tmp_path / "a.png", tmp_path / "b.gif")
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "LA"])
+def test_single_pixel_is_upscaled(mode: str, tmp_path: Path) -> None:
+    Image.new(mode, (1, 1), 77 if mode == "L" else None).save(tmp_path / "a.png")
+    upscale_picture(Upscaler(2), tmp_path / "a.png", tmp_path / "b.png")
+    assert read_picture(tmp_path / "b.png").shape == (2, 2, len(mode))
+
+
 def test_still_pictures_are_no_animations(tmp_path: Path) -> None:
     for name in ("a.gif", "a.png", "a.webp", "a.jpg"):
         Image.new("RGB", (9, 9)).save(tmp_path / name)
@@ -545,8 +558,13 @@ def test_still_pictures_are_no_animations(tmp_path: Path) -> None:
 
 def test_animation_becomes_nothing_else(upscaler: Upscaler, tmp_path: Path) -> None:
     write_animation(tmp_path / "a.gif")
-    with pytest.raises(ValueError, match="b.png must end like .*a.gif, an animation"):
+    with pytest.raises(
+        ValueError, match=r"b.png must end in .gif, as .*a.gif is an animated GIF: name it with -o"
+    ):
         upscale_animation(upscaler, tmp_path / "a.gif", tmp_path / "b.png")
+    Image.new("RGB", (9, 9)).save(tmp_path / "still.jpg")
+    with pytest.raises(ValueError, match="still.jpg must be an animated GIF, WebP or PNG"):
+        upscale_animation(upscaler, tmp_path / "still.jpg", tmp_path / "b.png")
     content = (tmp_path / "a.gif").read_bytes()
     (tmp_path / "cut.gif").write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match="cut.gif is damaged or cut short"):

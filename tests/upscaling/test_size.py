@@ -95,7 +95,7 @@ def test_network_of_ones_own_is_taken_once_or_twice() -> None:
     assert steps((10, 10), (15, 15), [3]) == (3,)
     assert steps((10, 10), (31, 31), [3]) == (3, 3)
     with pytest.raises(
-        ValueError, match="9.1 times as large, from 10 x 10 to 91 x 91 .* maximum is 9 times"
+        ValueError, match="to become 91 x 91 pixels, but the maximum is 9 times its 10 x 10"
     ):
         steps((10, 10), (91, 91), [3])
 
