@@ -28,7 +28,8 @@ from espcn.data.patches import Recipe, cut, rescale
 from espcn.imaging.color import to_channels
 from espcn.imaging.degradation import Degradation
 from espcn.io.reading import read_picture
-from helpers import ENVIRONMENT, ROOT, check_failed, run
+from forked import fork
+from helpers import ENVIRONMENT, ROOT, check_failed
 
 RECIPE = Recipe(3, 1, Degradation(), 8, 5, 4, scales=(1.0, 0.7))
 
@@ -416,7 +417,7 @@ def test_setting_that_is_added_to_the_degradation_leaves_a_cache_valid(
 
 
 def listed(where: Path, *arguments: str) -> str:
-    done = run("-m", "espcn.data.cache", "--cache", str(where), *arguments)
+    done = fork("-m", "espcn.data.cache", "--cache", str(where), *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -454,7 +455,7 @@ def test_caches_of_two_degradations_are_told_apart(pictures: Path, tmp_path: Pat
 def test_days_below_zero_delete_nothing(pictures: Path, tmp_path: Path) -> None:
     made(pictures, tmp_path)
     for days in ("-5", "nan"):
-        done = run("-m", "espcn.data.cache", "--cache", str(tmp_path), "--unused", days)
+        done = fork("-m", "espcn.data.cache", "--cache", str(tmp_path), "--unused", days)
         check_failed(done, f"`--unused` (={float(days)})")
     assert len(entries(tmp_path)) == 1
 

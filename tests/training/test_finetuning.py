@@ -13,7 +13,15 @@ from espcn.network.device import has_bfloat16
 from espcn.network.model import ESPCN
 from espcn.network.weights import load, save_weights
 from espcn.runs.gather import write_small_table
-from helpers import Call, check_failed, read_run_result, sweep_rows, tiny_run, write_checkpoint
+from helpers import (
+    SCORED,
+    Call,
+    check_failed,
+    read_run_result,
+    sweep_rows,
+    tiny_run,
+    write_checkpoint,
+)
 
 
 def still(pictures: Path, directory: Path, **settings: object) -> list[str]:
@@ -27,7 +35,7 @@ def still(pictures: Path, directory: Path, **settings: object) -> list[str]:
 def test_run_begins_with_the_shipped_weights(
     call: Call, pictures: Path, tmp_path: Path, precision: str
 ) -> None:
-    options = {"init": "shipped", "r": 2, "trainer.precision": precision}
+    options = {"init": "shipped", "r": 2, "trainer.precision": precision, "sets": SCORED}
     done = call(*still(pictures, tmp_path, **options))
     assert done.returncode == 0, done.stderr
     slow = precision == "bf16-mixed" and not has_bfloat16(torch.device("cpu"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from espcn.io.atomic import write_csv, write_json
 from espcn.report.pages.run import write_run
-from helpers import ROOT, Call, read_run_result, tiny_run
+from helpers import ROOT, SCORED, Call, read_run_result, tiny_run
 
 OLD = ROOT / "tests/runs/from_0.1/run"
 
@@ -22,7 +22,9 @@ def page_of(directory: Path) -> str:
 
 def test_page_tells_all_of_a_run(call: Call, pictures: Path, tmp_path: Path) -> None:
     directory = tmp_path / "2026-01-31" / "12-00-00"
-    done = call("train.py", *tiny_run(pictures, blur=0.5), f"hydra.run.dir={directory}")
+    done = call(
+        "train.py", *tiny_run(pictures, blur=0.5, sets=SCORED), f"hydra.run.dir={directory}"
+    )
     assert done.returncode == 0, done.stderr
     assert f"Report: {directory / 'run.html'}" in done.stdout
     page, result = page_of(directory), read_run_result(directory)
