@@ -59,6 +59,7 @@ def shown(notebook: Any) -> Iterator[str]:
                     yield text(value)
 
 
+@pytest.mark.slow
 def test_runs_from_top_to_bottom_and_puts_out_what_is_committed() -> None:
     pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")

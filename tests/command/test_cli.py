@@ -174,6 +174,7 @@ def test_source_that_changes_meanwhile_is_upscaled_again(pictures: Path, tmp_pat
     assert standing(job, {"r": 2}) == Standing.SOURCE  # what it was made from is gone
 
 
+@pytest.mark.slow
 def test_commands_on_the_same_files_leave_them_whole(photos: Path, tmp_path: Path) -> None:
     write_clip(photos / "clip.mkv", count=30, size=(64, 48))
     out, commands = tmp_path / "big", []
@@ -562,7 +563,7 @@ def test_full_disk_leaves_no_half_file(photos: Path) -> None:
 @pytest.mark.parametrize("kind", ["picture", "video"])
 def test_ctrl_c_leaves_no_half_file(kind: str, tmp_path: Path) -> None:
     if kind == "picture":
-        Image.effect_noise((6000, 6000), 90).save(tmp_path / "noise.png")
+        Image.effect_noise((2500, 2500), 90).save(tmp_path / "noise.png")
     else:
         write_clip(tmp_path / "clip.mkv", count=2000, size=(160, 96), codec="mpeg4")
     before = files(tmp_path)

@@ -231,7 +231,7 @@ def test_grey_pictures_stay_grey_and_their_white_stays_white(
     assert large[:30, :30].min() >= 254
 
 
-@pytest.mark.parametrize("r", [3, 4])
+@pytest.mark.parametrize("r", [pytest.param(3, marks=pytest.mark.slow), 4])
 @pytest.mark.parametrize("engine", ENGINES)
 def test_other_factors_and_strengths_agree_too(
     chooser: Visitor, photo: np.ndarray, tmp_path: Path, engine: str, r: int
@@ -537,7 +537,7 @@ def test_command_writes_a_page_for_a_compression_and_names_what_is_wrong(
 
 
 @pytest.mark.skipif(not BROWSER, reason="needs chromium")
-@pytest.mark.parametrize("activation", ["tanh", "relu"])
+@pytest.mark.parametrize("activation", ["relu", pytest.param("tanh", marks=pytest.mark.slow)])
 def test_a_network_of_ones_own_is_checked_by_the_browser(
     tmp_path: Path, activation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

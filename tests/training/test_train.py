@@ -376,6 +376,7 @@ def test_other_settings_are_refused_in_the_directory_of_a_run(
     assert (finished / "result.json").read_text() == before
 
 
+@pytest.mark.slow
 def test_run_goes_on_in_its_precision_on_a_processor_of_another_default(
     call: Call, pictures: Path, tmp_path: Path, processor: Callable[[str], None]
 ) -> None:

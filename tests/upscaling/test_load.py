@@ -45,7 +45,7 @@ def test_sixteen_threads_give_what_one_gives(
     assert large == one_by_one
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_four_processes_give_what_one_gives(
     upscaler: Upscaler, pictures: list[np.ndarray], one_by_one: list[bytes], method: str
 ) -> None:
