@@ -56,17 +56,21 @@ def test_zoom_magnifies_about_the_centre() -> None:
     assert near[1, 32, 42] - near[1, 32, 32] == 10  # one level a pixel
     assert far[1, 32, 42] - far[1, 32, 32] == 40
     assert near[0, 42, 32] - near[0, 32, 32] == 10
+    twice = Motion(zoom=math.log(2) / 2).frame(ramps(), 2).int()
+    assert torch.equal(twice, near)
 
 
 def test_gain_changes_the_contrast_about_the_middle_grey() -> None:
     picture = torch.tensor([[[28, 128, 228]]], dtype=torch.uint8)
     assert Motion(gain=math.log(1.1)).frame(picture, 1).tolist() == [[[18, 128, 238]]]
     assert Motion(gain=math.log(1.1)).frame(picture, -1).tolist() == [[[37, 128, 219]]]
+    assert Motion(gain=math.log(1.1) / 2).frame(picture, 2).tolist() == [[[18, 128, 238]]]
     assert Motion(gain=math.log(2)).frame(picture, 1).tolist() == [[[0, 128, 255]]]
 
 
 def test_motions_are_mostly_slow_and_go_in_all_directions() -> None:
     motions = drawn(1000)
+    assert len(set(motions)) == 1000
     speeds = np.array([math.hypot(one.down, one.right) / 2 for one in motions])
     # Twice the cube of an even number of 0 to 1, whose median is a quarter.
     assert 1.8 < speeds.max() <= 2
