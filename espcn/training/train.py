@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from espcn.evaluation.samples import save_samples
 from espcn.interrupts import REQUEUES, ignore_interrupts, interrupts
@@ -134,7 +135,7 @@ def _show(run: Run) -> None:
 def _say(error: Exception) -> str:
     """Print an error, with a traceback if it is a bug; return it in words."""
     words = f"{error}" or type(error).__name__
-    expected = isinstance(error, ValueError | OSError)
+    expected = isinstance(error, ValueError | OSError | MisconfigurationException)
     if is_loss_of_another(error):
         words, expected = "another process of this run has ended: see what it said", True
     if not expected or os.environ.get("HYDRA_FULL_ERROR") == "1":

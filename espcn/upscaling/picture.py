@@ -39,7 +39,7 @@ def upscale_picture(
     quality: int = QUALITY,
     progress: Progress = lambda done, total: None,
 ) -> Remarks:
-    """Upscale a picture file of any size, in bounded memory if its formats allow it.
+    """Upscale a picture file, in bounded memory if its formats allow it.
 
     The target appears only once it is complete.
 
