@@ -113,6 +113,10 @@ def _jobs(places: dict[Path, Path], naming: Naming, folder: str | None, made: Pl
             rule = f"{'video' if job.is_video else 'picture'}, as {source} is"
             rule = "picture, as previews are" if naming.stills else rule
             made.problems.append(f"{target} must be a {rule}")
+        elif suffix not in (None, target.suffix.lower()) and folder is None and not job.is_video:
+            made.problems.append(
+                f"`--format` (={naming.kind}) can't hold {source}, an animation: leave it out"
+            )
         elif real == source.resolve():
             made.problems.append(f"{source} would overwrite itself: choose another target with -o")
         elif len(os.fsencode(target.name)) > MAX_NAME_BYTES:

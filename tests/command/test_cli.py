@@ -314,6 +314,8 @@ def test_animation_keeps_its_format_whatever_it_is_called(call: Call, tmp_path: 
     assert done.returncode == 0, done.stderr
     with Image.open(tmp_path / "moving_x3.webp") as made:
         assert (made.format, getattr(made, "n_frames", 1)) == ("WEBP", 2)
+    words = f"`--format` (=png) can't hold {source}, an animation: leave it out"
+    check_failed(call("upscale.py", str(source), "--format", "png"), words)
     words = f"b.png must end in .webp, as {source} is an animated WEBP: name it with -o"
     check_failed(call("upscale.py", str(source), "-o", str(tmp_path / "b.png")), words)
 
