@@ -30,7 +30,9 @@ def show_run(
     figures = {f"psnr {name}": psnr for name, psnr in result["psnr"].items()}
     figures |= {"val_psnr": result["val_psnr"]}
     known = {name: figure for name, figure in figures.items() if figure is not None}
-    logger.log_hyperparams({name: str(value) for name, value in settings.items()}, known)
+    # TensorBoard takes no names that are not UTF-8.
+    words = {k: str(v).encode(errors="backslashreplace").decode() for k, v in settings.items()}
+    logger.log_hyperparams(words, known)
     for images in sets:
         if len(images):
             sample = images.subset([0], images.name)

@@ -205,11 +205,11 @@ def _renewed(
         if name in RENEWED and inner:
             renewed[group] = renewed[group] | {inner: given.get(name)}
         elif group == "trainer" and inner:
-            option, there = inner.partition(".")[0], settings["trainer"]
-            others = {key: value for key, value in renewed["trainer"].items() if key != option}
-            renewed["trainer"] = others | ({option: there[option]} if option in there else {})
-        elif group == "trainer":
-            renewed["trainer"] = renewed["trainer"] | settings["trainer"]
+            option = inner.partition(".")[0]
+            renewed["trainer"] = renewed["trainer"] | {option: settings["trainer"].get(option)}
+        elif group == "trainer":  # whatever that choice says of the precision
+            kept = {key: value for key, value in renewed["trainer"].items() if key == "precision"}
+            renewed["trainer"] = renewed["trainer"] | settings["trainer"] | kept
         elif name in RENEWED:
             renewed[group] = settings[group]
         # What it has already may be said again: data.path=DIR needs data=folder beside it.

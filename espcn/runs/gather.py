@@ -10,14 +10,16 @@ are sorted by the PSNR on the validation images, never by a test set.
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
+
+from hydra import initialize_config_dir
 
 from espcn.io.atomic import write_csv, write_text
 from espcn.report.jobs import (
     DAMAGED,
     MATCHED,
-    OPEN,
     REPEATS,
     has_matched,
     is_number,
@@ -32,6 +34,9 @@ from espcn.report.plots import plot_sweep
 from espcn.report.tables import table
 from espcn.runs.directory import CONFIG, read_config, read_result
 from espcn.runs.identity import completed, flatten
+from espcn.runs.resolvers import register_resolvers
+
+CONF = Path(__file__).parents[2] / "conf"
 
 
 def gather(directory: Path) -> list[dict[str, Any]]:
@@ -50,7 +55,6 @@ def gather(directory: Path) -> list[dict[str, Any]]:
         hint = "it is a run's directory" if (directory / CONFIG).is_file() else "none has begun"
         print(f"{directory} must hold the jobs of a sweep, but {hint}", file=sys.stderr)
         return []
-    rows = _filled(rows)
     best_first = sorted(rows, key=lambda row: -(row.get("val_psnr") or float("-inf")))
     swept = swept_settings(rows)
     # All settings stand before the results, also those that only some of the jobs have.
@@ -87,22 +91,6 @@ def write_small_table(rows: Sequence[dict[str, Any]], path: Path) -> None:
 
     kept = [{name: row.get(name) for name in names} for row in sorted(rows, key=order)]
     write_csv(path, kept, digits=6)
-
-
-def _filled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give jobs the settings that their version lacked, where all others have the same value.
-
-    An empty cell of sweep.csv would be a value of its own. OPEN settings may be absent.
-    """
-    sound = [row for row in rows if row["status"] != DAMAGED]
-    for name in dict.fromkeys(name for row in sound for name in setting_names(row)):
-        having = [row[name] for row in sound if name in row]
-        if not name.startswith(OPEN) and all(value == having[0] for value in having):
-            rows = [
-                row if row["status"] == DAMAGED else {"run": row["run"], name: having[0]} | row
-                for row in rows
-            ]
-    return rows
 
 
 def _row(directory: Path) -> dict[str, Any]:
@@ -159,6 +147,14 @@ def _draw(directory: Path, rows: Sequence[dict[str, Any]], swept: list[str]) -> 
             plot_sweep(shown, name, others, directory / f"sweep_{name}.png", title)
 
 
+def _defaults() -> AbstractContextManager[Any]:
+    """Provide the defaults of today's settings, as a sweep does, for those that a job lacks."""
+    if not CONF.is_dir():  # installed without the scripts
+        return nullcontext()
+    register_resolvers()
+    return initialize_config_dir(str(CONF), version_base="1.3")
+
+
 def main() -> None:
     """Rebuild a sweep's table, and optionally a small one; the exit code is not 0 on failure."""
     parser = argparse.ArgumentParser(
@@ -176,7 +172,8 @@ def main() -> None:
             f"{given.small.parent} first"
         )
     try:
-        rows = gather(given.directory)
+        with _defaults():
+            rows = gather(given.directory)
         if rows and given.small is not None:
             write_small_table(rows, given.small)
     except (ValueError, OSError) as error:

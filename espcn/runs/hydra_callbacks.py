@@ -70,8 +70,8 @@ class CheckSweep(Callback):
                 traceback.print_exc()
             remove_refused(directory)
             words = str(error).partition("\n")[0]
-            what = " ".join(overrides)
-            raise SystemExit(f"Error: {words}\nNo job has begun; this one can't: {what}") from None
+            which = f"; this one can't: {' '.join(overrides)}" if overrides else ""
+            raise SystemExit(f"Error: {words}\nNo job has begun{which}") from None
 
 
 class GatherSweep(Callback):

@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -122,7 +122,8 @@ def check_alone(trainer: Mapping[str, Any]) -> None:
 
 def _is_one(devices: Any) -> bool:
     """Return whether devices are a list of one, such as [1] for the second GPU."""
-    return isinstance(devices, list) and len(devices) == 1
+    is_list = isinstance(devices, Sequence) and not isinstance(devices, str)  # Hydra's is no list
+    return is_list and len(devices) == 1
 
 
 def slurm_job() -> str | None:

@@ -55,11 +55,12 @@ def test_resume_keeps_what_it_is_not_told_of_the_trainer(tmp_path: Path) -> None
     assert settings["trainer"] == own | {"accelerator": "cpu"}
     settings = settings_of(again, tmp_path, ["resume=x", "trainer=gpu"])
     assert settings["trainer"] == own | {"accelerator": "cpu"}
-    settings = settings_of(again, tmp_path, ["resume=x", "~trainer.gradient_clip_val"])
-    assert "gradient_clip_val" not in settings["trainer"]
     again = config(resume="x", trainer=plain | {"precision": "32-true"})
-    settings = settings_of(again, tmp_path, ["resume=x", "trainer.precision=32-true"])
-    assert settings["trainer"] == own | {"precision": "32-true"}
+    settings = settings_of(again, tmp_path, ["resume=x", "trainer=ddp"])  # whose own it is
+    assert settings["trainer"] == own | {"accelerator": "cpu"}
+    for given in (["trainer.precision=32-true"], ["trainer.precision=32-true", "trainer=gpu"]):
+        settings = settings_of(again, tmp_path, ["resume=x", *given])
+        assert settings["trainer"]["precision"] == "32-true"
 
 
 def test_result_that_is_not_whole_is_none(tmp_path: Path) -> None:

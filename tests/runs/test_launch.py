@@ -5,9 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
 
-from espcn.runs.launch import launch, rank, requeue, run_directory
-from helpers import clear_launcher
+from espcn.runs.launch import check_alone, launch, rank, requeue, run_directory
+from espcn.runs.resolvers import register_resolvers
+from helpers import ROOT, clear_launcher
 
 
 def test_one_of_a_job_array_is_requeued_alone(
@@ -76,6 +78,17 @@ def test_slurm_job_whose_processes_are_not_known_is_refused(
         monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match=message):
         rank()
+
+
+@pytest.mark.parametrize("devices", ["1", "[1]"])
+def test_one_device_is_one_process_and_several_are_not(devices: str) -> None:
+    register_resolvers()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        check_alone(compose("train", [f"trainer.devices={devices}"]).trainer)
+        with pytest.raises(ValueError, match=r"asks for more \(devices=\[0, 1\]\)"):
+            check_alone(compose("train", ["trainer.devices=[0,1]"]).trainer)
+        with pytest.raises(ValueError, match=r"`trainer.strategy` \(=ddp\) is for several"):
+            check_alone(compose("train", ["trainer.strategy=ddp"]).trainer)
 
 
 def test_directory_in_a_slurm_job_is_found_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,7 +79,9 @@ def read_lines(path: Path) -> list[str]:
     Returns:
         The lines; none if it is missing.
     """
-    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    if not path.is_file():
+        return []
+    return path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
 
 
 @dataclass(frozen=True)
