@@ -1,7 +1,6 @@
 """Signals that stop a run, turned into KeyboardInterrupt and recorded by name."""
 
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -40,22 +39,22 @@ def interrupts(signals: list[str]) -> Iterator[None]:
 
 
 @contextmanager
-def interrupts_ignored() -> Iterator[None]:
-    """Ignore Ctrl-C, and have processes that start within the block ignore it for good.
+def interrupts_held() -> Iterator[None]:
+    """Hold back Ctrl-C until the block ends, and for good from processes that start within it.
 
-    A terminal sends it to all of them; who started them tells them to end.
+    A terminal sends it to all of them; whoever started them tells them to end.
 
     Yields:
         Nothing.
     """
-    if threading.current_thread() is not threading.main_thread():  # which can't change handlers
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    old = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which processes inherit
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, old)
+        signal.pthread_sigmask(signal.SIG_SETMASK, old)
 
 
 def ignore_interrupts() -> None:

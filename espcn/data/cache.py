@@ -36,7 +36,7 @@ from espcn.data.image_set import LazyImages, read_unchanged
 from espcn.data.patches import Patches, Recipe, cut
 from espcn.files import expanded
 from espcn.imaging.color import to_channels
-from espcn.interrupts import interrupts_ignored
+from espcn.interrupts import interrupts_held
 from espcn.io.atomic import make_folder, write_json
 from espcn.io.reading import read_picture
 
@@ -203,7 +203,7 @@ def _all(work: list[Any], images: int) -> Iterator[tuple[list[int], dict[int, st
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes(), spawn, initializer=_begin) as pool:
         try:
-            with interrupts_ignored():  # by the workers, which start here, for good
+            with interrupts_held():  # from the workers, which start here, for good
                 parts = [pool.submit(_cut_some, one) for one in work]
             for part in as_completed(parts):
                 yield part.result()

@@ -57,7 +57,7 @@ def data_root(data_dir: str | None) -> Path:
     Raises:
         ValueError: It is below an unknown home directory.
     """
-    if data_dir is not None:
+    if data_dir not in (None, ""):
         return expanded(data_dir, "data_dir")
     return expanded(os.environ.get("ESPCN_DATA") or "datasets", "ESPCN_DATA")
 
