@@ -52,7 +52,7 @@ def painted(network: ESPCN) -> Tensor:
 
 def _sheet(kernels: Tensor, shown: Tensor, side: int = 60, gap: int = 6) -> Image.Image:
     """Arrange `shown`, `(n, 1 or 3, height, width)`, 0..1, in rows of 8, each pixel a square."""
-    side -= side % shown.shape[-1]
+    side = max(1, side // shown.shape[-1]) * shown.shape[-1]
     rows, cell = -(-len(shown) // 8), side + gap
     sheet = Image.new("RGB", (8 * cell + gap, rows * cell + gap), "white")
     order = kernels.var((1, 2, 3)).argsort(descending=True)

@@ -208,8 +208,8 @@ def mean_score(name: str, scores: list[Score]) -> Score:
         scores: The pictures' figures.
 
     Returns:
-        The means; None for a figure that a picture lacks, and for all of an empty set. If no
-        picture has errors by both, a PSNR is infinite where one of them is without any error.
+        The means; None for a figure that a picture lacks, and for all of an empty set. PSNR is
+        infinite only if bicubic or the network upscales every picture without any error.
     """
     in_decibels = ("psnr", "bicubic_psnr", "psnr_rgb_notebook")
     erring = [one for one in scores if math.inf not in [getattr(one, name) for name in in_decibels]]

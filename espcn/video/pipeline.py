@@ -231,13 +231,14 @@ def _write(
 
 def _note_losses(incoming: Any, seen: Seen, done: int, remarks: Remarks) -> None:
     """Note what could not be read of the source."""
-    for count, what, fate in (
-        (seen.damaged, "frame", "incomplete or missing"),
-        (seen.missing, "packet", "missing, of sound or subtitles"),
-    ):
-        if count:
-            how_many = f"1 damaged {what} is" if count == 1 else f"{count} damaged {what}s are"
-            remarks.damaged.append(f"{how_many} {fate}")
+    if seen.damaged:
+        frames = "1 damaged frame is" if seen.damaged == 1 else f"{seen.damaged} damaged frames are"
+        remarks.damaged.append(f"{frames} incomplete or missing")
+    if seen.missing:
+        packets, verb = ("packet", "is") if seen.missing == 1 else ("packets", "are")
+        remarks.damaged.append(
+            f"{seen.missing} damaged {packets} of sound or subtitles {verb} missing"
+        )
     # Matroska's duration begins at 0, that of others when they do.
     start = 0 if "matroska" in incoming.format.name else incoming.start_time or 0
     claimed = (start + (incoming.duration or 0)) / 1e6

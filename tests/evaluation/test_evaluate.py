@@ -23,7 +23,7 @@ from espcn.data.datasets import load_set
 from espcn.data.image_set import ImageSet
 from espcn.evaluation.evaluate import evaluate
 from espcn.evaluation.gallery import side_by_side
-from espcn.evaluation.kernels import painted
+from espcn.evaluation.kernels import painted, save_kernels
 from espcn.evaluation.protocol import (
     mean_score,
     reconstruct,
@@ -80,6 +80,12 @@ def test_kernels_are_drawn(call: Call, ckpt: Path, tmp_path: Path) -> None:
         with Image.open(tmp_path / f"filters_{name}.png") as sheet:
             assert sheet.size == (8 * (side + 6) + 6, rows * (side + 6) + 6)
             assert len(sheet.convert("L").getcolors()) > 50
+
+
+def test_kernels_of_the_largest_factor_are_drawn(tmp_path: Path) -> None:
+    save_kernels(tmp_path, ESPCN(64))
+    with Image.open(tmp_path / "filters_last.png") as sheet:
+        assert sheet.size == (8 * (3 * 64 + 6) + 6, 4 * (3 * 64 + 6) + 6)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

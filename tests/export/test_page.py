@@ -27,6 +27,8 @@ from espcn.upscaling.upscaler import Upscaler
 from helpers import Call, check_failed, write_checkpoint, write_clip
 
 ENGINES = ("webgpu", "webgl2", "plain")
+# Most tests leave it to pytest -m slow, since the others agree with it.
+WITHOUT_WEBGL2 = ("webgpu", pytest.param("webgl2", marks=pytest.mark.slow), "plain")
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 OPTIONS = (
     "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,900",
@@ -188,7 +190,7 @@ def test_luma_is_pytorchs_within_a_grey_level(
     assert np.abs(large.astype(int) - wanted).max() <= 1
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", WITHOUT_WEBGL2)
 def test_transparency_and_edges_are_those_of_the_command(
     visitor: Visitor, photo: np.ndarray, tmp_path: Path, engine: str
 ) -> None:
@@ -207,7 +209,7 @@ def test_transparency_and_edges_are_those_of_the_command(
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (5, 2)])
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", WITHOUT_WEBGL2)
 def test_smallest_pictures_agree(
     visitor: Visitor, photo: np.ndarray, tmp_path: Path, engine: str, shape: tuple[int, int]
 ) -> None:
@@ -217,7 +219,7 @@ def test_smallest_pictures_agree(
     assert np.abs(large.astype(int) - exact(2)(small)).max() <= 1
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", WITHOUT_WEBGL2)
 def test_grey_pictures_stay_grey_and_their_white_stays_white(
     visitor: Visitor, photo: np.ndarray, tmp_path: Path, engine: str
 ) -> None:
@@ -232,7 +234,7 @@ def test_grey_pictures_stay_grey_and_their_white_stays_white(
 
 
 @pytest.mark.parametrize("r", [pytest.param(3, marks=pytest.mark.slow), 4])
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", WITHOUT_WEBGL2)
 def test_other_factors_and_strengths_agree_too(
     chooser: Visitor, photo: np.ndarray, tmp_path: Path, engine: str, r: int
 ) -> None:
