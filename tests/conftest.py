@@ -27,6 +27,11 @@ LONGEST = (
 )  # fmt: skip
 
 
+def pytest_configure() -> None:
+    """Give each process one thread: with more, those that share the cores wait for each other."""
+    torch.set_num_threads(1)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order the files of tests by the time that they take; xdist keeps to this order."""
     places = {name: place for place, name in enumerate(LONGEST)}
@@ -36,7 +41,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def call(capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Call:
     """Return `run` without the seconds that a new process takes to import torch and Lightning."""
-    torch.set_num_threads(1)
 
     def script(name: str, *arguments: str) -> Done:
         monkeypatch.chdir(ROOT)
