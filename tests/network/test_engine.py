@@ -166,7 +166,7 @@ def test_without_onednn_there_is_bfloat16(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.skipif("ESPCN_DATA" not in os.environ, reason="needs Set5 and Set14")
 @pytest.mark.parametrize("engine", ["torch", "openvino"])
-@pytest.mark.parametrize("name", ["Set5", "Set14"])
+@pytest.mark.parametrize("name", ["Set5", pytest.param("Set14", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("r", [2, 3, 4])
 @pytest.mark.parametrize(("weights", "most"), [("clean", 0.02), ("finer1", 0.03)])
 def test_bfloat16_keeps_the_psnr(r: int, name: str, engine: str, weights: str, most: float) -> None:
