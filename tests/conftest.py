@@ -22,7 +22,7 @@ from helpers import ENVIRONMENT, ROOT, Call, Done
 # What takes longest begins first: else one process ends the tests alone, while others idle.
 LONGEST = (
     "test_sweep", "test_processes", "test_page", "test_glsl", "test_power_loss", "test_faults",
-    "test_interrupted", "test_notebook", "test_train", "test_picture", "test_cli",
+    "test_interrupted", "test_train", "test_picture", "test_cli",
     "test_cache",
 )  # fmt: skip
 

@@ -57,8 +57,7 @@ class EpochOrder(Sampler):
         if self.batch_size % share[1]:  # the mean of unequal parts is not that of the whole
             raise ValueError(
                 f"`batch_size` (={self.batch_size}, of {count} patches) must be a multiple of the "
-                f"number of processes ({share[1]}), which share each batch: take {share[1]}, "
-                "say"
+                f"number of processes ({share[1]}), which share each batch: take {share[1]}, say"
             )
         self.augment, self.seed, self.share, self.epoch = augment, seed, share, 0
 

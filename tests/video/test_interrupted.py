@@ -118,28 +118,31 @@ def test_avi_with_dropped_frames_goes_on_to_the_same_file(
     assert 40 * (69 + 40) in [row[0] for row in content(cut)[0]]
 
 
-def test_other_settings_begin_anew(
-    upscaler: Upscaler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def cut(upscaler: Upscaler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """Return a clip and the target of its upscaling, of which one segment is kept."""
     shorten(monkeypatch, 50)
-    source = write_clip(tmp_path / "clip.mkv", 70, (64, 64))
+    source, target = write_clip(tmp_path / "clip.mkv", 70, (64, 64)), tmp_path / "cut.mkv"
     segments = Segments(tmp_path / "segments", {"clip": 1})
-    upscale(upscaler, source, tmp_path / "cut.mkv", "libx264", segments, 60)
+    upscale(upscaler, source, target, "libx264", segments, 60)
+    return source, target
+
+
+def test_other_settings_begin_anew(
+    upscaler: Upscaler, tmp_path: Path, cut: tuple[Path, Path]
+) -> None:
     other = Segments(tmp_path / "segments", {"clip": 2})
-    assert upscale(upscaler, source, tmp_path / "cut.mkv", "libx264", other, 10)[0] == 0
-    upscale(upscaler, source, tmp_path / "cut.mkv", "libx264", other, 60)
-    assert upscale(upscaler, source, tmp_path / "cut.mkv", "libx265", other, 10)[0] == 0
+    assert upscale(upscaler, *cut, "libx264", other, 10)[0] == 0
+    upscale(upscaler, *cut, "libx264", other, 60)
+    assert upscale(upscaler, *cut, "libx265", other, 10)[0] == 0
 
 
 def test_number_of_threads_does_not_begin_anew(
-    upscaler: Upscaler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    upscaler: Upscaler, tmp_path: Path, cut: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shorten(monkeypatch, 50)
-    source = write_clip(tmp_path / "clip.mkv", 70, (64, 64))
-    segments = Segments(tmp_path / "segments", {"clip": 1})
-    upscale(upscaler, source, tmp_path / "cut.mkv", "libx264", segments, 60)
     monkeypatch.setattr("torch.get_num_threads", lambda: 64)
-    assert upscale(upscaler, source, tmp_path / "cut.mkv", "libx264", segments, 60)[0] == 50
+    segments = Segments(tmp_path / "segments", {"clip": 1})
+    assert upscale(upscaler, *cut, "libx264", segments, 60)[0] == 50
 
 
 # The command with segments of 50 frames, as `shorten` makes them here.
