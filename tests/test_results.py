@@ -25,6 +25,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_every_plot_of_the_report_is_drawn_again_from_the_tables(drawn: Path) -> None:
     shown = set(re.findall(r"\(results/(\w+)\.png\)", REPORT.read_text()))
     kernels = {"filters_first", "filters_last"}  # drawn by evaluate.py, from the weights

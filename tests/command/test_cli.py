@@ -562,7 +562,7 @@ def test_full_disk_leaves_no_half_file(photos: Path) -> None:
     assert set(before) <= set(files(photos))
 
 
-@pytest.mark.parametrize("kind", ["picture", "video"])
+@pytest.mark.parametrize("kind", [pytest.param("picture", marks=pytest.mark.slow), "video"])
 def test_ctrl_c_leaves_no_half_file(kind: str, tmp_path: Path) -> None:
     if kind == "picture":
         Image.effect_noise((2500, 2500), 90).save(tmp_path / "noise.png")

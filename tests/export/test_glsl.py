@@ -80,8 +80,15 @@ def shipped(r: int) -> str:
     return shader(load(r).network, {})
 
 
-@pytest.mark.parametrize("full_range", [False, True])
-@pytest.mark.parametrize("bits", [8, 10])
+@pytest.mark.parametrize(
+    ("bits", "full_range"),
+    [
+        (8, False),
+        (10, True),
+        pytest.param(8, True, marks=pytest.mark.slow),
+        pytest.param(10, False, marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("r", [2, 3, 4])
 @pytest.mark.usefixtures("placebo")
 def test_luma_is_that_of_upscaling_a_video(r: int, bits: int, full_range: bool) -> None:

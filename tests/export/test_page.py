@@ -394,7 +394,7 @@ def test_the_page_answers_while_it_works_and_can_be_stopped(
     assert visitor.upscale(save(photo, tmp_path / "other.png")).name == "other_x2.png"
 
 
-@pytest.mark.parametrize("engine", ["webgpu", "webgl2"])
+@pytest.mark.parametrize("engine", ["webgpu", pytest.param("webgl2", marks=pytest.mark.slow)])
 def test_a_video_plays_upscaled_with_its_frames_side_by_side(
     visitor: Visitor, tmp_path: Path, engine: str
 ) -> None:

@@ -63,6 +63,7 @@ def test_other_tables_have_the_quality_that_loses_as_much() -> None:
     assert losses[0] == pytest.approx(losses[1], rel=0.15)
 
 
+@pytest.mark.slow
 def test_quantiser_of_h264_loses_as_much_as_the_jpeg() -> None:
     planes = [luma(to_channels(pixels, 3)) for pixels in photographs()[:5]]
     planes = [crop_to_multiple(plane.to(torch.uint8), 2) for plane in planes]

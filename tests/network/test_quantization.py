@@ -158,7 +158,10 @@ def test_both_runtimes_give_the_same() -> None:
 
 
 @pytest.mark.skipif("ESPCN_DATA" not in os.environ, reason="needs the test sets")
-@pytest.mark.parametrize(("r", "weights"), LOST)
+@pytest.mark.parametrize(
+    ("r", "weights"),
+    [pytest.param(*one, marks=[pytest.mark.slow] if one[1] == "clean" else []) for one in LOST],
+)
 def test_psnr_is_kept(r: int, weights: str) -> None:
     path = links(r)[weights]
     exact = Upscaler(ckpt=path, engine="torch", precision="float32", device="cpu")

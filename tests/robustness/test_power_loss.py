@@ -182,7 +182,7 @@ def test_sweep_with_its_runs_and_caches(library: Path, photos: Path, tmp_path: P
         assert same_tensors(saved_state(one), before)
 
 
-@pytest.mark.parametrize("is_damaged", [False, True])
+@pytest.mark.parametrize("is_damaged", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_cache_that_is_prepared_anew(
     library: Path, photos: Path, tmp_path: Path, is_damaged: bool
 ) -> None:

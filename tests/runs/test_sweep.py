@@ -198,6 +198,7 @@ def test_small_table_keeps_what_was_swept_and_its_figures(
         assert float(row["val_psnr"]) == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_stopped_sweep_gathers_what_it_has_and_goes_on_later(
     call: Call, pictures: Path, tmp_path: Path
 ) -> None:
@@ -347,6 +348,7 @@ def test_small_table_in_a_missing_folder_is_refused_before_the_sweep_is_gathered
     assert not done.stdout
 
 
+@pytest.mark.slow
 def test_sweep_of_version_0_1_is_taken_up_without_training_again(
     call: Call, tmp_path: Path
 ) -> None:

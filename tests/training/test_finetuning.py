@@ -107,6 +107,7 @@ def test_other_layers_than_those_of_the_begin_are_refused(
     check_failed(done, "`activation` (=relu) must be that of the network in `init` (tanh)")
 
 
+@pytest.mark.slow
 def test_ranges_are_swept_and_tabulated(call: Call, pictures: Path, tmp_path: Path) -> None:
     run = tiny_run(pictures, max_epochs=1, sets="[]")
     where = f"hydra.sweep.dir={tmp_path}"

@@ -88,6 +88,7 @@ def test_finished_run_is_left_alone(call: Call, finished: Path, pictures: Path) 
     assert (finished / "last.ckpt").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_run_killed_at_any_moment_and_resumed_gives_the_same_weights(
     finished: Path, pictures: Path, tmp_path: Path
 ) -> None:

@@ -71,7 +71,7 @@ def jumping(number: int) -> int:
 @pytest.mark.parametrize(
     ("codec", "ending", "sound", "is_irregular", "length"),
     [
-        ("libx264", ".mp4", "aac", False, SEGMENT),
+        pytest.param("libx264", ".mp4", "aac", False, SEGMENT, marks=pytest.mark.slow),
         ("libx264", ".mkv", "flac", True, 50),
         ("libx264", ".avi", "mp3", False, 50),
         ("libx265", ".mp4", None, True, 50),

@@ -513,7 +513,9 @@ def test_absurd_size_is_refused(upscaler: Upscaler, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not (VIDEOS / "bikes.mp4").is_file(), reason="needs the real clips")
-@pytest.mark.parametrize("name", ["carphone_pristine", "bikes", "bigbuckbunny"])
+@pytest.mark.parametrize(
+    "name", ["carphone_pristine", "bikes", pytest.param("bigbuckbunny", marks=pytest.mark.slow)]
+)
 def test_real_clips(name: str, upscaler: Upscaler, tmp_path: Path) -> None:
     source, target = tmp_path / "a.mp4", tmp_path / "b.mp4"
     seconds = 0.6  # of each: the whole ones take minutes on one core
