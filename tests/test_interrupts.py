@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 
 import pytest
 
@@ -13,16 +12,7 @@ from espcn.interrupts import interrupts_held
 HELD = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
 
 
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Have SIGINT raise also where the tests run in the background of a shell, which ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="needs POSIX")
-@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_waits_for_the_end_of_the_block_and_never_reaches_what_began_in_it() -> None:
     printed = []
 
