@@ -7,7 +7,7 @@ from helpers import ROOT
 
 # Each may import from those in the rows above it, and from its own package.
 LAYERS = (
-    ("checks", "files", "interrupts", "openmp", "stdout"),
+    ("checks", "files", "interrupts", "openmp", "progress", "stdout"),
     ("imaging", "io"),
     ("data", "network", "report"),
     ("evaluation", "export", "runs", "upscaling"),

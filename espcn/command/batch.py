@@ -15,7 +15,7 @@ from espcn.command.job import Job, stamp
 from espcn.command.records import Standing, kept_segments, standing, write_record
 from espcn.io.atomic import make_folder
 from espcn.io.claims import claim
-from espcn.report.progress import bar
+from espcn.progress import bar
 from espcn.upscaling.size import LargeEnough, Size
 
 if TYPE_CHECKING:  # torch: only when there is work to do

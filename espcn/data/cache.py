@@ -28,7 +28,6 @@ import numpy as np
 import torch
 from filelock import FileLock
 from tabulate import tabulate
-from tqdm import tqdm
 
 from espcn import checks
 from espcn.data.cache_layout import DONE, META, CacheLayout, delete, entries
@@ -39,6 +38,7 @@ from espcn.imaging.color import to_channels
 from espcn.interrupts import interrupts_held
 from espcn.io.atomic import make_folder, write_json
 from espcn.io.reading import read_picture
+from espcn.progress import bar
 
 VERSION = 2  # of what is written: another one is another cache
 # The same for what depends on a setting of the degradation: since 1, the whole image decides the
@@ -185,13 +185,14 @@ def _fill(
     parts = [rest[at : at + CHUNK] for at in range(0, len(rest), CHUNK)]
     work = [(part, [(paths[i], digests[i], first[i, 0]) for i in part], layout) for part in parts]
     bad: dict[int, str] = {}
-    with tqdm(total=len(paths), initial=len(paths) - len(rest), unit="image", delay=1) as bar:
+    counts = {"total": len(paths), "initial": len(paths) - len(rest)}
+    with bar(**counts, unit="image", delay=1) as shown:
         for part, reasons in _all(work, len(rest)):
             done[part] = 1
             done[list(reasons)] = 2
             done.flush()
             bad |= reasons
-            bar.update(len(part))
+            shown.update(len(part))
     return bad
 
 

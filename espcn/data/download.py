@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from espcn.io.atomic import make_folder, sync_file, sync_folder
+from espcn.progress import bar
 
 Timeout = tuple[float, float]
 
@@ -63,7 +64,6 @@ def _fetch_all(
 ) -> None:
     """Fetch all of `registry`, several at a time; the first failed file cancels the rest."""
     import pooch
-    from tqdm import tqdm
 
     pooch.get_logger().setLevel(logging.ERROR)
     http = pooch.HTTPDownloader(timeout=timeout, chunk_size=2**16)
@@ -95,7 +95,7 @@ def _fetch_all(
     with ThreadPoolExecutor(_CONNECTIONS) as pool:
         futures = [pool.submit(fetch, path) for path in registry]
         try:
-            for future in tqdm(as_completed(futures), name, len(futures), unit="file", delay=0.5):
+            for future in bar(as_completed(futures), name, len(futures), unit="file", delay=0.5):
                 future.result()
         except BaseException:  # Ctrl-C too
             stop.set()

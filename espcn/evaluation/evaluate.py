@@ -21,8 +21,8 @@ from espcn.network.ensemble import SelfEnsemble
 from espcn.network.model import ESPCN
 from espcn.network.strengths import CLEAN, given_strength, load_strength
 from espcn.network.weights import load
+from espcn.progress import bar
 from espcn.report.pages.directory import showing, write_pages
-from espcn.report.progress import bar
 from espcn.report.tables import score_table, table
 from espcn.report.versions import versions
 

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from espcn.interrupts import STOPS
 from espcn.io.atomic import write_csv
+from espcn.progress import bar
 from espcn.runs.turns import Turns, meeting_place, needs_turns
 
 SHOWN = ("train_loss", "val_loss", "lr")
@@ -117,14 +118,13 @@ class TrainingProgress(Callback):
             pl_module: The LightningModule.
         """
         total = trainer.estimated_stepping_batches
-        self.bar = tqdm(
+        self.bar = bar(
             desc="Training",
             total=None if total == float("inf") else int(total),
             initial=trainer.global_step,
             disable=not trainer.is_global_zero,
             unit="step",
             dynamic_ncols=True,
-            mininterval=0.5 if sys.stderr.isatty() else 15,
         )
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:

@@ -12,8 +12,8 @@ def bar(*arguments: Any, **options: Any) -> Any:
     """Return a progress bar.
 
     Args:
-        *arguments: Arguments of tqdm.
-        **options: Options of tqdm.
+        *arguments: Arguments of tqdm, except `mininterval`.
+        **options: The same.
 
     Returns:
         The bar.
