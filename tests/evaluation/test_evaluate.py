@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from filelock import FileLock
 from omegaconf import OmegaConf
 from PIL import Image
 from torch import Tensor
@@ -36,7 +37,7 @@ from espcn.imaging.degradation import BENCHMARK, Degradation
 from espcn.network.model import ESPCN
 from espcn.network.weights import load
 from forked import fork
-from helpers import ENVIRONMENT, ROOT, Call, run, write_checkpoint
+from helpers import ENVIRONMENT, ROOT, Call, check_failed, run, write_checkpoint
 
 real_sets = pytest.mark.skipif("ESPCN_DATA" not in os.environ, reason="needs the image sets")
 
@@ -167,6 +168,24 @@ def test_each_of_several_evaluations_has_a_folder_in_the_output(
     for name, r in (("0_r-2", 2), ("1_r-3", 3)):
         record = json.loads((tmp_path / "out" / name / "evaluation.json").read_text())
         assert record["trained"]["r"] == r
+
+
+def test_one_of_several_evaluations_that_is_refused_leaves_the_others(
+    call: Call, ckpt: Path, pictures: Path, tmp_path: Path
+) -> None:
+    given = [f"ckpt=missing,{ckpt}", f"sets=[{pictures}]", f"output={tmp_path / 'out'}"]
+    done = call("evaluate.py", "-m", *given)
+    check_failed(done, "`ckpt` (=missing) must be an existing file")
+    assert [path.parent.name[:2] for path in tmp_path.glob("out/*/evaluation.json")] == ["1_"]
+
+
+def test_evaluation_leaves_a_folder_that_another_writes_to(
+    call: Call, pictures: Path, tmp_path: Path
+) -> None:
+    with FileLock(tmp_path / ".lock"):
+        done = call("evaluate.py", f"sets=[{pictures}]", f"output={tmp_path}")
+    check_failed(done, f"another evaluation writes to {tmp_path}: name another folder by output=D")
+    assert not (tmp_path / "evaluation.json").exists()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGINT of another process")
