@@ -80,8 +80,11 @@ class SuperResolution(pl.LightningModule):
         self.val_loss = MeanMetric(nan_strategy=math.nan)
         self.save_hyperparameters(settings or {})
 
-    def on_fit_start(self) -> None:
-        """Accumulate losses in the precision in which they are computed."""
+    def on_train_epoch_start(self) -> None:
+        """Accumulate losses in the precision in which they are computed.
+
+        Moving a mean to the log, as at the end of each epoch, makes it float32 again.
+        """
         for mean in (self.train_loss, self.val_loss):
             mean.set_dtype(self.dtype)  # type: ignore[arg-type]
 

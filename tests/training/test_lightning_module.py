@@ -165,7 +165,7 @@ def test_one_loss_that_is_not_finite_makes_the_mean_so(loss: str, pictures: Path
 
 def test_mean_has_the_precision_of_the_weights() -> None:
     made = task().double()
-    made.on_fit_start()
+    made.on_train_epoch_start()
     third = torch.tensor(1 / 3, dtype=torch.float64)
     made.train_loss.update(third, 2)
     assert torch.equal(made.train_loss.compute(), third)
