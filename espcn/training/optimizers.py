@@ -43,9 +43,13 @@ def make_optimizer(name: str, options: Mapping[str, Any]) -> Callable[..., torch
     """
     checks.choice("optim.name", name, sorted(OPTIMIZERS))
     make: Callable[..., torch.optim.Optimizer] = partial(OPTIMIZERS[name], **options)
+    weight = torch.nn.Parameter(torch.zeros(2, 1, 3, 3))
+    weight.grad = torch.ones_like(weight)
     try:
-        make([torch.nn.Parameter(torch.zeros(1))], lr=1e-3)
-    except (TypeError, ValueError) as error:
+        optimizer = make([weight], lr=1e-3)
+        for _ in range(0 if options.get("capturable") else 2):  # which only GPUs can do
+            optimizer.step()  # some take any options, and fail at the first or the second step
+    except Exception as error:  # of many kinds
         raise ValueError(f"`optim` must have options that it knows: {error}") from error
     return make
 

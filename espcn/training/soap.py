@@ -36,7 +36,7 @@ class SOAP(torch.optim.Optimizer):
             decomposition.
 
     Raises:
-        ValueError: `refresh_every` is not a positive integer.
+        ValueError: An option is out of its range; the message names it.
     """
 
     def __init__(
@@ -49,6 +49,12 @@ class SOAP(torch.optim.Optimizer):
         refresh_every: int = 10,
     ) -> None:
         checks.integer("refresh_every", refresh_every, 1, "10 is usual")
+        checks.number("eps", eps, "1e-8 is usual")
+        for name, decay in zip(("betas[0]", "betas[1]"), betas, strict=True):
+            checks.fraction(name, decay, "0.95 is usual")
+        checks.fraction("shampoo_beta", shampoo_beta, "0.95 is usual")
+        if 1 in (*betas, shampoo_beta):
+            raise ValueError("`betas` and `shampoo_beta` must be below 1, else nothing new counts")
         defaults = {
             "lr": lr,
             "betas": tuple(betas),
