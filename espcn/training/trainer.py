@@ -94,6 +94,8 @@ def make_trainer(settings: dict[str, Any], directory: Path, history: History) ->
         callbacks.append(Timer(_duration(s["max_time"]), interval="epoch", verbose=False))
     with warnings.catch_warnings():
         quieten_lightning()
+        # Refused below; which device `auto` is, only Lightning can say.
+        warnings.filterwarnings("ignore", ".*fp16 is not supported on CPU")
         trainer = _lightning(
             **options,
             max_epochs=s["max_epochs"],
@@ -113,6 +115,11 @@ def make_trainer(settings: dict[str, Any], directory: Path, history: History) ->
             f"`batch_size` (={s['batch_size']}) must be a multiple of the number of processes "
             f"({trainer.world_size}), which share each batch: take {trainer.world_size}, say"
         )
+    on_cpu = trainer.strategy.root_device.type == "cpu"
+    if s["trainer"]["precision"] == "16-mixed" and on_cpu:  # which Lightning would make bf16-mixed
+        raise ValueError(
+            "`trainer.precision` (=16-mixed) must have a GPU: take bf16-mixed on the processor"
+        )
     use_own_cores(trainer)
     return trainer
 
@@ -124,11 +131,14 @@ def _check_options(options: dict[str, Any]) -> None:
             raise ValueError(
                 f"`trainer.{name}` (={options[name]}) must be left to the run: {remedy}"
             )
-    if options.get("limit_train_batches") in (0, 0.0):
-        raise ValueError(
-            f"`trainer.limit_train_batches` (={options['limit_train_batches']}) must leave some to "
-            "train on: take 1 or more"
-        )
+    for name, least in (
+        ("limit_train_batches", "some to train on"),
+        ("accumulate_grad_batches", "a step"),
+    ):
+        if options.get(name) in (0, 0.0):
+            raise ValueError(
+                f"`trainer.{name}` (={options[name]}) must leave {least}: take 1 or more"
+            )
 
 
 def _lightning(**options: Any) -> pl.Trainer:

@@ -53,6 +53,11 @@ def made(directory: Path, changes: dict | None = None, **options: object) -> pl.
         ({"limit_val_batches": 0}, "`trainer.limit_val_batches` (=0) must be left to the run"),
         ({"logger": False}, "`trainer.logger` (=False) must be left to the run: leave it out"),
         ({"limit_train_batches": 0}, "`trainer.limit_train_batches` (=0) must leave some to train"),
+        ({"accumulate_grad_batches": 0}, "(=0) must leave a step: take 1 or more"),
+        (
+            {"precision": "16-mixed"},
+            "`trainer.precision` (=16-mixed) must have a GPU: take bf16-mi",
+        ),
         ({"accelerator": "tpu"}, "`trainer` must be what Lightning's Trainer takes and this machi"),
         ({"no_such": 1}, "`trainer` must be what Lightning's Trainer takes and this machine has"),
     ],
