@@ -55,10 +55,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             check_archive(Path(path))
             return super().load_checkpoint(path, map_location, weights_only=True)
         except Exception as error:  # a file from a stranger can fail in any way
-            raise ValueError(
-                f"{path} must be a checkpoint that train.py wrote, but could not be read as such: "
-                f"{reason(error)}. Without it, the run begins anew"
-            ) from error
+            raise _foreign(path, reason(error)) from error
 
 
 def trained_epochs(directory: Path) -> int:
@@ -76,7 +73,7 @@ def trained_epochs(directory: Path) -> int:
     path = directory / "last.ckpt"
     if not path.is_file():
         return 0
-    rows = AtomicCheckpointIO().load_checkpoint(path)["callbacks"]["History"]["rows"]
+    rows = _history(path)["rows"]
     return rows[-1]["epoch"] if rows else 0
 
 
@@ -96,7 +93,7 @@ def last_checkpoint(directory: Path, fingerprint: str) -> Path | None:
     path = directory / "last.ckpt"
     if not path.is_file():
         return None
-    began = AtomicCheckpointIO().load_checkpoint(path)["callbacks"]["History"]["fingerprint"]
+    began = _history(path)["fingerprint"]
     if began != fingerprint:
         raise ValueError(
             f"`data` must be the images that the run began with (fingerprint {began}), but these "
@@ -104,3 +101,20 @@ def last_checkpoint(directory: Path, fingerprint: str) -> Path | None:
             "versions of FFmpeg and Pillow; or start a new run"
         )
     return path
+
+
+def _history(path: Path) -> dict[str, Any]:
+    """Return what the callback `History` has stored in a checkpoint."""
+    content = AtomicCheckpointIO().load_checkpoint(path)
+    try:
+        kept = content["callbacks"]["History"]
+        return {name: kept[name] for name in ("rows", "fingerprint")}
+    except (KeyError, TypeError) as error:
+        raise _foreign(path, "it has no history of a run") from error
+
+
+def _foreign(path: Path, why: str) -> ValueError:
+    return ValueError(
+        f"{path} must be a checkpoint that train.py wrote, but could not be read as such: {why}. "
+        "Without it, the run begins anew"
+    )
