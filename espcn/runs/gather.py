@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from hydra import initialize_config_dir
 
 from espcn.io.atomic import write_csv, write_text
@@ -32,7 +33,7 @@ from espcn.report.jobs import (
 from espcn.report.pages.directory import showing, write_pages
 from espcn.report.plots import plot_sweep
 from espcn.report.tables import table
-from espcn.runs.directory import CONFIG, read_config, read_result
+from espcn.runs.directory import CONFIG, LOCK, read_config, read_result
 from espcn.runs.identity import completed, flatten
 from espcn.runs.resolvers import register_resolvers
 
@@ -103,7 +104,22 @@ def _row(directory: Path) -> dict[str, Any]:
     if result is None or any(result.get(name, value) != value for name, value in settings.items()):
         stop = "stopped before its end: start the sweep again in its directory"
         result = {"status": "interrupted", "error": stop}
+        if _is_at_work(directory):
+            result = {"status": "running", "error": None}
     return {"run": directory.name} | settings | flatten(result)
+
+
+def _is_at_work(directory: Path) -> bool:
+    """Return whether a process holds the lock of a run's directory."""
+    if not (directory / LOCK).is_file():
+        return False
+    try:
+        with FileLock(directory / LOCK, blocking=False):
+            return False
+    except Timeout:
+        return True
+    except (NotImplementedError, OSError):  # no locks here, or not ours to open
+        return False
 
 
 def _write_tables(directory: Path, rows: Sequence[dict[str, Any]], swept: list[str]) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from omegaconf import OmegaConf
 
 from espcn.runs.gather import gather
@@ -227,6 +228,11 @@ def test_killed_job_is_a_row_that_says_so(tmp_path: Path, capsys: pytest.Capture
     (row,) = gather(tmp_path)
     assert (row["run"], row["blur"], row["status"]) == ("abc", 0.5, "interrupted")
     assert "stopped before its end" in capsys.readouterr().out
+    with FileLock(tmp_path / "abc" / ".lock"):
+        (row,) = gather(tmp_path)
+    assert row["status"] == "running"
+    (row,) = gather(tmp_path)
+    assert row["status"] == "interrupted"
 
 
 def test_folds_and_seeds_are_averaged_not_compared(
