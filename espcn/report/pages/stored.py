@@ -16,7 +16,10 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 # Names and digests, some of which look like numbers.
-TEXTS = re.compile(r"run|image|set|command|error|checkpoint|versions\..+|(.+_)?fingerprint")
+TEXTS = re.compile(
+    r"run|image|set|command|error|checkpoint|dataset|init|data\.path|data\.cache|data_dir|"
+    r"versions\..+|(.+_)?fingerprint"
+)
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|nan|[-+]?inf", re.IGNORECASE)
 
 
