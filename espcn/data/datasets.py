@@ -115,7 +115,7 @@ def load_training(
         images = load_set(EMBEDDED_TRAIN)
         return images, f"Data: {len(images)} photographs from {images.source}"
     if source == "folder":
-        if path is None:
+        if not path:  # in which case "" would be the working directory
             raise ValueError("`data.path` must be given with data=folder: your pictures' folder")
         images = load_folder(path, lazily=True)
         return images, f"Data: {len(images)} pictures from {images.source}"

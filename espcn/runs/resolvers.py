@@ -16,7 +16,7 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("run_directory", run_directory, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("default_precision", default_precision, replace=True)
     OmegaConf.register_new_resolver("if_equal", _if_equal, replace=True)
-    OmegaConf.register_new_resolver("first", lambda a, b: b if a is None else a, replace=True)
+    OmegaConf.register_new_resolver("first", _first, replace=True)
 
 
 def default_precision(accelerator: str) -> str:
@@ -35,6 +35,10 @@ def default_precision(accelerator: str) -> str:
 
     on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.cuda.is_available())
     return "bf16-mixed" if on_cpu and multiplies_bfloat16(torch.device("cpu")) else "32-true"
+
+
+def _first(given: Any, otherwise: Any) -> Any:
+    return otherwise if given in (None, "") else given  # not the working directory
 
 
 def _if_equal(value: Any, expected: Any, then: Any, otherwise: Any) -> Any:
