@@ -35,36 +35,36 @@ def plain_settings(config: DictConfig, stored: dict[str, Any] | None = None) -> 
 
     Returns:
         The settings by name, with interpolations resolved. Whole numbers are ints, so that `blur=0`
-        and `blur=0.0` are the same.
+        and `blur=0.0` are the same, but not for the trainer: to Lightning a limit of 1.0 is all
+        batches, and 1 is one batch.
     """
     begun = flatten(stored or {}).get(PRECISION)
     kept = begun in DEFAULT_PRECISIONS or (begun is not None and config.get("resume") is not None)
     if kept and _leaves_precision(config):
         config = config.copy()
         config.trainer.precision = begun  # before what depends on it is resolved
-    return _whole_numbers(
-        {
-            name: OmegaConf.to_container(config[name], resolve=True)
-            if OmegaConf.is_config(config[name])
-            else config[name]
-            for name in config
-            if name not in ("hydra", "resume")
-        }
-    )
+    plain = {
+        str(name): OmegaConf.to_container(config[name], resolve=True)
+        if OmegaConf.is_config(config[name])
+        else config[name]
+        for name in config
+        if name not in ("hydra", "resume")
+    }
+    return {k: v if k == "trainer" else _whole_numbers(v) for k, v in plain.items()}
 
 
 def check_names(settings: dict[str, Any], command: str = CONFIG_NAME) -> None:
-    """Check that a command has every given setting.
+    """Check that a command has every given setting, and that none of its own is missing.
 
-    Hydra itself accepts any setting with a leading plus. The options of optimisers and of
-    Lightning's Trainer are checked by them.
+    Hydra itself accepts any setting with a leading plus, and leaves out any with a leading tilde.
+    The options of optimisers and of Lightning's Trainer are checked by them.
 
     Args:
         settings: Plain settings.
         command: `train` or `evaluate`.
 
     Raises:
-        ValueError: A setting is unknown; the message suggests the closest known one.
+        ValueError: A setting is unknown or missing; the message suggests the closest known one.
     """
     choices = [_choice(settings, group) for group in GROUPS] if command == CONFIG_NAME else []
     known = flatten(_defaults(*choices, command=command))
@@ -75,6 +75,9 @@ def check_names(settings: dict[str, Any], command: str = CONFIG_NAME) -> None:
             if needed := _choice_with(name, command):
                 hint = f"it is one of {needed}, add that"
             raise ValueError(f"`{name}` (={value}) must be a setting of {command}.py: {hint}")
+    for name in known:
+        if name not in flatten(settings) and not name.startswith("optim."):
+            raise ValueError(f"`{name}` must be given: leave out ~{name}, which removes it")
 
 
 def upgraded(stored: dict[str, Any]) -> dict[str, Any]:
@@ -157,7 +160,8 @@ def flatten(settings: dict[str, Any]) -> dict[str, Any]:
             flat[name] = value
             continue
         for inner, content in flatten(value).items():
-            flat[name if inner == "name" else f"{name}.{inner}"] = content
+            is_choice = inner == "name" and name in GROUPS
+            flat[name if is_choice else f"{name}.{inner}"] = content
     return flat
 
 

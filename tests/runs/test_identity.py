@@ -54,6 +54,12 @@ def test_whole_numbers_are_one_setting_however_they_are_written() -> None:
     assert plain_settings(setting([1.0, 0.5])) == plain_settings(setting([1, 0.5]))
 
 
+def test_trainer_can_tell_all_batches_from_one() -> None:
+    trainer = {"limit_train_batches": 1.0, "accumulate_grad_batches": 1}
+    kept = plain_settings(OmegaConf.create({"trainer": trainer}))["trainer"]
+    assert [type(one) for one in kept.values()] == [float, int]
+
+
 @pytest.mark.usefixtures("hydra")
 def test_identity_is_the_groups_choices_and_what_differs_from_the_defaults() -> None:
     assert identity(plain_settings(composed())) == {
