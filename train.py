@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 
 from espcn.interrupts import REQUEUES, STOPPED, interrupts
 from espcn.openmp import wait_asleep
-from espcn.runs.directory import remove_refused, settings_of
+from espcn.runs.directory import CONFIG, remove_refused, settings_of, store_config
 from espcn.runs.hydra_callbacks import gather_rest
 from espcn.runs.identity import PLACES
 from espcn.runs.launch import check_alone, launch, rank, requeue
@@ -38,6 +38,10 @@ def main(config: DictConfig) -> str:
         if sweeping:
             check_alone(config.trainer)
         settings = settings_of(config, directory, job.overrides.task)
+        if sweeping and not (directory / CONFIG).is_file():
+            store_config(
+                settings, directory
+            )  # for the table, which has a row for a refused job too
     except (ValueError, OSError) as error:
         remove_refused(directory)  # Hydra has made it, for a run that there is not
         if sweeping:

@@ -50,7 +50,7 @@ class Trained(NamedTuple):
     metadata: dict[str, str]
 
 
-def load(r: int | None = None, ckpt: str | Path | None = None) -> Trained:
+def load(r: int | None = None, ckpt: str | Path | None = None, setting: str = "ckpt") -> Trained:
     """Load a network: from `ckpt` if given, otherwise the shipped one for a factor.
 
     Only tensors and plain values are read: no code from the file is run.
@@ -60,6 +60,7 @@ def load(r: int | None = None, ckpt: str | Path | None = None) -> Trained:
             must have.
         ckpt: A .ckpt of a run, a .safetensors file, or a run's directory, from which best.ckpt is
             loaded.
+        setting: What the caller calls `ckpt`, for messages.
 
     Returns:
         The network with its file's metadata.
@@ -74,7 +75,8 @@ def load(r: int | None = None, ckpt: str | Path | None = None) -> Trained:
         path = path / "best.ckpt"
     if not path.is_file():
         raise FileNotFoundError(
-            f"`ckpt` (={path}) must be an existing file: a run leaves best.ckpt in its directory"
+            f"`{setting}` (={path}) must be an existing file: a run leaves best.ckpt in its "
+            "directory"
         )
     read = _read_weights if path.suffix == ".safetensors" else _read_checkpoint
     try:
@@ -87,13 +89,13 @@ def load(r: int | None = None, ckpt: str | Path | None = None) -> Trained:
             raise ValueError("its weights hold NaN or infinity")
     except Exception as error:  # a file from a stranger can fail in any way
         raise ValueError(
-            f"`ckpt` (={path}) must be a checkpoint that train.py wrote, or weights made from one, "
-            f"but could not be read as such: {reason(error)}"
+            f"`{setting}` (={path}) must be a checkpoint that train.py wrote, or weights made from "
+            f"one, but could not be read as such: {reason(error)}"
         ) from error
     if r not in (None, network.r):
         raise ValueError(
-            f"`r` (={r!r}) must be the factor of `ckpt` ({network.r}): leave it out, or give the "
-            "checkpoint of another factor"
+            f"`r` (={r!r}) must be the factor of `{setting}` ({network.r}): leave it out, or give "
+            "the checkpoint of another factor"
         )
     return Trained(network.eval(), degradation, path, metadata)
 

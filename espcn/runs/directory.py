@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from espcn.io.atomic import make_folder, write_text
+from espcn.io.atomic import make_folder, write_json, write_text
 from espcn.runs.identity import (
     PLACES,
     check_names,
@@ -23,7 +23,6 @@ from espcn.runs.identity import (
     plain_settings,
     upgraded,
 )
-from espcn.runs.launch import rank
 
 CONFIG, RESULT, COMMAND = "config.yaml", "result.json", "command.txt"
 INIT = "init.txt"  # the fingerprint of the weights that training began with
@@ -31,6 +30,7 @@ THREADS = "threads.txt"  # the number of threads that it trains with, and goes o
 LOCK = ".lock"  # held by the process that is at work in the directory
 # What a resumed run may be given anew: how long it trains, what it is scored on, where things lie.
 # That `data.path` holds the same images is checked before it goes on.
+HELD_OUT = ("data.split", "data.val_fraction", "data.fold", "data.folds")  # by the seed of all
 RENEWED = ("max_epochs", "max_time", "patience", "sets", *PLACES, "data.path")
 
 _made: set[Path] = set()  # folders that this process makes
@@ -80,6 +80,24 @@ def read_result(directory: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) and "status" in content else None
 
 
+def images_seen(directory: Path, settings: dict[str, Any]) -> dict[str, str]:
+    """Return what the metadata of weights would say of the images that a run was trained on.
+
+    Args:
+        directory: The run's directory.
+        settings: Plain settings of a run that begins with its weights.
+
+    Returns:
+        Their `fingerprint` and `encoders`; empty if they are not known, or if that run held out the
+        same images.
+    """
+    result, own = read_result(directory) or {}, flatten(settings)
+    if not result.get("fingerprint") or all(result.get(one) == own[one] for one in HELD_OUT):
+        return {}
+    encoders = json.dumps(result.get("encoders") or {})
+    return {"fingerprint": str(result["fingerprint"]), "encoders": encoders}
+
+
 def read_threads(directory: Path) -> int | None:
     """Return the number of threads that a run was started with.
 
@@ -106,6 +124,18 @@ def store_config(settings: dict[str, Any], directory: Path) -> None:
     write_text(directory / CONFIG, OmegaConf.to_yaml(OmegaConf.create(settings)))
 
 
+def note_resumed(directory: Path) -> None:
+    """Note in the result of a completed run that it goes on, since it may be killed without a word.
+
+    Args:
+        directory: The run's directory.
+    """
+    result = read_result(directory)
+    if result is not None and result["status"] == "completed":
+        said = {"status": "interrupted", "error": "it was resumed, and has not ended since"}
+        write_json(directory / RESULT, result | said)
+
+
 def record_command(directory: Path, command: str | None) -> str | None:
     """Record the command that starts or resumes a run, one per line.
 
@@ -129,9 +159,9 @@ def record_command(directory: Path, command: str | None) -> str | None:
 def settings_of(config: DictConfig, directory: Path, overrides: Sequence[str]) -> dict[str, Any]:
     """Return the settings of the run in a directory.
 
-    A new directory stores those of `config`. A directory with a run keeps its settings: with
-    `resume`, only RENEWED and the trainer may change, and are stored once training resumes; without
-    it, the settings must be the same, except for PLACES. The precision is kept unless `config` sets
+    A new directory has those of `config`. A directory with a run keeps its settings: with `resume`,
+    only RENEWED and the trainer may change; without it, the settings must be the same, except for
+    PLACES. The precision is kept unless `config` sets
     one, because another CPU may have another default, and so are all other options of the trainer.
 
     Args:
@@ -161,8 +191,6 @@ def settings_of(config: DictConfig, directory: Path, overrides: Sequence[str]) -
             f"the directory {directory} must be a new one or that of a run with the same settings, "
             "but holds another run: take another, or go on with that run by resume=DIR"
         )
-    if stored is None and rank() == 0:
-        store_config(settings, directory)
     return settings
 
 
@@ -179,11 +207,12 @@ def remove_refused(directory: Path) -> None:
     """Remove the directory of a rejected run, if this process created it for that run.
 
     Args:
-        directory: The run's directory. It is kept if it contains more than a configuration.
+        directory: The run's directory. It is kept if it contains more than a configuration, or was
+            there before; then only the lock is removed.
     """
-    ours = {CONFIG, LOCK}
-    if directory.absolute() not in _made or not directory.is_dir():
+    if not directory.is_dir():
         return
+    ours = {CONFIG, LOCK} if directory.absolute() in _made else {LOCK}
     if {path.name for path in directory.iterdir()} <= ours:
         for name in ours:
             with suppress(PermissionError):  # of an open lock, on Windows

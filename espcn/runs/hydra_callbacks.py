@@ -155,7 +155,8 @@ class CheckFolder(Callback):
             config: The run's configuration.
             **kwargs: Unused.
         """
-        _check("hydra.run.dir", config.hydra.run.dir)
+        resumed = config.get("resume") is not None
+        _check("resume" if resumed else "hydra.run.dir", config.hydra.run.dir)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check a sweep's directory.

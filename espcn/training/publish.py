@@ -60,7 +60,7 @@ def earlier(result: dict[str, Any]) -> list[dict[str, str]]:
     Returns:
         The command, the length and the commit of each training before this one, the oldest first;
         none for a run that began at random or with shipped weights, or with weights that have since
-        been moved or changed.
+        been moved or changed, or whose run was never completed.
     """
     init = result.get("init")
     if init in (None, "shipped"):
@@ -74,7 +74,7 @@ def earlier(result: dict[str, Any]) -> list[dict[str, str]]:
     known = begun.metadata
     if not known:
         own = read_result(begun.path.parent)
-        known = {} if own is None else provenance(own)
+        known = provenance(own) if own and own["status"] == "completed" else {}
     last: dict[str, str] = {
         name: known[name] for name in ("command", "training", "commit") if name in known
     }

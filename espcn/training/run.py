@@ -32,6 +32,8 @@ from espcn.runs.directory import (
     INIT,
     RESULT,
     THREADS,
+    images_seen,
+    note_resumed,
     read_threads,
     record_command,
     store_config,
@@ -153,6 +155,7 @@ class Run:
             if self.result.get("init_fingerprint"):
                 write_text(self.directory / INIT, f"{self.result['init_fingerprint']}\n")
             write_text(self.directory / THREADS, f"{torch.get_num_threads()}\n")
+            note_resumed(self.directory)
             self.result["command"] = record_command(self.directory, self.command)
         self.began = True
         with self._timed("train_s"), warnings.catch_warnings():
@@ -202,13 +205,7 @@ class Run:
                 known.read_text("utf-8").strip() if known.is_file() else None
             )
         elif s["init"] is not None:
-            try:
-                begin = load(s["r"], None if s["init"] == "shipped" else s["init"])
-            except FileNotFoundError as error:
-                raise ValueError(
-                    f"`init` (={s['init']}) must be an existing file or a run's directory, or "
-                    "shipped"
-                ) from error
+            begin = load(s["r"], None if s["init"] == "shipped" else s["init"], "init")
             for name in ("channels", "activation", "padding"):
                 own = getattr(begin.network, name)
                 if own != s[name]:
@@ -216,7 +213,7 @@ class Run:
                         f"`{name}` (={s[name]}) must be that of the network in `init` ({own}): "
                         "training goes on with the same layers"
                     )
-            self.begin = begin.metadata
+            self.begin = begin.metadata or images_seen(begin.path.parent, s)
             network = begin.network.folded(s["center"], s["gain"]).train()
             digest = hashlib.sha256(begin.path.read_bytes()).hexdigest()[:16]
             self.result["init_fingerprint"] = digest

@@ -13,19 +13,23 @@ def config(**settings: object) -> DictConfig:
     return OmegaConf.create(base | settings)
 
 
-def test_new_directory_takes_the_settings_and_stores_them(tmp_path: Path) -> None:
+def begin(config: DictConfig, directory: Path) -> None:
+    store_config(settings_of(config, directory, []), directory)
+
+
+def test_new_directory_takes_the_settings_and_writes_nothing_yet(tmp_path: Path) -> None:
     settings = settings_of(config(), tmp_path / "run", [])
-    assert read_config(tmp_path / "run") == settings
-    assert "resume" not in settings
+    assert settings == {"blur": 0.5, "max_epochs": 3, "trainer": {"devices": 1}}
+    assert not (tmp_path / "run").exists()
 
 
 def test_same_settings_go_on_in_the_same_directory(tmp_path: Path) -> None:
-    first = settings_of(config(), tmp_path, [])
-    assert settings_of(config(), tmp_path, []) == first
+    begin(config(), tmp_path)
+    assert settings_of(config(), tmp_path, []) == read_config(tmp_path)
 
 
 def test_other_settings_are_refused_in_a_used_directory(tmp_path: Path) -> None:
-    settings_of(config(), tmp_path, [])
+    begin(config(), tmp_path)
     with pytest.raises(ValueError, match="holds another run: take another, or go on"):
         settings_of(config(blur=0.25), tmp_path, [])
     assert read_config(tmp_path)["blur"] == 0.5  # type: ignore[index]
@@ -37,7 +41,7 @@ def test_resume_needs_a_run(tmp_path: Path) -> None:
 
 
 def test_resume_takes_lengths_and_trainer_and_keeps_the_rest(tmp_path: Path) -> None:
-    settings_of(config(), tmp_path, [])
+    begin(config(), tmp_path)
     again = config(resume="x", max_epochs=9, blur=0.1, trainer={"devices": 2})
     settings = settings_of(again, tmp_path, ["resume=x", "max_epochs=9", "trainer.devices=2"])
     assert settings == {"blur": 0.5, "max_epochs": 9, "trainer": {"devices": 2}}
@@ -48,7 +52,7 @@ def test_resume_takes_lengths_and_trainer_and_keeps_the_rest(tmp_path: Path) -> 
 
 def test_resume_keeps_what_it_is_not_told_of_the_trainer(tmp_path: Path) -> None:
     own = {"devices": 1, "accelerator": "auto", "precision": "64-true", "gradient_clip_val": 0.1}
-    settings_of(config(trainer=own), tmp_path, [])
+    begin(config(trainer=own), tmp_path)
     plain = {"devices": 1, "accelerator": "cpu", "precision": "${default}"}
     again = config(resume="x", trainer=plain, default="32-true")
     settings = settings_of(again, tmp_path, ["resume=x", "trainer.accelerator=cpu"])
@@ -71,14 +75,14 @@ def test_result_that_is_not_whole_is_none(tmp_path: Path) -> None:
 
 
 def test_resume_refuses_other_settings(tmp_path: Path) -> None:
-    settings_of(config(), tmp_path, [])
+    begin(config(), tmp_path)
     with pytest.raises(ValueError, match="`blur` must not be given together with `resume`"):
         settings_of(config(resume="x", blur=0.1), tmp_path, ["resume=x", "blur=0.1"])
 
 
 def test_resume_takes_places_and_the_data_that_it_has(tmp_path: Path) -> None:
     folder = {"name": "folder", "path": "a", "cache": None, "patch": 9}
-    settings_of(config(data=folder, data_dir=None), tmp_path, [])
+    begin(config(data=folder, data_dir=None), tmp_path)
     moved = {"name": "folder", "path": "b", "cache": "c", "patch": 17}
     again = config(resume="x", data=moved, data_dir="d")
     given = ["resume=x", "data=folder", "data.path=b", "data.cache=c", "data_dir=d"]

@@ -97,7 +97,24 @@ def test_begin_that_was_trained_on_what_is_held_out_is_noted(
 
 def test_begin_that_is_not_there_is_named(call: Call, pictures: Path, tmp_path: Path) -> None:
     done = call(*still(pictures, tmp_path, init="nowhere.ckpt"))
-    check_failed(done, "`init` (=nowhere.ckpt) must be an existing file or a run's directory")
+    check_failed(done, "`init` (=nowhere.ckpt) must be an existing file: a run leaves best.ckpt in")
+    (tmp_path / "begun").mkdir()
+    done = call(*still(pictures, tmp_path, init=tmp_path / "begun"))
+    check_failed(done, f"`init` (={tmp_path / 'begun' / 'best.ckpt'}) must be an existing file")
+
+
+def test_begin_of_a_run_that_held_out_other_images_is_noted(
+    call: Call, pictures: Path, tmp_path: Path
+) -> None:
+    parts = {"data.val_fraction": 0.5, "trainer.precision": "32-true"}
+    for name, begin in (("first", "null"), ("same", tmp_path / "first")):
+        arguments = tiny_run(pictures, max_epochs=1, init=begin, **parts)
+        done = call("train.py", *arguments, f"hydra.run.dir={tmp_path / name}")
+        assert done.returncode == 0, done.stderr
+        assert "Note: `init`" not in done.stdout
+    other = parts | {"data.val_fraction": 0.25, "init": tmp_path / "first", "max_epochs": 1}
+    done = call("train.py", *tiny_run(pictures, **other), f"hydra.run.dir={tmp_path / 'other'}")
+    assert f"Note: `init` (={tmp_path / 'first'}) was trained on these images" in done.stdout
 
 
 def test_other_layers_than_those_of_the_begin_are_refused(

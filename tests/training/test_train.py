@@ -1,5 +1,6 @@
 """train.py as its users call it: real runs on a handful of real pictures."""
 
+import csv
 import shutil
 import signal
 from collections.abc import Callable
@@ -207,6 +208,38 @@ def test_killed_run_is_not_resumed_for_fewer_epochs_than_it_has(
     assert [path.read_bytes() for path in files] == before
 
 
+def test_completed_run_that_is_killed_later_counts_as_interrupted(
+    call: Call, finished: Path, tmp_path: Path
+) -> None:
+    directory = tmp_path / "run"
+    shutil.copytree(finished, directory)
+    table = directory / "epochs.csv"
+    again = (f"resume={directory}", "max_epochs=9999", "patience=9999")
+    with Forked("train.py", *again) as command:
+        command.wait_until(lambda: len(table.read_text().splitlines()) > 9)
+        command.signal(signal.SIGKILL)
+        command.finish()
+    got = read_run_result(directory)
+    assert (got["status"], got["error"][:19]) == ("interrupted", "it was resumed, and")
+    assert got["psnr"] == read_run_result(finished)["psnr"]
+    done = fork("-m", "espcn.training.publish", str(directory), str(tmp_path / "a.safetensors"))
+    check_failed(done, "must be the directory of a finished run")
+
+
+@pytest.mark.parametrize("made", [b"", {"epoch": 1}], ids=["cut short", "of something else"])
+def test_foreign_last_checkpoint_is_named(
+    call: Call, finished: Path, tmp_path: Path, made: bytes | dict
+) -> None:
+    directory = tmp_path / "run"
+    shutil.copytree(finished, directory)
+    if isinstance(made, dict):
+        torch.save(made, directory / "last.ckpt")
+    else:
+        (directory / "last.ckpt").write_bytes(made)
+    done = call("train.py", f"resume={directory}", "max_epochs=9")
+    check_failed(done, f"{directory / 'last.ckpt'} must be a checkpoint that train.py wrote")
+
+
 def test_resume_takes_a_new_patience(call: Call, pictures: Path, tmp_path: Path) -> None:
     directory = tmp_path / "run"
     short = tiny_run(
@@ -272,6 +305,23 @@ def test_double_precision_goes_with_averaging(call: Call, pictures: Path, tmp_pa
     assert all(value.dtype == torch.float64 for value in saved_state(tmp_path / "run").values())
 
 
+def test_resumed_run_in_double_precision_logs_the_same_losses(
+    call: Call, pictures: Path, tmp_path: Path
+) -> None:
+    logged = []
+    for name, lengths in (("whole", [4]), ("parts", [1, 4])):
+        where = f"hydra.run.dir={tmp_path / name}"
+        arguments = [*tiny_run(pictures, max_epochs=lengths[0]), "trainer.precision=64-true", where]
+        for epochs in lengths:
+            done = call("train.py", *arguments)
+            assert done.returncode == 0, (epochs, done.stderr)
+            arguments = [f"resume={tmp_path / name}", f"max_epochs={lengths[-1]}"]
+        with (tmp_path / name / "epochs.csv").open(newline="") as file:
+            logged.append([row["train_loss"] for row in csv.DictReader(file)])
+    assert logged[0] == logged[1]
+    assert len(logged[0]) == 4
+
+
 def test_resume_of_nothing_leaves_nothing(call: Call, tmp_path: Path) -> None:
     done = call("train.py", f"resume={tmp_path / 'typo'}")
     assert done.returncode == 1
@@ -328,6 +378,7 @@ def test_notebook_experiment_runs_on_color_in_double_precision(
         ({"snapshot_every": 0}, "`snapshot_every` (=0) must be a whole number"),
         ({"data.scales": "[0.05]"}, "`data.scales` (=[0.05]) must leave an image to train on"),
         ({"data.path": "nowhere"}, "`data.path` (=nowhere) must be an existing folder"),
+        ({"data.path": ""}, "`data.path` must be given with data=folder: your pictures' folder"),
         ({"optim": "sgd", "lr": 1e8}, "the loss is no longer finite after epoch 1: lower `lr`"),
     ],
 )
@@ -476,4 +527,4 @@ def test_refused_start_leaves_what_is_not_its_own(
     (tmp_path / "empty").mkdir()
     done = call("train.py", *tiny_run(pictures, blur=-1), f"hydra.run.dir={tmp_path / 'empty'}")
     assert done.returncode == 1
-    assert (tmp_path / "empty").is_dir()
+    assert list((tmp_path / "empty").iterdir()) == []
