@@ -8,15 +8,29 @@ from tqdm import tqdm
 LOGGED_EVERY = 30  # seconds between the lines in a log file
 
 
+class _Lines:
+    """Writes what a bar draws to stderr, each state on a line of its own."""
+
+    encoding = property(lambda self: sys.stderr.encoding)
+
+    def write(self, text: str) -> None:
+        if state := text.strip():
+            sys.stderr.write(f"{state}\n")
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 def bar(*arguments: Any, **options: Any) -> Any:
     """Return a progress bar.
 
     Args:
-        *arguments: Arguments of tqdm, except `mininterval`.
+        *arguments: Arguments of tqdm, except `mininterval` and `file`.
         **options: The same.
 
     Returns:
         The bar.
     """
-    options["mininterval"] = 0.1 if sys.stderr.isatty() else LOGGED_EVERY
+    if not sys.stderr.isatty():  # nor can a bar move up there, to its place below others
+        options |= {"mininterval": LOGGED_EVERY, "file": _Lines(), "position": 0}
     return tqdm(*arguments, **options)
