@@ -21,6 +21,7 @@ from espcn.interrupts import STOPPED, interrupts
 from espcn.openmp import wait_asleep
 from espcn.runs.directory import LOCK, remove_refused
 from espcn.runs.identity import check_names, plain_settings
+from espcn.runs.overrides import check_overrides
 from espcn.runs.resolvers import register_resolvers
 from espcn.stdout import accept_all_names, shorten_warnings
 
@@ -84,6 +85,10 @@ def _remove_empty(directory: Path) -> None:
 if __name__ == "__main__":
     wait_asleep()
     accept_all_names()
+    try:
+        check_overrides(sys.argv[1:], "evaluate")
+    except ValueError as error:
+        sys.exit(f"Error: {error}")
     try:
         with interrupts([]):
             main()

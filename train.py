@@ -22,6 +22,7 @@ from espcn.runs.directory import CONFIG, remove_refused, settings_of, store_conf
 from espcn.runs.hydra_callbacks import gather_rest
 from espcn.runs.identity import PLACES
 from espcn.runs.launch import check_alone, launch, rank, requeue
+from espcn.runs.overrides import check_overrides
 from espcn.runs.resolvers import register_resolvers
 from espcn.stdout import accept_all_names, shorten_warnings
 
@@ -78,6 +79,10 @@ def main(config: DictConfig) -> str:
 if __name__ == "__main__":
     wait_asleep()
     accept_all_names()
+    try:
+        check_overrides(sys.argv[1:])
+    except ValueError as error:
+        sys.exit(f"Error: {error}")
     signals: list[str] = []
     try:
         with interrupts(signals):

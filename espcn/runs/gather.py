@@ -35,9 +35,8 @@ from espcn.report.plots import plot_sweep
 from espcn.report.tables import table
 from espcn.runs.directory import CONFIG, LOCK, read_config, read_result
 from espcn.runs.identity import completed, flatten
+from espcn.runs.overrides import CONF
 from espcn.runs.resolvers import register_resolvers
-
-CONF = Path(__file__).parents[2] / "conf"
 
 
 def gather(directory: Path) -> list[dict[str, Any]]:

@@ -1,0 +1,40 @@
+import re
+
+import pytest
+
+from espcn.runs.overrides import check_overrides
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-m", "blur=0.1,0.5", "optim=adam,sgd", "data.patch=9", "experiment=paper"],
+        ["data=folder", "data.path=a=b", "+optim.betas=[0.9,0.9]", "~trainer.precision"],
+        ["optim.momentum=0.8", "hydra.run.dir=x", "hydra/launcher=joblib", "++trainer.devices=2"],
+        ["--config-dir", "mine", "my_own=1"],
+        ["--cfg", "job", "trainer.precision=32-true", "resume=x", "init=shipped"],
+    ],
+)
+def test_settings_of_any_choice_are_known(arguments: list[str]) -> None:
+    check_overrides(arguments)
+
+
+@pytest.mark.parametrize(
+    ("argument", "hint"),
+    [
+        ("optm=adam", "`optm` (=adam) must be a setting of train.py: did you mean `optim`?"),
+        ("optim.nam=adam", "did you mean `optim.name`?"),
+        ("optim.betas=[0.9]", "say +optim.betas=[0.9] if the optimiser has it"),
+        ("trainer.enable_foo=1", "say +trainer.enable_foo=1 if the Trainer has it"),
+        ("nothing_near=1", "--help lists them"),
+    ],
+)
+def test_unknown_setting_is_named_with_what_was_meant(argument: str, hint: str) -> None:
+    with pytest.raises(ValueError, match=f"{re.escape(hint)}$"):
+        check_overrides(["blur=0.5", argument])
+
+
+def test_evaluation_has_settings_of_its_own() -> None:
+    check_overrides(["ckpt=a.ckpt", "save_images=true", "jpeg=50"], "evaluate")
+    with pytest.raises(ValueError, match="`optim` .* must be a setting of evaluate.py"):
+        check_overrides(["optim=adam"], "evaluate")
