@@ -64,7 +64,7 @@ def _add_sizes(group: Any) -> None:
     add = group.add_argument
     add(
         "-r",
-        type=int,
+        type=_factor,
         metavar="R",
         help="2, 3 or 4 times as large (default: 3, or the factor of --ckpt)",
     )
@@ -181,6 +181,15 @@ def _add_machinery(add: Callable[..., Any]) -> None:
         metavar="NAME",
         help="cpu or cuda (default: a GPU if there is one)",
     )
+
+
+def _factor(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} must be a whole number: --scale takes others, such as 1.5"
+        ) from None
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -32,6 +32,7 @@ from espcn.upscaling.size import Size
 FEW = 5  # that are named each
 # Known without loading PyTorch: the factors of the shipped weights, and what runs them.
 FACTORS = (2, 3, 4)
+MOST = max(FACTORS) ** 2  # times as large, by two of them
 ENGINES = {
     "engine": ("auto", "torch", "compile", "onnx", "openvino"),
     "precision": ("auto", "float32", "bfloat16", "int8"),
@@ -139,6 +140,11 @@ def _tell_skipped(todo: Plan) -> None:
         )
     if todo.existing:
         print(f"Skipped existing results: {_count(todo.existing)} (--overwrite replaces them)")
+    if todo.other_kinds:
+        kinds = " ".join(one or "no suffix" for one, _ in todo.other_kinds.most_common(FEW))
+        more = ", ..." * (len(todo.other_kinds) > FEW)
+        count = todo.other_kinds.total()
+        print(f"Left out {count} file{'s' * (count > 1)} of other kinds: {kinds}{more}")
 
 
 def _tell(todo: Plan, outcome: Outcome, seconds: float) -> None:
@@ -164,6 +170,10 @@ def _size(given: argparse.Namespace) -> Size | None:
     """Return the requested size; None for one of the networks' factors."""
     ways = {"width": given.width, "height": given.height, "scale": given.scale, "screen": given.to}
     asked = {name: value for name, value in ways.items() if value is not None}
+    if given.ckpt is None and given.scale is not None:
+        checks.number("scale", given.scale, "use 1.5, for example", above=1)
+        if given.scale > MOST:
+            raise ValueError(f"`--scale` (={given.scale:g}) must be at most {MOST}: choose less")
     if not asked or (given.ckpt is None and given.scale in FACTORS):
         return None
     return Size(**asked)
@@ -172,6 +182,9 @@ def _size(given: argparse.Namespace) -> Size | None:
 def _factor(given: argparse.Namespace) -> int:
     if given.ckpt is None:
         asked = given.r if given.scale is None else int(given.scale)
+        if asked not in (None, *FACTORS):
+            instead = f"use --scale {asked}" if 1 < asked <= MOST else "--scale takes up to 16"
+            raise ValueError(f"`-r` (={asked}) must be 2, 3 or 4: {instead}")
         return 3 if asked is None else asked
     from espcn.network.weights import load
 

@@ -93,7 +93,8 @@ class Naming:
             Whether it does.
 
         Raises:
-            ValueError: It is empty, a file for several results, or has an unknown suffix.
+            ValueError: It is empty, a file for several results, or has an unknown suffix or that of
+                another kind than the animation's.
         """
         if self.output is None:
             return False
@@ -104,8 +105,8 @@ class Naming:
         path = Path(self.output)
         if path.is_dir() or self.output.endswith(("/", os.sep)):
             return False
-        moves = len(sources) == 1 and _animation(sources[0]) == ".gif"
-        known = is_writable(path) or (moves and path.suffix.lower() == ".gif")
+        moves = _animation(sources[0]) if len(sources) == 1 and not self.stills else None
+        known = is_writable(path) or (moves == ".gif" and path.suffix.lower() == ".gif")
         if known and (len(sources) > 1 or folder is not None):
             why = "for several files" if folder is None else f"for a folder, {folder}"
             instead = f"-o {path.with_suffix('')}/ --format {path.suffix.removeprefix('.')}"
@@ -116,6 +117,10 @@ class Naming:
             raise ValueError(
                 f"`-o` (={self.output}) must end in {' '.join([*FORMATS, *CONTAINERS])}, or in / "
                 "to name a folder"
+            )
+        if known and moves is not None and path.suffix.lower() != moves:
+            raise ValueError(
+                f"`-o` (={self.output}) must end in {moves}, as {sources[0]} is an animation"
             )
         if known and self.kind is not None:
             raise ValueError(

@@ -1,6 +1,7 @@
 """Plan the work: which files are upscaled, and where each result is written."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,8 @@ class Plan:
         outdated: Those of `jobs` whose results exist but are redone, by the result of `judge`.
         earlier_results: Inputs that are skipped because their names show that they are results of
             other inputs.
+        other_kinds: The number of files in folders that are left out, by their suffixes, since they
+            are neither pictures nor videos of a known kind.
         problems: One message for each input that can't be upscaled.
         single: Whether it is for one file that was given by name.
     """
@@ -33,6 +36,7 @@ class Plan:
     existing: list[Job] = field(default_factory=list)
     outdated: dict[Standing, list[Job]] = field(default_factory=dict)
     earlier_results: list[Path] = field(default_factory=list)
+    other_kinds: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     single: bool = False
 
@@ -106,6 +110,7 @@ def _jobs(places: dict[Path, Path], naming: Naming, folder: str | None, made: Pl
         )
     jobs: list[Job] = []
     taken: dict[Path, Path] = {}
+    originals = {source.resolve() for source in places}
     for source, place in places.items():
         target = Path(naming.output or "") if named else naming.target(source, place)
         job, real = Job(source, target, stamp(target)), target.resolve()
@@ -119,10 +124,19 @@ def _jobs(places: dict[Path, Path], naming: Naming, folder: str | None, made: Pl
             )
         elif real == source.resolve():
             made.problems.append(f"{source} would overwrite itself: choose another target with -o")
+        elif real in originals:
+            made.problems.append(
+                f"{source} would overwrite {target}, another of the files: choose another target "
+                "with -o"
+            )
         elif len(os.fsencode(target.name)) > MAX_NAME_BYTES:
             made.problems.append(
                 f"the result of {source} would have a name of over {MAX_NAME_BYTES} bytes, "
                 f"{target.name}: rename the source"
+            )
+        elif target.is_dir():
+            made.problems.append(
+                f"{source} would be written to {target}, which is a folder: rename one of them"
             )
         elif real in taken:
             made.problems.append(
@@ -140,6 +154,8 @@ def _find(inputs: Sequence[str], output: str | None, made: Plan) -> dict[Path, P
     for name in inputs:
         path = Path(name)
         try:
+            if not name:  # of a variable that is not set, for example
+                raise ValueError("a file's name must not be empty: name a file or a folder")
             if path.is_dir():
                 inside = list(_inside(path, output, made))
                 if not inside:
@@ -172,7 +188,9 @@ def _inside(folder: Path, output: str | None, made: Plan) -> Iterator[tuple[Path
         made.problems.append(f"{error.filename} can't be listed: {error.strerror}")
 
     for path in visible_files(folder, note, lambda one: one.resolve() != out):
-        if _is_known(path) and path.is_file():
+        if not _is_known(path):
+            made.other_kinds[path.suffix.lower()] += 1
+        elif path.is_file():
             yield path, path.relative_to(folder)
 
 

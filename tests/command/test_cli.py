@@ -316,8 +316,10 @@ def test_animation_keeps_its_format_whatever_it_is_called(call: Call, tmp_path: 
         assert (made.format, getattr(made, "n_frames", 1)) == ("WEBP", 2)
     words = f"`--format` (=png) can't hold {source}, an animation: leave it out"
     check_failed(call("upscale.py", str(source), "--format", "png"), words)
-    words = f"b.png must end in .webp, as {source} is an animated WEBP: name it with -o"
+    words = f"`-o` (={tmp_path / 'b.png'}) must end in .webp, as {source} is an animation"
     check_failed(call("upscale.py", str(source), "-o", str(tmp_path / "b.png")), words)
+    done = call("upscale.py", str(source), "--preview", "-o", str(tmp_path / "b.gif"))
+    check_failed(done, f"`-o` (={tmp_path / 'b.gif'}) must end in .png .jpg")
 
 
 def test_video_that_another_command_is_at_work_on_keeps_its_segments(
@@ -460,7 +462,9 @@ def test_network_of_the_notebook_upscales_pictures_but_no_video(
         (["--width", "0"], "`width` (=0) must be a whole number of at least 1"),
         (["--scale", "0.5"], "`scale` (=0.5) must be a number above 1"),
         (["--to", "2k"], "`to` (=2k) must be hd or 720p (1280 x 720), fullhd or 1080p"),
-        (["-r", "7"], "`r` (=7) must be one of the shipped factors (2, 3, 4)"),
+        (["--scale", "17"], "`--scale` (=17) must be at most 16: choose less"),
+        (["-r", "7"], "`-r` (=7) must be 2, 3 or 4: use --scale 7"),
+        (["-r", "30"], "`-r` (=30) must be 2, 3 or 4: --scale takes up to 16"),
         (["--engine", "warp"], "`engine` (=warp) must be one of auto, torch"),
         (["--precision", "int4"], "`precision` (=int4) must be one of auto, float32"),
         (["--device", "tpu"], "`device` (=tpu) must be one of auto, cpu, cuda"),

@@ -163,6 +163,36 @@ def test_two_files_that_would_become_one_are_named(folder: Path) -> None:
         assert planned([str(folder / "sub")], "_x3", shard=(number, 3)).problems == made.problems
 
 
+def test_no_original_is_overwritten(folder: Path) -> None:
+    (folder / "a.png").touch()
+    (folder / "b_x3.PNG").mkdir()
+    made = planned([str(folder)], "", kind="png", overwrite=True)
+    assert f"{folder}/a.jpg would overwrite {folder}/a.png, another of the files" in str(made)
+    assert folder / "a.png" not in [job.target for job in made.jobs]
+    (told,) = planned([str(folder)], "_x3").problems
+    assert told == (
+        f"{folder}/b.PNG would be written to {folder}/b_x3.PNG, which is a folder: rename one of "
+        "them"
+    )
+
+
+def test_empty_name_is_not_the_working_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    made = planned([""], "_x3")
+    assert (made.jobs, made.problems) == (
+        [],
+        ["a file's name must not be empty: name a file or a folder"],
+    )
+
+
+def test_files_of_other_kinds_are_counted(folder: Path) -> None:
+    (folder / "old.jp2").touch()
+    (folder / "README").touch()
+    assert planned([str(folder)], "_x3").other_kinds == {".txt": 1, ".jp2": 1, "": 1}
+
+
 def test_file_is_done_once_however_it_is_named(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
