@@ -77,6 +77,8 @@ def _kept_stdin(folder: Path) -> Path:
         raise ValueError("stdin must be a picture: pipe one into this command, or name a file")
     with kept.open("wb") as file:
         shutil.copyfileobj(sys.stdin.buffer, file)
+    if not kept.stat().st_size:
+        raise ValueError("stdin must be a picture, but is empty")
     suffix = picture_suffix(kept)
     if suffix is None:
         raise ValueError(

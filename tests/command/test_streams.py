@@ -100,7 +100,7 @@ def test_what_goes_wrong_leaves_stdout_empty(piped: Call, photo: Path, tmp_path:
     content = photo.read_bytes()
     for arguments, given, words in (
         (["-"], content[:1500], "Error: stdin is damaged or cut short"),
-        (["-"], b"", "Error: stdin must be a picture"),
+        (["-"], b"", "Error: stdin must be a picture, but is empty"),
         (["-", str(photo)], content, "Error: `-` must be the only file"),
         ([str(tmp_path), "-o", "-"], b"", "Error: `-o -` takes the result of a single file"),
         (["-", "--width", "9"], content, "Error: stdin: it is already 96 x 96 pixels"),
