@@ -32,7 +32,7 @@ def evaluate(
     sets: list[str],
     directory: Path,
     r: int | None = None,
-    compression: int | None = None,
+    compression: int | str | None = None,
     ensemble: bool = False,
     degradation: Degradation = BENCHMARK,
     save_images: bool = False,
@@ -52,7 +52,7 @@ def evaluate(
         directory: Where to write.
         r: The factor of the shipped weights, 3 if not given.
         compression: Score the shipped weights that `espcn-upscale` uses for a JPEG of this quality,
-            1 to 100; None for the clean ones.
+            1 to 100, or `none` for those of clean sources; None for the weights of T91.
         ensemble: Score the mean over the eight flips and transposes of each picture.
         degradation: How the low-resolution pictures are made.
         save_images: Also write the pictures of each set into a folder named after it.
@@ -86,7 +86,8 @@ def evaluate(
     if compression is not None:
         taken = given_strength(network.r, compression, ckpt)
         network = load_strength(network.r, taken)
-        print(f"For JPEGs of quality {compression}: {taken}")
+        sources = "clean sources" if compression == "none" else f"JPEGs of quality {compression}"
+        print(f"For {sources}: {taken}")
     elif about:
         print(f"{trained.path.name}, made by: {about.get('command', 'it does not say')}")
     on = torch_device(device)

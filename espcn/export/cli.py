@@ -33,10 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--ckpt", metavar="FILE", help="your own checkpoint or weights")
     parser.add_argument(
         "--compression",
-        type=int,
+        type=_compression,
         metavar="QUALITY",
         help="use the weights for JPEGs of this quality, 1 to 100, or, in a .glsl file, for videos "
-        "that lose as much (default: those for clean sources)",
+        "that lose as much; none: the finer weights, for clean sources (default: those of T91, for "
+        "clean sources, too)",
     )
     accept_all_names()
     given = parser.parse_args(arguments)
@@ -51,4 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(STOPPED)
     except (ValueError, OSError) as error:
         sys.exit(f"Error: {error}")
-    print(f"Written to {written.path}, {written.check}")
+    print(f"Written to {written.path} with {written.weights}, {written.check}")
+
+
+def _compression(text: str) -> int | str:
+    try:
+        return text if text == "none" else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} must be a JPEG's quality, 1 to 100, or none"
+        ) from None

@@ -14,17 +14,19 @@ class Written(NamedTuple):
     Attributes:
         path: The file.
         check: How it was checked, or why it was not, in a few words.
+        weights: Which weights it holds, in a few words.
     """
 
     path: Path
     check: str
+    weights: str
 
 
 def export(
     r: int | None = None,
     ckpt: str | None = None,
     output: str | None = None,
-    compression: int | None = None,
+    compression: int | str | None = None,
 ) -> Written:
     """Export a network, after a program that reads the format has agreed with PyTorch.
 
@@ -33,7 +35,8 @@ def export(
         ckpt: Your own checkpoint or weights instead.
         output: The file, whose ending chooses the format; by default espcn_xR.onnx.
         compression: The JPEG quality that the shipped weights should suit, 1 to 100, or, in formats
-            for videos, that of videos that lose as much; None for clean sources.
+            for videos, that of videos that lose as much; `none` for the finer weights; None for
+            those of T91, for clean sources, too.
 
     Returns:
         The file, and how it was checked.
@@ -48,14 +51,14 @@ def export(
     kind = format_of(path)
     network, origin = trained.network, trained.metadata
     suits = str(trained.degradation)
+    weights = f"the weights of {ckpt}" if ckpt is not None else "the clean weights of T91"
     if compression is not None:
         taken = given_strength(network.r, compression, ckpt, kind.is_for_videos)
         sources = "videos like JPEGs" if kind.is_for_videos else "JPEGs"
-        network, suits = (
-            load_strength(network.r, taken),
-            f"{sources} of quality {compression}: {taken}",
-        )
-        origin = _origin(network.r, taken)
+        sources = f"{sources} of quality {compression}"
+        sources = "clean sources" if compression == "none" else sources
+        network, suits = load_strength(network.r, taken), f"{sources}: {taken}"
+        origin, weights = _origin(network.r, taken), f"{taken}, for {sources}"
     if path.is_dir():
         raise ValueError(f"`-o` (={path}) must be a file, but is a folder: name a file in it")
     if not path.parent.is_dir():
@@ -66,7 +69,7 @@ def export(
         "arXiv 1609.05158",
         "degradation": suits,
     }
-    return Written(path, kind.write(path, network, about))
+    return Written(path, kind.write(path, network, about), weights)
 
 
 def _origin(r: int, taken: Strength) -> dict[str, str]:

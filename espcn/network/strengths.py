@@ -195,12 +195,15 @@ def load_strength(r: int, wanted: Strength) -> ESPCN:
     return network
 
 
-def given_strength(r: int, quality: int, ckpt: object = None, in_video: bool = False) -> Strength:
+def given_strength(
+    r: int, quality: int | str, ckpt: object = None, in_video: bool = False
+) -> Strength:
     """Return the weights for sources of a quality given by the user.
 
     Args:
         r: The factor.
-        quality: 1 to 100, for JPEGs, or for videos that lose about as much.
+        quality: 1 to 100, for JPEGs, or for videos that lose about as much; `none` for clean
+            sources.
         ckpt: The user's own weights, with which no quality may be given.
         in_video: Whether the sources are videos.
 
@@ -211,13 +214,14 @@ def given_strength(r: int, quality: int, ckpt: object = None, in_video: bool = F
         ValueError: The quality is invalid, there are no weights for this factor, or `ckpt` is
             given.
     """
-    checks.integer("compression", quality, 1, "a JPEG's quality, say 75", most=100)
+    if quality != NONE.codec:
+        checks.integer("compression", quality, 1, "a JPEG's quality, say 75, or none", most=100)
     if ckpt is not None:
         raise ValueError(
             f"`compression` (={quality}) chooses among the shipped weights: it must be left out "
             f"with `ckpt` (={ckpt})"
         )
-    compression = Compression("jpeg", quality)
+    compression = NONE if quality == NONE.codec else Compression("jpeg", float(quality))
     return strength(r, compression.in_video() if in_video else compression)
 
 

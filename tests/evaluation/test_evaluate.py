@@ -121,14 +121,15 @@ def test_degradation_can_be_overridden(call: Call, ckpt: Path, tmp_path: Path) -
 
 def test_weights_for_compressed_pictures_are_scored(call: Call, tmp_path: Path) -> None:
     scored = {}
-    for given in ("null", "50"):
+    for given in ("null", "50", "none"):
         arguments = ["r=2", "jpeg=50", f"compression={given}", "sets=[skimage-test]"]
         assert call("evaluate.py", *arguments, f"output={tmp_path / given}").returncode == 0
         scored[given] = json.loads((tmp_path / given / "evaluation.json").read_text())
     assert scored["null"]["weights"] == "clean weights"
     assert scored["50"]["weights"].startswith("weights jpeg ")
     assert scored["50"]["provenance"] is None  # it is a mixture of several
-    clean, suited = (scored[given]["sets"]["skimage-test"]["psnr"] for given in scored)
+    assert scored["none"]["weights"] == "finer weights"
+    clean, suited, _ = (scored[given]["sets"]["skimage-test"]["psnr"] for given in scored)
     assert suited > clean + 0.5
 
 

@@ -14,8 +14,9 @@ from helpers import Call, run
 def test_file_is_written_and_said_to_be_checked(call: Call, tmp_path: Path) -> None:
     path = tmp_path / "a.ONNX"
     done = call("export.py", "-r", "2", "-o", str(path))
+    written = "Written to {} with the clean weights of T91".format
     check = f"checked by ONNX Runtime {onnxruntime.__version__}"
-    assert (done.returncode, done.stdout) == (0, f"Written to {path}, {check}\n")
+    assert (done.returncode, done.stdout) == (0, f"{written(path)}, {check}\n")
 
 
 def test_quality_chooses_the_weights_and_is_written_down(call: Call, tmp_path: Path) -> None:
@@ -23,6 +24,10 @@ def test_quality_chooses_the_weights_and_is_written_down(call: Call, tmp_path: P
     assert call("export.py", "-r", "2", "--compression", "50", "-o", str(path)).returncode == 0
     suits = {one.key: one.value for one in onnx.load(path).metadata_props}["degradation"]
     assert suits == "JPEGs of quality 50: weights jpeg 4"
+    done = call("export.py", "-r", "2", "--compression", "none", "-o", str(path))
+    assert f"Written to {path} with finer weights, for clean sources, checked by" in done.stdout
+    suits = {one.key: one.value for one in onnx.load(path).metadata_props}["degradation"]
+    assert suits == "clean sources: finer weights"
 
 
 @pytest.mark.parametrize(("quality", "words"), [

@@ -23,7 +23,7 @@ from helpers import ROOT
 
 @pytest.mark.parametrize("r", [2, 3, 4])
 def test_export_gives_what_pytorch_gives_at_odd_sizes(r: int, tmp_path: Path) -> None:
-    path, check = export(r, output=str(tmp_path / "net.onnx"))
+    path, check, _ = export(r, output=str(tmp_path / "net.onnx"))
     assert check == f"checked by ONNX Runtime {onnxruntime.__version__}"
     assert [file.name for file in tmp_path.iterdir()] == ["net.onnx"]
     onnx.checker.check_model(onnx.load(path), full_check=True)
@@ -116,6 +116,6 @@ def test_file_is_written_unchecked_where_onnx_runtime_is_missing(
 ) -> None:
     checked = onnx.load(export(3, output=str(tmp_path / "net.onnx")).path)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    path, check = export(3, output=str(tmp_path / "net.onnx"))
+    path, check, _ = export(3, output=str(tmp_path / "net.onnx"))
     assert check == "not checked: ONNX Runtime is not installed"
     assert onnx.load(path).graph == checked.graph

@@ -529,7 +529,9 @@ def test_command_writes_a_page_for_a_compression_and_names_what_is_wrong(
     done = call("export.py", "-r", "4", "--compression", "50", "-o", str(path))
     assert done.returncode == 0
     how = r"checked by Chrom\S+ \S+ \(plain, webgl2\)" if BROWSER else "not checked: .*"
-    assert re.fullmatch(f"Written to {re.escape(str(path))}, {how}\n", done.stdout)
+    assert re.fullmatch(
+        f"Written to {re.escape(str(path))} with weights jpeg .*, {how}\n", done.stdout
+    )
     assert str(strength(4, Compression("jpeg", 50))) in path.read_text(encoding="utf-8")
     assert path.stat().st_size < 250_000
     colors = write_checkpoint(tmp_path / "rgb.ckpt", ESPCN(3, channels=3), channels=3)
@@ -547,7 +549,7 @@ def test_a_network_of_ones_own_is_checked_by_the_browser(
     own = ESPCN(5, activation=activation)
     settings = {"r": 5, "activation": activation, "blur": 0.5}
     ckpt = write_checkpoint(tmp_path / "own.ckpt", own, **settings)
-    path, check = export(ckpt=str(ckpt), output=str(tmp_path / "own.html"))
+    path, check, _ = export(ckpt=str(ckpt), output=str(tmp_path / "own.html"))
     said = "Weights for blur=0.5 downsample=decimate; own.ckpt; "
     assert said in path.read_text(encoding="utf-8")
     assert check.startswith("checked by Chrom")
@@ -576,7 +578,7 @@ def test_it_is_said_where_no_browser_checks(
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/bin" if program else str(tmp_path / "bin"))
     monkeypatch.setattr(exporting, "BROWSERS", ("chromium",))
     monkeypatch.setattr(exporting, "PATIENCE", 1)
-    path, check = export(2, output=str(tmp_path / "a.html"))
+    path, check, _ = export(2, output=str(tmp_path / "a.html"))
     assert "Weights for clean pictures; " in path.read_text(encoding="utf-8")
     assert words in check
 

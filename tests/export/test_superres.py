@@ -57,7 +57,7 @@ def upscale_photographs(path: Path, r: int, images: ImageSet) -> list[tuple[torc
 @pytest.mark.skipif("ESPCN_DATA" not in os.environ, reason="needs Set5")
 @pytest.mark.parametrize(("r", "least"), [(2, 37.05), (3, 33.12), (4, 30.85)])
 def test_opencv_scores_on_set5_as_pytorch_does(r: int, least: float, tmp_path: Path) -> None:
-    path, check = export(r, output=str(tmp_path / f"ESPCN_x{r}{ENDING}"))
+    path, check, _ = export(r, output=str(tmp_path / f"ESPCN_x{r}{ENDING}"))
     assert check == f"checked by OpenCV {cv2.__version__}"
     images = load_set("Set5", download=False)
     figures = [
@@ -73,7 +73,7 @@ def test_opencv_scores_on_set5_as_pytorch_does(r: int, least: float, tmp_path: P
 @needs_superres
 @pytest.mark.parametrize("r", [2, 3, 4])
 def test_luma_of_photographs_is_pytorchs_but_for_rounding(r: int, tmp_path: Path) -> None:
-    path, _ = export(r, output=str(tmp_path / f"net{ENDING}"))
+    path, *_ = export(r, output=str(tmp_path / f"net{ENDING}"))
     for _, low, large in upscale_photographs(path, r, load_set("skimage-test")):
         wanted = super_resolve(load(r).network, luma(low).to(torch.uint8))
         difference = (luma(large) - wanted).abs()
@@ -102,7 +102,7 @@ def test_grey_pictures_of_any_size_are_pytorchs_rounded(activation: str, tmp_pat
 
 @pytest.mark.parametrize("r", [2, 3, 4])
 def test_onnx_takes_full_range_and_channels_last(r: int, tmp_path: Path) -> None:
-    path, _ = export(r, output=str(tmp_path / "net.opencv.onnx"))
+    path, *_ = export(r, output=str(tmp_path / "net.opencv.onnx"))
     onnx.checker.check_model(onnx.load(path), full_check=True)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     grey = torch.rand(1, 12, 25, 1)
@@ -145,7 +145,7 @@ def test_file_that_opencv_reads_otherwise_is_not_written(
 
 @needs_superres
 def test_format_of_other_versions_is_written_and_said_to_be_unchecked(tmp_path: Path) -> None:
-    path, check = export(3, output=str(tmp_path / f"net{OTHER}"))
+    path, check, _ = export(3, output=str(tmp_path / f"net{OTHER}"))
     version = cv2.__version__
     reads = f"not checked: the dnn_superres of this OpenCV {version} reads {ENDING} instead"
     assert (path.exists(), check) == (True, reads)
@@ -159,5 +159,5 @@ def test_without_opencv_or_its_module_it_is_said_to_be_unchecked(
         check = export(3, output=str(tmp_path / "net.pb")).check
         assert check.startswith(f"not checked: this OpenCV {cv2.__version__} has no dnn_superres")
     monkeypatch.setattr(superres, "find_spec", lambda name: None)
-    path, check = export(3, output=str(tmp_path / "net.pb"))
+    path, check, _ = export(3, output=str(tmp_path / "net.pb"))
     assert (path.exists(), check) == (True, "not checked: OpenCV is not installed")
