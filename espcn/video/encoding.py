@@ -12,7 +12,7 @@ from av.codec.context import Flags
 from espcn import checks
 from espcn.io.containers import NO_REORDERING, ROTATION, STREAM_METADATA, UNLISTED
 from espcn.upscaling.remarks import Remarks
-from espcn.video.frames import even_size, is_rgb, planar
+from espcn.video.frames import color_range, even_size, is_rgb, planar
 
 # Encoders with a constant rate factor, and their options for a fast preset.
 ENCODERS = {
@@ -173,7 +173,7 @@ def add_video_stream(
     context.sample_aspect_ratio = video.sample_aspect_ratio or 0
     # RGB has been converted to limited-range BT.709 YCbCr; FFmpeg's number for both is 1.
     converted = is_rgb(first.format)
-    context.color_range = 1 if converted else first.color_range
+    context.color_range = 1 if converted else color_range(first)
     context.colorspace = 1 if converted else first.colorspace
     context.color_primaries, context.color_trc = first.color_primaries, first.color_trc
     for key, text in video.metadata.items():

@@ -47,7 +47,7 @@ def upscale_frame(
     width, height = even_size(upscaler.r * frame.width, upscaler.r * frame.height, kind)
     target = (width, height) if size is None else even_size(*size, kind)
     large = av.VideoFrame(width, height, kind)
-    large.color_range = frame.color_range
+    large.color_range = color_range(frame)
     bits = large.format.components[0].bits
     shift = 0.0
     if large.format.chroma_width(2) == 1:
@@ -59,7 +59,7 @@ def upscale_frame(
     for index, (small, plane) in enumerate(zip(frame.planes, large.planes, strict=True)):
         samples, upscaled = _array(small, bits), _array(plane, bits)
         if index == 0:
-            upscaler.luma(samples, bits, upscaled, frame.color_range == ColorRange.JPEG)
+            upscaler.luma(samples, bits, upscaled, large.color_range == ColorRange.JPEG)
         else:
             upscaler.chroma(samples, bits, upscaled, shift)
     if target != (width, height):
@@ -96,6 +96,20 @@ def is_rgb(kind: av.VideoFormat) -> bool:
         Whether it does.
     """
     return kind.is_rgb or kind.has_palette
+
+
+def color_range(frame: av.VideoFrame) -> int:
+    """Return the range of a frame's values: full for grey that states none, as players show it.
+
+    Args:
+        frame: The frame.
+
+    Returns:
+        FFmpeg's number of the range.
+    """
+    unknown = frame.color_range == ColorRange.UNSPECIFIED
+    is_grey = planar(frame.format).startswith("gray")
+    return ColorRange.JPEG if unknown and is_grey else frame.color_range
 
 
 def even_size(width: int, height: int, kind: str) -> tuple[int, int]:

@@ -51,8 +51,8 @@ def test_every_frame_is_upscaled_in_its_own_format(
     encoding = Encoding(crf=4, preset="ultrafast")
     assert upscale_video(upscaler, source, target, encoding=encoding) == Remarks()
     made = frames(target)
-    # H.264's monochrome is what FFmpeg reads as yuv420p.
-    assert [frame.format.name for frame in made] == ["yuv420p" if kind == "gray" else kind] * 12
+    # H.264's monochrome of full range is what FFmpeg reads as yuvj420p.
+    assert [frame.format.name for frame in made] == ["yuvj420p" if kind == "gray" else kind] * 12
     assert [(frame.width, frame.height) for frame in made] == [(144, 96)] * 12
     assert times(target) == times(source)
     assert mean_error(source, target, 3) < 2  # grey levels
@@ -72,6 +72,25 @@ def test_white_stays_white_in_full_range(size: Size | None, tmp_path: Path) -> N
     [large] = frames(tmp_path / "b.mkv")
     assert large.color_range == ColorRange.JPEG
     assert np.abs(plane(large).astype(int) - 255).max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["gray", "gray10le", "gray12le"])
+@pytest.mark.parametrize("stated", [ColorRange.UNSPECIFIED, ColorRange.MPEG])
+def test_grey_that_states_no_range_has_the_full_one(
+    stated: ColorRange, kind: str, upscaler: Upscaler, tmp_path: Path
+) -> None:
+    def prepare(_: Any, stream: Any) -> None:
+        stream.codec_context.color_range = stated
+
+    source = write_clip(tmp_path / "a.mkv", 2, kind=kind, codec="ffv1", prepare=prepare)
+    upscale_video(upscaler, source, tmp_path / "b.mkv", encoding=Encoding(crf=4))
+    small, large = frames(source)[0], frames(tmp_path / "b.mkv")[0]
+    assert small.color_range == stated
+    assert large.color_range == (stated or ColorRange.JPEG)
+    if not stated:
+        shown, made = (frame.to_ndarray(format="rgb24") for frame in (small, large))
+        assert made.mean() == pytest.approx(shown.mean(), abs=1)  # grey levels
+        assert made.std() == pytest.approx(shown.std(), rel=0.05)
 
 
 def test_chroma_is_upscaled_too(upscaler: Upscaler, tmp_path: Path) -> None:
