@@ -167,6 +167,11 @@ def write_clip(
     return path
 
 
+def with_a_gap(number: int) -> int:
+    """Return when a frame is shown, as `pts` of `write_clip`: eight are missing after the fifth."""
+    return 40 * (number + 8 * (number > 4))
+
+
 CHECKPOINT_SETTINGS = {
     "r": 3, "channels": 1, "activation": "tanh", "padding": "replicate", "center": 0.45,
     "gain": 5.0, "blur": 0.5, "downsample": "decimate",

@@ -151,11 +151,11 @@ def _macroblock_mean(frame: Any) -> float | None:
 
 def _by_bits(stream: Any) -> Compression:
     """Estimate the equivalent H.264 QP from the bits per pixel of another codec."""
-    context, rate = stream.codec_context, stream.average_rate
+    context = stream.codec_context
     bits = (stream.bit_rate or stream.container.bit_rate or 0) / OLDER.get(
         context.codec.canonical_name, 1.0
     )
-    pixels = float(rate or 0) * context.width * context.height
+    pixels = float(frames.frame_rate(stream)) * context.width * context.height
     if not pixels or not bits:
         return NONE
     number = float(np.clip(USUAL_QUANTIZER - 6 * np.log2(bits / pixels / USUAL_BITS), 0, 51))

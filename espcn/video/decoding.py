@@ -9,6 +9,7 @@ import av
 
 from espcn.network.strengths import Compression
 from espcn.video.compression import VideoCompression
+from espcn.video.frames import frame_rate
 
 
 @dataclass
@@ -165,8 +166,8 @@ def frame_count(incoming: Any, video: Any) -> int | None:
     """
     if video.frames:
         return video.frames
-    rate, duration = video.average_rate, incoming.duration
-    return round(rate * duration / 1_000_000) if rate and duration else None
+    duration = incoming.duration
+    return round(frame_rate(video) * duration / 1_000_000) if duration else None
 
 
 def url(path: Path) -> str:

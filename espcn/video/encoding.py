@@ -3,7 +3,6 @@
 import os
 import struct
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import av
@@ -12,7 +11,7 @@ from av.codec.context import Flags
 from espcn import checks
 from espcn.io.containers import NO_REORDERING, ROTATION, STREAM_METADATA, UNLISTED
 from espcn.upscaling.remarks import Remarks
-from espcn.video.frames import color_range, even_size, is_rgb, planar
+from espcn.video.frames import color_range, even_size, frame_rate, is_rgb, planar
 
 # Encoders with a constant rate factor, and their options for a fast preset.
 ENCODERS = {
@@ -158,7 +157,7 @@ def add_video_stream(
             f"`codec` (={codec}) must support {kind} and be one that {container} can hold: "
             f"{', or '.join(remedies)}"
         )
-    rate = video.average_rate or video.guessed_rate or Fraction(25)
+    rate = frame_rate(video)
     stream = outgoing.add_stream(codec, rate=rate, options=options | _machine_options(codec))
     context = stream.codec_context
     context.width, context.height = even_size(*size, kind)

@@ -3,6 +3,7 @@
 Frames are not converted to RGB. RGB frames are converted to YCbCr without chroma subsampling.
 """
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -128,6 +129,18 @@ def even_size(width: int, height: int, kind: str) -> tuple[int, int]:
     if "420" in kind:
         height -= height % 2
     return width, height
+
+
+def frame_rate(stream: Any) -> Fraction:
+    """Return the frame rate of a video.
+
+    Args:
+        stream: PyAV's video stream. Ogg, and ASF with gaps, give no average rate.
+
+    Returns:
+        Frames per second; 25 if nothing is known.
+    """
+    return stream.average_rate or stream.guessed_rate or Fraction(25)
 
 
 def detail(frame: av.VideoFrame) -> float:

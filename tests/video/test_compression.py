@@ -11,7 +11,7 @@ from espcn.imaging.jpeg_traces import quality_quantizer
 from espcn.network.strengths import NONE, Compression
 from espcn.video.compression import VideoCompression
 from espcn.video.frames import detail
-from helpers import moving_photograph
+from helpers import moving_photograph, with_a_gap, write_clip
 
 
 def clip(path: Path, parts: list[dict[str, str]], codec: str, kind: str = "yuv420p") -> Path:
@@ -94,6 +94,15 @@ def test_other_codecs_say_it_in_their_headers_or_by_their_bits(
         assert "by its bit rate" in summary
     if expected == "none":
         assert summary == "no compression"
+
+
+def test_bits_count_where_no_average_rate_is_given(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.wmv", codec="wmv2", pts=with_a_gap)
+    with av.open(str(path)) as container:
+        assert not container.streams.video[0].average_rate
+    each, summary = seen(path)
+    assert {one.codec for one in each} == {"h264"}
+    assert "by its bit rate" in summary
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "libvpx-vp9"])
