@@ -41,7 +41,10 @@ from espcn.video.segments import Segments
 from espcn.video.streams import copy_other_streams
 
 MAX_FRAME_PIXELS = 2**27  # of an upscaled frame, about the limit of the highest level of H.264
-EARLY = 0.5  # seconds by which a complete video may end before its stated duration
+# By how much a complete video may end before its stated duration: seconds, or frames if these take
+# longer, as packets of WMV and FLV don't state how long the last frame is shown.
+EARLY, EARLY_FRAMES = 0.5, 1.5
+FROM_ZERO = ("matroska,webm", "flv")  # their duration begins at 0, that of others when they do
 
 Progress = Callable[[int, int | None], None]
 
@@ -239,10 +242,10 @@ def _note_losses(incoming: Any, seen: Seen, done: int, remarks: Remarks) -> None
         remarks.damaged.append(
             f"{seen.missing} damaged {packets} of sound or subtitles {verb} missing"
         )
-    # Matroska's duration begins at 0, that of others when they do.
-    start = 0 if "matroska" in incoming.format.name else incoming.start_time or 0
-    claimed = (start + (incoming.duration or 0)) / 1e6
-    if seen.error or claimed - seen.end > EARLY:
+    start, length = (incoming.start_time or 0) / 1e6, (incoming.duration or 0) / 1e6
+    claimed = length if incoming.format.name in FROM_ZERO else start + length
+    interval = (seen.end - start) / max(done - 1, 1)
+    if seen.error or claimed - seen.end > max(EARLY, EARLY_FRAMES * interval):
         where = f"after {done} frames, {seen.end:.1f} of {claimed:.1f} s"
         remarks.damaged.append(
             f"the source is cut off {where}{': ' if seen.error else ''}{seen.error}"

@@ -289,11 +289,14 @@ def test_damaged_frames_are_counted_and_the_rest_is_kept(
     assert 3 <= len(frames(tmp_path / "b.mkv")) <= 24
 
 
-def test_cut_off_file_is_kept_as_far_as_it_goes(upscaler: Upscaler, tmp_path: Path) -> None:
-    source = write_clip(tmp_path / "a.mkv", count=50)
+@pytest.mark.parametrize("ending", ["mkv", "flv"])
+def test_cut_off_file_is_kept_as_far_as_it_goes(
+    ending: str, upscaler: Upscaler, tmp_path: Path
+) -> None:
+    source, cut = write_clip(tmp_path / f"a.{ending}", count=50), tmp_path / f"cut.{ending}"
     content = source.read_bytes()
-    (tmp_path / "cut.mkv").write_bytes(content[: len(content) // 2])
-    remarks = upscale_video(upscaler, tmp_path / "cut.mkv", tmp_path / "b.mkv", encoding=FAST)
+    cut.write_bytes(content[: len(content) // 2])
+    remarks = upscale_video(upscaler, cut, tmp_path / "b.mkv", encoding=FAST)
     assert any(words.startswith("the source is cut off after") for words in remarks.damaged)
     assert 15 <= len(frames(tmp_path / "b.mkv")) <= 30
 
@@ -304,6 +307,26 @@ def test_late_beginning_is_no_cut(ending: str, upscaler: Upscaler, tmp_path: Pat
     assert times(source)[0] >= 5
     assert upscale_video(upscaler, source, tmp_path / f"b.{ending}", encoding=FAST) == Remarks()
     assert times(tmp_path / f"b.{ending}")[0] >= 5
+
+
+@pytest.mark.parametrize("count", [2, 12])
+@pytest.mark.parametrize(
+    ("ending", "codec", "preset"),
+    [("wmv", "wmv2", ""), ("flv", "flv", ""), ("flv", "libx264", "medium")],
+)
+def test_slow_video_is_not_cut_off(
+    ending: str, codec: str, preset: str, count: int, upscaler: Upscaler, tmp_path: Path
+) -> None:
+    plain = tmp_path / f"plain.{ending}"
+    write_clip(plain, count, codec=codec, preset=preset, pts=lambda number: 2000 * number)
+    source = tmp_path / f"a.{ending}"
+    with av.open(str(plain)) as clip, av.open(str(source), "w") as made:
+        stream = made.add_stream_from_template(clip.streams.video[0])
+        for packet in clip.demux(video=0):
+            if packet.size:
+                packet.stream, packet.duration = stream, 2000  # of which the file states the sum
+                made.mux(packet)
+    assert upscale_video(upscaler, source, tmp_path / "b.mkv", encoding=FAST) == Remarks()
 
 
 def test_repeated_frame_is_not_damaged(upscaler: Upscaler, tmp_path: Path) -> None:
