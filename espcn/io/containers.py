@@ -10,6 +10,9 @@ CONTAINERS = {
     ".mpeg": "mpeg", ".flv": "flv", ".wmv": "asf", ".3gp": "3gp",
 }
 # fmt: on
+# FFmpeg's options for some suffixes: packets of 192 bytes, as on Blu-ray. FFmpeg itself goes by the
+# name of the file, which is another one until the file is complete.
+CONTAINER_OPTIONS = {suffix: {"mpegts_m2ts_mode": "1"} for suffix in (".m2ts", ".mts")}
 # Of sources; Ogg holds no codec that FFmpeg encodes here.
 VIDEO_SUFFIXES = (*CONTAINERS, ".ogv")
 

@@ -16,7 +16,7 @@ from typing import Any
 import av
 
 from espcn.io.atomic import atomic_write
-from espcn.io.containers import CONTAINERS
+from espcn.io.containers import CONTAINER_OPTIONS, CONTAINERS
 from espcn.io.prefetch import prefetch
 from espcn.network.strengths import strength
 from espcn.upscaling.enlargement import Enlargement, enlargement
@@ -84,7 +84,8 @@ def upscale_video(
         OSError: The target can't be written.
     """
     source, target = Path(source), Path(target)
-    container = CONTAINERS.get(target.suffix.lower())
+    suffix = target.suffix.lower()
+    container, variant = CONTAINERS.get(suffix), CONTAINER_OPTIONS.get(suffix)
     if container is None:
         raise ValueError(f"{target} must end in one of {' '.join(CONTAINERS)}: name it with -o")
     with open_video(source) as incoming:
@@ -117,7 +118,7 @@ def upscale_video(
             flow = prefetch(_upscaled(wanted, source, video, head, pieces, done), 4)
             with atomic_write(target) as part, closing(flow):
                 try:
-                    with av.open(url(part), "w", container) as outgoing:
+                    with av.open(url(part), "w", container, container_options=variant) as outgoing:
                         stream = add_stream(outgoing, remarks=remarks)
                         others = copy_other_streams(outgoing, incoming, video, head, remarks)
                         counted = first.pts is None

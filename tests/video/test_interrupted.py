@@ -118,6 +118,21 @@ def test_avi_with_dropped_frames_goes_on_to_the_same_file(
     assert 40 * (69 + 40) in [row[0] for row in content(cut)[0]]
 
 
+@pytest.mark.parametrize(("ending", "length"), [(".m2ts", 192), (".MTS", 192), (".ts", 188)])
+def test_transport_stream_has_the_packets_of_its_name(
+    upscaler: Upscaler, tmp_path: Path, ending: str, length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shorten(monkeypatch, 50)
+    source, target = write_clip(tmp_path / "clip.mkv", 60, (48, 48)), tmp_path / f"cut{ending}"
+    segments = Segments(tmp_path / "segments", {"clip": 1})
+    upscale(upscaler, source, target, "libx264", segments, 55)
+    assert upscale(upscaler, source, target, "libx264", segments)[0] == 50
+    written = target.read_bytes()
+    assert len(written) % length == 0
+    # Of 192 bytes, the first 4 are a time; what follows is the packet, which begins with "G".
+    assert set(written[length - 188 :: length]) == set(b"G")
+
+
 @pytest.fixture
 def cut(upscaler: Upscaler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     """Return a clip and the target of its upscaling, of which one segment is kept."""
