@@ -18,6 +18,7 @@ VIDEO_SUFFIXES = (*CONTAINERS, ".ogv")
 
 # What containers support, as far as they differ and FFmpeg does not report it.
 CHAPTERS = ROTATION = ("mp4", "mov", "3gp", "matroska", "webm")
+TIMECODE = ("mp4", "mov", "matroska", "webm")  # as metadata of the video stream
 UNLISTED = ("mpegts", "mpeg")  # take codecs that FFmpeg does not list for them
 NO_REORDERING = ("asf", "avi", "mpeg")  # frames have no timestamps, or lose them
 # The attachments that cover pictures become in Matroska, by FFmpeg's name of their codec.

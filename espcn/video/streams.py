@@ -5,7 +5,7 @@ from typing import Any
 import av
 from av.stream import Discard, Disposition
 
-from espcn.io.containers import CHAPTERS, CONTAINER_METADATA, COVERS, UNLISTED
+from espcn.io.containers import CHAPTERS, CONTAINER_METADATA, COVERS, TIMECODE, UNLISTED
 from espcn.upscaling.remarks import Remarks
 
 
@@ -41,6 +41,8 @@ def copy_other_streams(
         chapters_own = stream.type == "data" and stream.discard == Discard.all
         if stream.index == video.index or chapters_own:
             continue  # MP4 stores chapters as a stream, of which FFmpeg gives no packets
+        if container in TIMECODE and _is_timecode(stream, video):
+            continue  # MP4 stores it as a stream, which FFmpeg makes from the metadata
         codec = getattr(stream, "codec_context", None)
         name = codec.name if codec else ""
         sounds = stream.type == "audio" and container in UNLISTED
@@ -62,3 +64,10 @@ def copy_other_streams(
             reason = "" if stream.type == "data" else f", which {container} can't hold{remedy}"
             remarks.left_out.append(f"its stream {stream.index} ({what}){reason}")
     return copies
+
+
+def _is_timecode(stream: Any, video: Any) -> bool:
+    """Return whether a stream holds nothing but the timecode that the video has as metadata."""
+    timecode = stream.metadata.get("timecode")
+    is_data = stream.type == "data" and stream.name is None  # that of a camera has a codec's name
+    return is_data and timecode is not None and timecode == video.metadata.get("timecode")

@@ -66,6 +66,27 @@ def test_data_beside_chapters_is_said_to_be_lost(
         assert [c["metadata"]["title"] for c in made.chapters()] == ["Beginning", "End"]
 
 
+@pytest.mark.parametrize("source", ["a.mov", "a.mp4"])
+@pytest.mark.parametrize(
+    ("ending", "words"),
+    [("mov", []), ("mp4", []), ("mkv", []), ("webm", []), ("avi", ["its stream 1 (data)"])],
+)
+def test_timecode_is_said_to_be_lost_only_where_it_is(
+    source: str, ending: str, words: list[str], upscaler: Upscaler, tmp_path: Path
+) -> None:
+    clip = write_clip(
+        tmp_path / source, 3,
+        prepare=lambda _, stream: stream.metadata.update(timecode="01:02:03:04"),
+    )  # fmt: skip
+    target = tmp_path / f"b.{ending}"
+    assert upscale_video(upscaler, clip, target).left_out == words
+    with av.open(str(clip)) as small, av.open(str(target)) as large:
+        assert [stream.type for stream in small.streams] == ["video", "data"]
+        tags = {key.lower(): text for key, text in large.streams.video[0].metadata.items()}
+        assert (tags.get("timecode") == "01:02:03:04") == (not words)
+        assert len(large.streams) == (2 if ending in ("mov", "mp4") else 1)
+
+
 @pytest.mark.parametrize(
     ("name", "codec", "options", "words"),
     [
