@@ -9,7 +9,7 @@ from typing import Any
 
 import av
 
-from espcn.video.segments import Segments
+from espcn.video.segments import Segments, SegmentWriter
 
 SEGMENT = 250  # frames that one encoder makes; x264 and x265 would begin anew there by themselves
 
@@ -30,6 +30,8 @@ class SegmentedEncoder:
         self.stream, self.done = stream, 0
         self._again, self._segments, self._finished = again, segments, finished
         self._encoder = stream
+        self._read: Iterator[av.Packet] = iter(())  # those of the finished segment at work
+        self._writer = SegmentWriter(None, "")  # which keeps nothing, until there is a segment
         self._last: int | None = None  # when the last packet is decoded
 
     def encode(self, frame: Any) -> list[av.Packet]:
@@ -75,8 +77,7 @@ class SegmentedEncoder:
 
     def close(self) -> None:
         """Delete an unfinished segment."""
-        if hasattr(self, "_writer"):
-            self._writer.discard()
+        self._writer.discard()
 
     def _sent(self, packets: Iterable[av.Packet]) -> list[av.Packet]:
         """Return packets assigned to the stream, with their decoding times in order."""
