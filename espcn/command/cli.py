@@ -28,6 +28,7 @@ from espcn.io.writing import FORMATS, LOSSY
 from espcn.openmp import wait_asleep
 from espcn.stdout import accept_all_names
 from espcn.upscaling.size import Size
+from espcn.video.segments import SEGMENT
 
 FEW = 5  # that are named each
 # Known without loading PyTorch: the factors of the shipped weights, and what runs them.
@@ -54,8 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             problems = upscale(real)
     except KeyboardInterrupt:
         kept = (
-            " Finished files are kept, and all but the last seconds of a video: run the command "
-            "again to resume"
+            f" Finished files are kept, and a video up to its last multiple of {SEGMENT} frames: "
+            "run the command again to resume"
         )
         through = STREAM in (*given.files, given.output)
         print(f"Stopped.{'' if through else kept}", file=sys.stderr)

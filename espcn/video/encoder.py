@@ -9,9 +9,7 @@ from typing import Any
 
 import av
 
-from espcn.video.segments import Segments, SegmentWriter
-
-SEGMENT = 250  # frames that one encoder makes; x264 and x265 would begin anew there by themselves
+from espcn.video.segments import SEGMENT, Segments, SegmentWriter
 
 
 class SegmentedEncoder:

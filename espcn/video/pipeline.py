@@ -34,10 +34,10 @@ from espcn.video.decoding import (
     until_frame,
     url,
 )
-from espcn.video.encoder import SEGMENT, SegmentedEncoder
+from espcn.video.encoder import SegmentedEncoder
 from espcn.video.encoding import Encoding, add_video_stream
 from espcn.video.frames import CENTRED, planar, upscale_frame
-from espcn.video.segments import Segments
+from espcn.video.segments import SEGMENT, Segments
 from espcn.video.streams import copy_other_streams
 
 MAX_FRAME_PIXELS = 2**27  # of an upscaled frame, about the limit of the highest level of H.264

@@ -578,7 +578,7 @@ def test_ctrl_c_leaves_no_half_file(kind: str, tmp_path: Path) -> None:
         command.signal(signal.SIGINT)
         done = command.finish()
     assert done.returncode == 130
-    assert "Stopped. Finished files are kept" in done.stderr
+    assert "and a video up to its last multiple of 250 frames: run the command again" in done.stderr
     assert "Traceback" not in done.stderr
     assert [one for one in files(tmp_path) if ".segments" not in one] == list(before)
 
