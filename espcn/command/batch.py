@@ -182,7 +182,8 @@ def _made(job: Job, treatment: Treatment, progress: Callable[[int, int | None], 
     """Upscale one file."""
     from espcn.command.preview import save_preview
     from espcn.io.signatures import is_animation
-    from espcn.upscaling.picture import upscale_animation, upscale_picture
+    from espcn.upscaling.animation import upscale_animation
+    from espcn.upscaling.picture import upscale_picture
     from espcn.video.pipeline import upscale_video
 
     upscaler, quality = treatment.upscaler, treatment.quality

@@ -1,23 +1,14 @@
-"""Upscale a picture file to another, or an animation frame by frame.
-
-For pictures, reading, computing and writing overlap.
-"""
+"""Upscale a picture file to another: reading, computing and writing overlap."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from PIL import Image, ImageSequence
-from PIL.Image import Resampling
 
-from espcn.io.atomic import atomic_write
 from espcn.io.prefetch import prefetch
 from espcn.io.reading import Rows, open_picture
-from espcn.io.signatures import picture_suffix
 from espcn.io.writing import FORMATS, OPAQUE, QUALITY, check_size, save_picture
-from espcn.network.strengths import NONE
 from espcn.upscaling.compression import picture_compression
 from espcn.upscaling.enlargement import enlargement
 from espcn.upscaling.remarks import Remarks
@@ -25,10 +16,6 @@ from espcn.upscaling.size import Size
 from espcn.upscaling.upscaler import Upscaler
 
 Progress = Callable[[int, int], None]
-
-KEPT = ("icc_profile", "exif", "dpi")  # of an animation, in Pillow's words
-ANIMATED = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG"}
-MAX_ANIMATION = 400_000_000  # pixels of all upscaled frames: 1.6 GB
 
 
 def upscale_picture(
@@ -88,85 +75,3 @@ def upscale_picture(
             f"its transparency, which {kind.upper()} can't hold: it is now on white"
         )
     return remarks
-
-
-def upscale_animation(
-    upscaler: Upscaler,
-    source: str | Path,
-    target: str | Path,
-    size: Size | None = None,
-    quality: int = QUALITY,
-    progress: Progress = lambda done, total: None,
-) -> Remarks:
-    """Upscale an animated GIF, WebP or PNG to the same format.
-
-    Frames keep their durations; the file keeps its number of repetitions, colour profile, EXIF and
-    resolution. Frames are written in full, since partial updates would be blended differently at
-    another size. All are held in memory.
-
-    Args:
-        upscaler: The upscaler for its frames.
-        source: The animation.
-        target: The file to write, with a suffix of the source's format.
-        size: The size of the result; by default the upscaler's factor.
-        quality: Quality of a WebP, 1 to 100.
-        progress: See `upscale_picture`, with frames instead of rows.
-
-    Returns:
-        Which weights were used. The frames are taken as clean unless the upscaler was made with a
-        compression.
-
-    Raises:
-        LargeEnough: `source` is already as large as `size`.
-        ValueError: `target` has another format, the animation is damaged, or too large for memory.
-        OSError: The target can't be written.
-    """
-    source, target = Path(source), Path(target)
-    kind = ANIMATED.get(suffix := picture_suffix(source) or "")
-    if kind is None:
-        raise ValueError(f"{source} must be an animated GIF, WebP or PNG")
-    if ANIMATED.get(target.suffix.lower()) != kind:
-        raise ValueError(
-            f"{target} must end in {suffix}, as {source} is an animated {kind}: name it with -o"
-        )
-    frames: list[Image.Image] = []
-    durations: list[int] = []
-    with Image.open(source, formats=(kind,)) as opened:
-        total, loop = getattr(opened, "n_frames", 1), opened.info.get("loop")
-        options: dict[str, Any] = {name: opened.info[name] for name in KEPT if name in opened.info}
-        if options.get("icc_profile", b"")[16:20] == b"GRAY":  # the frames become colours
-            del options["icc_profile"]
-        # A PNG has perhaps one more at first, for programs that play no animation.
-        apart = getattr(opened, "default_image", False)
-        found = upscaler.compression or NONE
-        wanted = enlargement(upscaler, size, *opened.size).suited_to(found)
-        pixels = total * wanted.width * wanted.height
-        if pixels > MAX_ANIMATION:
-            raise ValueError(
-                f"{source} would have {total} frames, {pixels // 10**6} megapixels in total, over "
-                f"{MAX_ANIMATION // 10**6}: convert it to a video first, for example with FFmpeg"
-            )
-        try:
-            for number, frame in enumerate(ImageSequence.Iterator(opened)):
-                large = frame.convert("RGBA")
-                for step in wanted.steps:
-                    large = step(large)
-                frames.append(large.resize((wanted.width, wanted.height), Resampling.LANCZOS))
-                durations.append(round(frame.info.get("duration", 100)))
-                progress(number + 1, total)
-        except (OSError, ValueError, SyntaxError) as error:
-            raise ValueError(
-                f"{source} is damaged or cut short ({error}): copy or download it again"
-            ) from error
-    options |= {"duration": durations[apart:], "loop": 0 if loop is None else loop}
-    if kind == "GIF":
-        options |= {"disposal": 2}  # each frame begins with an empty picture
-        if loop is None:
-            del options["loop"]  # shown once
-    elif kind == "WEBP":
-        options |= {"quality": quality}
-    else:
-        options |= {"default_image": apart}
-    with atomic_write(target) as part:
-        frames[0].save(part, kind, save_all=True, append_images=frames[1:], **options)
-    return Remarks(compression=f"{found}, {wanted.steps[0].strength}")

@@ -1,0 +1,155 @@
+"""Animations: frames, their times and what is said of them are kept."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms, ImageSequence
+
+from espcn.io.signatures import is_animation
+from espcn.network.strengths import NONE, Compression
+from espcn.upscaling.animation import upscale_animation
+from espcn.upscaling.size import Size
+from espcn.upscaling.upscaler import Upscaler
+
+
+@pytest.fixture(scope="module")
+def upscaler() -> Upscaler:
+    return Upscaler(3, engine="torch", precision="float32", device="cpu", compression="none")
+
+
+@pytest.fixture(scope="module")
+def photo() -> np.ndarray:
+    import skimage.data
+
+    return np.ascontiguousarray(skimage.data.astronaut()[20:60, 180:242])
+
+
+def write_animation(path: Path, transparent: bool = False) -> list[Image.Image]:
+    import skimage.data
+
+    photo = skimage.data.astronaut()
+    frames = [Image.fromarray(photo[40:80, 180 + 4 * k : 240 + 4 * k]) for k in range(5)]
+    if transparent:
+        for frame in frames:
+            frame.putalpha(Image.fromarray(np.tri(40, 60, dtype=np.uint8) * 255))
+    options = {"lossless": True} if path.suffix == ".webp" else {}
+    frames[0].save(
+        path, save_all=True, append_images=frames[1:], duration=[100, 200, 100, 50, 80], loop=3,
+        disposal=2, **options,
+    )  # fmt: skip
+    return frames
+
+
+@pytest.mark.parametrize("transparent", [False, True])
+@pytest.mark.parametrize("kind", ["gif", "webp", "png"])
+def test_animations_keep_their_frames_and_times(
+    kind: str, transparent: bool, upscaler: Upscaler, tmp_path: Path
+) -> None:
+    source, target = tmp_path / f"a.{kind}", tmp_path / f"b.{kind}"
+    frames = write_animation(source, transparent)
+    assert is_animation(source)
+    done: list[int] = []
+    upscale_animation(upscaler, source, target, progress=lambda number, total: done.append(number))
+    assert done == [1, 2, 3, 4, 5]
+    with Image.open(target) as made:
+        assert made.info["loop"] == 3
+        durations = []
+        for frame, original in zip(ImageSequence.Iterator(made), frames, strict=True):
+            large = np.asarray(frame.convert("RGBA"))
+            durations.append(frame.info["duration"])
+            wanted = upscaler(np.asarray(original.convert("RGBA")))
+            seen = np.asarray(wanted[..., 3:] > 250)
+            error = (large[..., :3].astype(float) - wanted[..., :3]) * seen
+            assert np.sqrt(np.mean(error**2)) < 14  # a palette has 256 colours
+            assert np.mean((large[..., 3] > 127) == (wanted[..., 3] > 127)) > 0.98
+        assert durations == [100, 200, 100, 50, 80]
+
+
+@pytest.mark.parametrize("kind", ["png", "webp"])
+def test_animations_keep_profile_exif_and_resolution(
+    kind: str, upscaler: Upscaler, photo: np.ndarray, tmp_path: Path
+) -> None:
+    source, target = tmp_path / f"a.{kind}", tmp_path / f"b.{kind}"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[0x010E] = "a moving photograph"  # its description
+    frames = [Image.fromarray(photo), Image.fromarray(photo[::-1])]
+    frames[0].save(
+        source, save_all=True, append_images=frames[1:], icc_profile=profile, exif=exif,
+        dpi=(300, 300),
+    )  # fmt: skip
+    upscale_animation(upscaler, source, target)
+    with Image.open(source) as given, Image.open(target) as made:
+        assert made.info["icc_profile"] == profile
+        assert made.info["exif"] == given.info["exif"]
+        assert made.info.get("dpi") == given.info.get("dpi")
+        assert ("dpi" in made.info) == (kind == "png")
+        assert made.getexif()[0x010E] == "a moving photograph"
+
+
+def test_profile_of_greys_is_not_given_to_frames_of_colours(
+    upscaler: Upscaler, photo: np.ndarray, tmp_path: Path
+) -> None:
+    frames = [Image.fromarray(one).convert("L") for one in (photo, photo[::-1])]
+    profile = bytes(16) + b"GRAY" + bytes(108)
+    source, target = tmp_path / "a.png", tmp_path / "b.png"
+    frames[0].save(source, save_all=True, append_images=frames[1:], icc_profile=profile)
+    upscale_animation(upscaler, source, target)
+    with Image.open(source) as given, Image.open(target) as made:
+        assert given.info["icc_profile"] == profile
+        assert made.mode == "RGBA"
+        assert "icc_profile" not in made.info
+
+
+def test_picture_that_stands_apart_from_an_animation_is_not_played(
+    upscaler: Upscaler, photo: np.ndarray, tmp_path: Path
+) -> None:
+    still, *moving = (Image.fromarray(np.roll(photo, 9 * count, 0)) for count in range(4))
+    still.save(
+        tmp_path / "a.png", save_all=True, append_images=moving, default_image=True,
+        duration=[100, 200, 300],
+    )  # fmt: skip
+    upscale_animation(upscaler, tmp_path / "a.png", tmp_path / "b.png")
+    with Image.open(tmp_path / "b.png") as made:
+        assert made.default_image  # type: ignore[attr-defined]
+        assert np.array_equal(np.asarray(made)[..., :3], upscaler(photo))
+        played = [frame.info.get("duration") for frame in ImageSequence.Iterator(made)]
+        assert played == [None, 100, 200, 300]
+
+
+def test_animation_is_upscaled_for_a_compression_that_is_given(tmp_path: Path) -> None:
+    source, clean = tmp_path / "a.png", Upscaler(2, precision="float32")
+    frame = np.asarray(write_animation(source)[0].convert("RGBA"))
+    strong = Compression("jpeg", 30)
+    for given, taken in ((None, NONE), ("none", NONE), (30, strong)):
+        upscaler = Upscaler(2, precision="float32", compression=given)
+        remarks = upscale_animation(upscaler, source, tmp_path / "b.png")
+        assert remarks.compression.endswith(str(clean.suited_to(taken).strength))
+        with Image.open(tmp_path / "b.png") as made:
+            large = np.asarray(made.convert("RGBA"))
+        assert np.array_equal(large, clean.suited_to(taken)(frame))
+
+
+def test_animation_gets_any_size(upscaler: Upscaler, tmp_path: Path) -> None:
+    write_animation(tmp_path / "a.gif")
+    upscale_animation(upscaler, tmp_path / "a.gif", tmp_path / "b.gif", size=Size(width=330))
+    with Image.open(tmp_path / "b.gif") as made:
+        assert made.size == (330, 220)
+        assert getattr(made, "n_frames", 1) == 5
+
+
+def test_animation_becomes_nothing_else(upscaler: Upscaler, tmp_path: Path) -> None:
+    write_animation(tmp_path / "a.gif")
+    with pytest.raises(
+        ValueError, match=r"b.png must end in .gif, as .*a.gif is an animated GIF: name it with -o"
+    ):
+        upscale_animation(upscaler, tmp_path / "a.gif", tmp_path / "b.png")
+    Image.new("RGB", (9, 9)).save(tmp_path / "still.jpg")
+    with pytest.raises(ValueError, match="still.jpg must be an animated GIF, WebP or PNG"):
+        upscale_animation(upscaler, tmp_path / "still.jpg", tmp_path / "b.png")
+    content = (tmp_path / "a.gif").read_bytes()
+    (tmp_path / "cut.gif").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match="cut.gif is damaged or cut short"):
+        upscale_animation(upscaler, tmp_path / "cut.gif", tmp_path / "cut_x2.gif")
+    assert not (tmp_path / "cut_x2.gif").exists()
