@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import pyvips
 from PIL import Image, ImageCms, ImageSequence
 
 from espcn.io.signatures import is_animation
@@ -64,6 +65,61 @@ def test_animations_keep_their_frames_and_times(
             assert np.sqrt(np.mean(error**2)) < 14  # a palette has 256 colours
             assert np.mean((large[..., 3] > 127) == (wanted[..., 3] > 127)) > 0.98
         assert durations == [100, 200, 100, 50, 80]
+
+
+def upscaled_frames(path: Path, upscaler: Upscaler) -> list[np.ndarray]:
+    """Return what the frames of an animation should become, RGBA."""
+    with Image.open(path) as given:
+        return [
+            upscaler(np.asarray(frame.convert("RGBA"))) for frame in ImageSequence.Iterator(given)
+        ]
+
+
+def frames_of(path: Path) -> list[np.ndarray]:
+    with Image.open(path) as made:
+        return [np.asarray(frame.convert("RGBA")) for frame in ImageSequence.Iterator(made)]
+
+
+def test_gif_keeps_the_colours_of_photographs(upscaler: Upscaler, tmp_path: Path) -> None:
+    source, target = tmp_path / "a.gif", tmp_path / "b.gif"
+    write_animation(source)
+    upscale_animation(upscaler, source, target)
+    for made, wanted in zip(frames_of(target), upscaled_frames(source, upscaler), strict=True):
+        error = made[..., :3].astype(float) - wanted[..., :3]
+        assert np.sqrt(np.mean(error**2)) < 2  # by Pillow 4.2
+
+
+def test_cut_outs_of_a_gif_do_not_grow(upscaler: Upscaler, tmp_path: Path) -> None:
+    """Frames of any kind may follow each other, and black is not taken for nothing."""
+    y, x = np.mgrid[:40, :60]
+    disc = np.full((40, 60, 4), (200, 120, 40, 255), np.uint8)
+    disc[(y - 20) ** 2 + (x - 30) ** 2 > 200] = 0
+    black = np.zeros((40, 60, 4), np.uint8)
+    black[..., 3], black[9:20, 9:20, 0] = 255, 255
+    for order in ((disc, black, disc), (black, disc, black), (black, black, disc)):
+        source, target = tmp_path / "a.gif", tmp_path / "b.gif"
+        column = pyvips.Image.new_from_array(np.concatenate(order)).copy(interpretation="srgb")
+        column.set_type(pyvips.GValue.gint_type, "page-height", 40)
+        column.gifsave(str(source), keep_duplicate_frames=True)  # Pillow takes black for nothing
+        upscale_animation(upscaler, source, target)
+        for made, wanted in zip(frames_of(target), map(upscaler, order), strict=True):
+            seen = wanted[..., 3] >= 128
+            assert np.array_equal(made[..., 3] > 0, seen)
+            assert np.abs(made[..., :3].astype(int) - wanted[..., :3])[seen].max() < 8
+
+
+@pytest.mark.parametrize("loop", [None, 0, 1, 5])
+@pytest.mark.parametrize("kind", ["gif", "png"])
+def test_animations_are_repeated_as_often(
+    kind: str, loop: int | None, upscaler: Upscaler, photo: np.ndarray, tmp_path: Path
+) -> None:
+    source, target = tmp_path / f"a.{kind}", tmp_path / f"b.{kind}"
+    frames = [Image.fromarray(photo), Image.fromarray(photo[::-1])]
+    options = {} if loop is None else {"loop": loop}
+    frames[0].save(source, save_all=True, append_images=frames[1:], duration=50, **options)
+    upscale_animation(upscaler, source, target)
+    with Image.open(source) as given, Image.open(target) as made:
+        assert made.info.get("loop") == given.info.get("loop")
 
 
 @pytest.mark.parametrize("kind", ["png", "webp"])
