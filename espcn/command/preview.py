@@ -21,6 +21,7 @@ from espcn.io.reading import open_picture
 from espcn.io.signatures import is_animation
 from espcn.io.writing import FORMATS, LOSSY, QUALITY
 from espcn.network.strengths import NONE, Compression
+from espcn.upscaling.animation import rgba
 from espcn.upscaling.compression import picture_compression
 from espcn.upscaling.enlargement import enlargement
 from espcn.upscaling.size import Size
@@ -130,7 +131,7 @@ def _still(
         pixels, found = _frame(source, given)
     elif is_animation(source):
         with Image.open(source) as animation:
-            pixels, found = np.asarray(animation.convert("RGBA")), given or NONE
+            pixels, found = np.asarray(rgba(animation)), given or NONE
     else:
         found = given or picture_compression(source)
         return lambda: open_picture(source), found

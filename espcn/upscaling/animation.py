@@ -9,7 +9,7 @@ from PIL import Image, ImageSequence
 from PIL.Image import Resampling
 
 from espcn.io.atomic import atomic_write
-from espcn.io.signatures import picture_suffix
+from espcn.io.signatures import first_bytes, picture_suffix
 from espcn.io.writing import QUALITY
 from espcn.network.strengths import NONE
 from espcn.upscaling.enlargement import enlargement
@@ -46,8 +46,8 @@ def upscale_animation(
         progress: See `upscale_picture`, with frames instead of rows.
 
     Returns:
-        Which weights were used. The frames are taken as clean unless the upscaler was made with a
-        compression.
+        Which weights were used, and what is not kept. The frames are taken as clean unless the
+        upscaler was made with a compression.
 
     Raises:
         LargeEnough: `source` is already as large as `size`.
@@ -81,7 +81,7 @@ def upscale_animation(
             )
         try:
             for number, frame in enumerate(ImageSequence.Iterator(opened)):
-                large = frame.convert("RGBA")
+                large = rgba(frame)
                 for step in wanted.steps:
                     large = step(large)
                 large = large.resize((wanted.width, wanted.height), Resampling.LANCZOS)
@@ -100,7 +100,24 @@ def upscale_animation(
             options |= {"quality": quality} if kind == "WEBP" else {"default_image": apart}
             first, *others = map(Image.fromarray, frames)
             first.save(part, kind, save_all=True, append_images=others, **options)
-    return Remarks(compression=f"{found}, {wanted.steps[0].strength}")
+    remarks = Remarks(compression=f"{found}, {wanted.steps[0].strength}")
+    if kind == "PNG" and first_bytes(source, 25)[24] == 16:
+        remarks.left_out.append("its 16 bits: an animated PNG is written with 8")
+    return remarks
+
+
+def rgba(frame: Image.Image) -> Image.Image:
+    """Return a frame as RGBA of 8 bits.
+
+    Args:
+        frame: The frame, of any mode.
+
+    Returns:
+        The frame.
+    """
+    if frame.mode.startswith("I"):  # grey of 16 bits, which Pillow would clip at 255
+        frame = Image.fromarray(np.round(np.asarray(frame) / 257).astype(np.uint8))
+    return frame.convert("RGBA")
 
 
 def _gif(frames: list[np.ndarray], durations: list[int], loop: int | None) -> bytes:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import pyvips
@@ -209,3 +210,25 @@ def test_animation_becomes_nothing_else(upscaler: Upscaler, tmp_path: Path) -> N
     with pytest.raises(ValueError, match="cut.gif is damaged or cut short"):
         upscale_animation(upscaler, tmp_path / "cut.gif", tmp_path / "cut_x2.gif")
     assert not (tmp_path / "cut_x2.gif").exists()
+
+
+@pytest.mark.parametrize("layout", ["gray16be", "rgb48be", "ya16be"])
+def test_animated_png_of_16_bits_becomes_one_of_8(
+    layout: str, upscaler: Upscaler, photo: np.ndarray, tmp_path: Path
+) -> None:
+    source, target = tmp_path / "a.png", tmp_path / "b.png"
+    deep = photo.astype(np.uint16) * 257
+    with av.open(source, "w", format="apng") as file:
+        stream = file.add_stream("apng", 10, width=62, height=40, pix_fmt=layout)
+        for pixels in (deep, deep[::-1]):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), "rgb48le")
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    remarks = upscale_animation(upscaler, source, target)
+    assert remarks.left_out == ["its 16 bits: an animated PNG is written with 8"]
+    grey = np.asarray(Image.fromarray(photo).convert("L").convert("RGB"))
+    wanted = upscaler(photo if layout == "rgb48be" else grey)
+    for made, one in zip(frames_of(target), (wanted, wanted[::-1]), strict=True):
+        assert np.abs(made[..., :3].astype(int) - one).mean() < 2
+    write_animation(source)
+    assert upscale_animation(upscaler, source, target).left_out == []
