@@ -63,7 +63,7 @@ def upscale_animation(
             f"{target} must end in {suffix}, as {source} is an animated {kind}: name it with -o"
         )
     frames: list[np.ndarray] = []
-    durations: list[int] = []
+    durations: list[float] = []  # in ms, whole ones except in a PNG
     with Image.open(source, formats=(kind,)) as opened:
         total, loop = getattr(opened, "n_frames", 1), opened.info.get("loop")
         options: dict[str, Any] = {name: opened.info[name] for name in KEPT if name in opened.info}
@@ -86,7 +86,7 @@ def upscale_animation(
                     large = step(large)
                 large = large.resize((wanted.width, wanted.height), Resampling.LANCZOS)
                 frames.append(np.asarray(large))
-                durations.append(round(frame.info.get("duration", 100)))
+                durations.append(frame.info.get("duration", 100))
                 progress(number + 1, total)
         except (OSError, ValueError, SyntaxError) as error:
             raise ValueError(
@@ -120,7 +120,7 @@ def rgba(frame: Image.Image) -> Image.Image:
     return frame.convert("RGBA")
 
 
-def _gif(frames: list[np.ndarray], durations: list[int], loop: int | None) -> bytes:
+def _gif(frames: list[np.ndarray], durations: list[float], loop: int | None) -> bytes:
     """Return RGBA frames as a GIF; a pixel is visible if its alpha is at least 128.
 
     libvips writes it, because Pillow shows every pixel with any alpha, in a palette for RGBA that

@@ -212,6 +212,17 @@ def test_animation_becomes_nothing_else(upscaler: Upscaler, tmp_path: Path) -> N
     assert not (tmp_path / "cut_x2.gif").exists()
 
 
+def test_times_of_an_animated_png_need_not_be_whole(upscaler: Upscaler, tmp_path: Path) -> None:
+    source, target = tmp_path / "a.png", tmp_path / "b.png"
+    frames = write_animation(source)
+    times = [1001 / 30, 1000 / 60, 1000 / 24, 40, 0]  # of films and of television
+    frames[0].save(source, save_all=True, append_images=frames[1:], duration=times)
+    upscale_animation(upscaler, source, target)
+    with Image.open(target) as made:
+        kept = [frame.info["duration"] for frame in ImageSequence.Iterator(made)]
+    assert kept == pytest.approx(times, abs=0.001)
+
+
 @pytest.mark.parametrize("layout", ["gray16be", "rgb48be", "ya16be"])
 def test_animated_png_of_16_bits_becomes_one_of_8(
     layout: str, upscaler: Upscaler, photo: np.ndarray, tmp_path: Path
