@@ -13,7 +13,14 @@ from pathlib import Path
 import numpy as np
 import pyvips
 
-from espcn.io.signatures import PNG, first_bytes, is_animated_png, is_heic, is_ycbcr_or_lab
+from espcn.io.signatures import (
+    PNG,
+    first_bytes,
+    is_animated_png,
+    is_heic,
+    is_plain_jpeg,
+    is_ycbcr_or_lab,
+)
 
 # File-name endings that count as pictures when a folder is listed. What a file really is, its
 # first bytes tell.
@@ -115,6 +122,30 @@ def open_picture(source: Path | bytes) -> pyvips.Image:
     if image.bands > 4:
         raise ValueError(f"{name} must have 1 to 4 channels, got {image.bands}: save it as RGB")
     return image
+
+
+def jpeg_damage(source: Path) -> str | None:
+    """Return what is wrong with a JPEG that can be read nevertheless.
+
+    After a zeroed block, for example, the rest of a picture may be grey or shifted. Most damage is
+    found, but not what leaves just as many blocks of pixels.
+
+    Args:
+        source: The file, which is decoded once; upscaling takes many times as long.
+
+    Returns:
+        libjpeg's words; None for any other file, and for what cameras and programs are known to
+        write: bytes between the parts of a header, or before the end.
+    """
+    if not is_plain_jpeg(source):
+        return None
+    try:
+        opened = pyvips.Source.new_from_file(os.fsencode(source))
+        pyvips.Image.jpegload_source(opened, access="sequential", fail_on="warning").avg()
+    except pyvips.Error as error:
+        words = str(error).strip().splitlines()[-1].partition("Corrupt JPEG data: ")[2]
+        return words if words and not words.endswith("before marker 0xd9") else None
+    return None
 
 
 class Rows:

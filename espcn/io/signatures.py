@@ -76,6 +76,26 @@ def is_animated_png(png: Path | bytes) -> bool:
     return False
 
 
+def is_plain_jpeg(source: Path) -> bool:
+    """Return whether a file is a JPEG whose header has nothing between its parts.
+
+    Args:
+        source: The file.
+
+    Returns:
+        Whether each part follows the one before, up to the pixels.
+    """
+    with source.open("rb") as file:
+        if file.read(2) != b"\xff\xd8":
+            return False
+        while (marker := file.read(2))[:1] == b"\xff" and marker != b"\xff\xda":
+            if marker == b"\xff\xff":  # a marker may begin with several
+                file.seek(-1, os.SEEK_CUR)
+            else:
+                file.seek(int.from_bytes(file.read(2), "big") - 2, os.SEEK_CUR)
+    return marker == b"\xff\xda"
+
+
 def is_heic(source: Path | bytes) -> bool:
     """Return whether a file is HEIC, and not AVIF.
 

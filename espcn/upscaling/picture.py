@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from espcn.io.prefetch import prefetch
-from espcn.io.reading import Rows, open_picture
+from espcn.io.reading import Rows, jpeg_damage, open_picture
 from espcn.io.writing import FORMATS, OPAQUE, QUALITY, check_size, save_picture
 from espcn.upscaling.compression import picture_compression
 from espcn.upscaling.enlargement import enlargement
@@ -40,7 +40,8 @@ def upscale_picture(
             the target; an exception raised by it aborts the work.
 
     Returns:
-        How the picture was compressed, and what the target's format does not support.
+        How the picture was compressed, what the target's format does not support, and whether the
+        source is a damaged JPEG that could be read nevertheless.
 
     Raises:
         LargeEnough: `source` is already as large as `size`.
@@ -74,4 +75,6 @@ def upscale_picture(
         remarks.left_out.append(
             f"its transparency, which {kind.upper()} can't hold: it is now on white"
         )
+    if damage := jpeg_damage(source):
+        remarks.damaged.append(f"{source} is damaged ({damage}): copy or download it again")
     return remarks

@@ -11,7 +11,7 @@ import pyvips
 import tifffile
 from PIL import Image, ImageCms, ImageOps
 
-from espcn.io.reading import SUFFIXES, open_picture, read_picture
+from espcn.io.reading import SUFFIXES, jpeg_damage, open_picture, read_picture
 
 y, x = np.mgrid[0:48, 0:64]
 RGB = np.stack([x * 4, y * 5, (x + y) * 2], axis=2).astype(np.uint8)
@@ -296,3 +296,28 @@ def test_densest_files_are_read(kind: str, side: int) -> None:
     content = encode(Image.new("1", (side, side)), kind, optimize=True)
     assert side**2 / len(content) > 1000
     assert not read_picture(content).any()
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
+def test_damage_within_a_jpeg_is_found_and_oddities_are_none(options: dict, tmp_path: Path) -> None:
+    import skimage.data
+
+    photo, path = skimage.data.astronaut(), tmp_path / "a.jpg"
+    content = encode(photo, "JPEG", quality=90, **options)
+    middle, table, end = len(content) // 2, content.index(b"\xff\xdb"), len(content) - 2
+    intact = {
+        "as it was": content,
+        "bytes after the end": content + b"maker notes" + bytes(99),
+        "another picture after the end": content + content,
+        "bytes before the end": content[:end] + bytes(9) + content[end:],
+        "bytes before a table": content[:table] + b"\0\1\2" + content[table:],
+        "long marker": content[:table] + b"\xff\xff" + content[table:],
+    }
+    for what, one in intact.items():
+        path.write_bytes(one)
+        assert jpeg_damage(path) is None, what
+    path.write_bytes(content[:middle] + bytes(1024) + content[middle + 1024 :])
+    assert read_picture(path).shape == photo.shape
+    assert jpeg_damage(path) is not None
+    path.write_bytes(encode(NOISE, "PNG"))
+    assert jpeg_damage(path) is None

@@ -249,6 +249,24 @@ def test_cut_off_file_is_refused(
     assert list(tmp_path.iterdir()) == [source]
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_damaged_jpeg_is_upscaled_and_named(
+    turned: bool, upscaler: Upscaler, tmp_path: Path
+) -> None:
+    import skimage.data
+
+    source, target, exif = tmp_path / "small.jpg", tmp_path / "large.png", Image.Exif()
+    exif[0x0112] = 6 if turned else 1
+    Image.fromarray(skimage.data.astronaut()[:200]).save(source, quality=95, exif=exif)
+    assert upscale_picture(upscaler, source, target).damaged == []
+    content = source.read_bytes()
+    source.write_bytes(content[:5000] + bytes(1024) + content[6024:])
+    assert upscale_picture(upscaler, source, target).damaged == [
+        f"{source} is damaged (premature end of data segment): copy or download it again"
+    ]
+    assert read_picture(target).shape[:2] == ((1536, 600) if turned else (600, 1536))
+
+
 def test_size_that_a_format_cannot_hold_is_refused_before_the_work(
     upscaler: Upscaler, tmp_path: Path
 ) -> None:
