@@ -6,6 +6,7 @@ from pathlib import Path
 
 PNG = b"\x89P"
 _TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # of either byte order, classic and BigTIFF
+_HDR = (b"\x10", b"\x12")  # PQ and HLG, of H.273's transfer characteristics
 # By the first bytes. WebP, AVIF and HEIC have theirs a little later.
 _BEGINNINGS = {
     PNG: ".png", b"\xff\xd8": ".jpg", b"GIF8": ".gif", b"BM": ".bmp", b"P1": ".pbm",
@@ -94,6 +95,23 @@ def is_plain_jpeg(source: Path) -> bool:
             else:
                 file.seek(int.from_bytes(file.read(2), "big") - 2, os.SEEK_CUR)
     return marker == b"\xff\xda"
+
+
+def is_hdr(source: Path) -> bool:
+    """Return whether a PNG, AVIF or HEIC says that its colours are HDR: PQ or HLG.
+
+    Args:
+        source: The file.
+
+    Returns:
+        Whether its cICP chunk or nclx box says so.
+    """
+    head = first_bytes(source, 2**16)
+    if head.startswith(PNG):
+        _, _, codes = head.partition(b"IDAT")[0].partition(b"cICP")
+        return codes[1:2] in _HDR
+    _, _, codes = head.partition(b"colrnclx")
+    return head[4:8] == b"ftyp" and codes[3:4] in _HDR
 
 
 def is_heic(source: Path | bytes) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 
 from espcn.io.prefetch import prefetch
 from espcn.io.reading import Rows, jpeg_damage, open_picture
+from espcn.io.signatures import is_hdr
 from espcn.io.writing import FORMATS, OPAQUE, QUALITY, check_size, save_picture
 from espcn.upscaling.compression import picture_compression
 from espcn.upscaling.enlargement import enlargement
@@ -40,8 +41,8 @@ def upscale_picture(
             the target; an exception raised by it aborts the work.
 
     Returns:
-        How the picture was compressed, what the target's format does not support, and whether the
-        source is a damaged JPEG that could be read nevertheless.
+        How the picture was compressed, what the target's format does not support or is not kept,
+        and whether the source is a damaged JPEG that could be read nevertheless.
 
     Raises:
         LargeEnough: `source` is already as large as `size`.
@@ -75,6 +76,10 @@ def upscale_picture(
         remarks.left_out.append(
             f"its transparency, which {kind.upper()} can't hold: it is now on white"
         )
+    if is_hdr(source):
+        remarks.left_out.append("its HDR colours (PQ or HLG), which now look pale")
+    if picture.get_typeof("gainmap-data"):
+        remarks.left_out.append("its gain map, which makes it HDR")
     if damage := jpeg_damage(source):
         remarks.damaged.append(f"{source} is damaged ({damage}): copy or download it again")
     return remarks

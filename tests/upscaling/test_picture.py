@@ -391,6 +391,36 @@ def test_transparency_that_is_lost_is_told(depth: int, upscaler: Upscaler, tmp_p
         assert left_out(name) == []
 
 
+@pytest.mark.parametrize(("transfer", "is_hdr"), [(13, False), (16, True), (18, True)])
+@pytest.mark.parametrize("kind", ["avif", "png"])
+def test_hdr_that_is_lost_is_told(
+    kind: str, transfer: int, is_hdr: bool, upscaler: Upscaler, photo: np.ndarray, tmp_path: Path
+) -> None:
+    from espcn.io.writing import _chunk
+
+    source = tmp_path / f"a.{kind}"
+    Image.fromarray(photo).save(source)
+    content = source.read_bytes()
+    if kind == "png":  # primaries, transfer, matrix, range
+        content = content[:33] + _chunk(b"cICP", bytes([9, transfer, 0, 1])) + content[33:]
+    else:
+        place = content.index(b"nclx") + 7
+        content = content[:place] + bytes([transfer]) + content[place + 1 :]
+    source.write_bytes(content)
+    said = ["its HDR colours (PQ or HLG), which now look pale"] if is_hdr else []
+    assert upscale_picture(upscaler, source, tmp_path / "b.png").left_out == said
+
+
+def test_gain_map_that_is_lost_is_told(
+    upscaler: Upscaler, photo: np.ndarray, tmp_path: Path
+) -> None:
+    picture = pyvips.Image.new_from_array(photo).copy(interpretation="srgb")
+    picture.colourspace("scrgb").uhdrsave(str(tmp_path / "a.jpg"))
+    remarks = upscale_picture(upscaler, tmp_path / "a.jpg", tmp_path / "b.jpg")
+    assert remarks.left_out == ["its gain map, which makes it HDR"]
+    assert read_picture(tmp_path / "b.jpg").shape == (3 * HEIGHT, 3 * WIDTH, 3)
+
+
 def test_name_that_is_not_utf_8(upscaler: Upscaler, photo: np.ndarray, tmp_path: Path) -> None:
     source = tmp_path / os.fsdecode(b"caf\xe9.png")
     Image.fromarray(photo).save(tmp_path / "plain.png")
