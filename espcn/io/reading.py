@@ -13,14 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyvips
 
-from espcn.io.signatures import (
-    PNG,
-    first_bytes,
-    is_animated_png,
-    is_heic,
-    is_plain_jpeg,
-    is_ycbcr_or_lab,
-)
+from espcn.io.signatures import PNG, chunk, first_bytes, is_heic, is_plain_jpeg, is_ycbcr_or_lab
 
 # File-name endings that count as pictures when a folder is listed. What a file really is, its
 # first bytes tell.
@@ -111,7 +104,7 @@ def open_picture(source: Path | bytes) -> pyvips.Image:
     except pyvips.Error as error:
         raise _unreadable(source, error) from error
     frames = image.get("n-pages") if image.get_typeof("n-pages") else 1
-    if frames > 1 or (head == PNG and is_animated_png(source)):  # libvips sees its first frame only
+    if frames > 1 or chunk(source, b"acTL"):  # libvips sees its first frame only
         many = f"{frames} frames or pages" if frames > 1 else "many frames"
         raise ValueError(f"{name} has {many}: save the one you want as PNG")
     if image.format not in ("uchar", "ushort"):
@@ -121,6 +114,8 @@ def open_picture(source: Path | bytes) -> pyvips.Image:
         )
     if image.bands > 4:
         raise ValueError(f"{name} must have 1 to 4 channels, got {image.bands}: save it as RGB")
+    if chunk(source, b"pHYs")[8:] == b"\1":
+        image = _with_unit(image)
     return image
 
 
@@ -251,7 +246,7 @@ def _open_with_pillow(source: Path | bytes) -> pyvips.Image:
             if picture.mode == "I":  # a 16-bit PGM
                 return pyvips.Image.new_from_array(np.asarray(picture).astype(np.uint16))
             samples = np.asarray(picture.convert({"1": "L", "P": "RGB"}.get(picture.mode)))
-            across, down = picture.info.get("dpi", (25.4, 25.4))
+            across, down = picture.info.get("dpi", (0, 0))
     except Image.DecompressionBombError as error:
         raise ValueError(f"{_name(source)} is too large to be read: save it as PNG") from error
     except (OSError, ValueError, SyntaxError) as error:
@@ -259,7 +254,17 @@ def _open_with_pillow(source: Path | bytes) -> pyvips.Image:
     if wide:
         raise ValueError(f"{_name(source)} is a 16-bit PPM: save it as a 16-bit PNG or TIFF")
     opened = pyvips.Image.new_from_array(samples)
-    return opened.copy(xres=across / 25.4, yres=down / 25.4)  # libvips counts per mm
+    if not across or not down:
+        return opened
+    opened = opened.copy(xres=across / 25.4, yres=down / 25.4)  # libvips counts per mm
+    return _with_unit(opened)
+
+
+def _with_unit(image: pyvips.Image) -> pyvips.Image:
+    """Return an image whose resolution is known, as libvips says of JPEG and TIFF only."""
+    image = image.copy()
+    image.set_type(pyvips.GValue.gstr_type, "resolution-unit", "in")
+    return image
 
 
 def _name(source: Path | bytes) -> str:

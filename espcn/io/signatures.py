@@ -49,7 +49,7 @@ def is_animation(source: Path) -> bool:
 
     head = first_bytes(source, 12)
     if head[:2] == PNG:
-        return is_animated_png(source)
+        return bool(chunk(source, b"acTL"))
     if head[:4] != b"GIF8" and head[8:] != b"WEBP":
         return False
     try:
@@ -59,22 +59,24 @@ def is_animation(source: Path) -> bool:
         return False  # which reading it in order says better
 
 
-def is_animated_png(png: Path | bytes) -> bool:
-    """Return whether a PNG is animated.
+def chunk(source: Path | bytes, kind: bytes) -> bytes:
+    """Return a chunk of a PNG that comes before its pixels.
 
     Args:
-        png: A path, or the file's content.
+        source: A path, or the file's content.
+        kind: Its four letters; acTL, for example, is that of animated ones.
 
     Returns:
-        Whether a chunk that only animated ones have comes before the pixels.
+        Its content; empty if there is none, or the file is not a PNG.
     """
-    with io.BytesIO(png) if isinstance(png, bytes) else png.open("rb") as file:
-        file.seek(8)
-        while len(head := file.read(8)) == 8 and head[4:] not in (b"IDAT", b"IEND"):
-            if head[4:] == b"acTL":
-                return True
-            file.seek(int.from_bytes(head[:4], "big") + 4, os.SEEK_CUR)
-    return False
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+        if file.read(8).startswith(PNG):
+            while len(head := file.read(8)) == 8 and head[4:] not in (b"IDAT", b"IEND"):
+                length = int.from_bytes(head[:4], "big")
+                if head[4:] == kind:
+                    return file.read(length)
+                file.seek(length + 4, os.SEEK_CUR)
+    return b""
 
 
 def is_plain_jpeg(source: Path) -> bool:
@@ -106,10 +108,9 @@ def is_hdr(source: Path) -> bool:
     Returns:
         Whether its cICP chunk or nclx box says so.
     """
-    head = first_bytes(source, 2**16)
-    if head.startswith(PNG):
-        _, _, codes = head.partition(b"IDAT")[0].partition(b"cICP")
+    if codes := chunk(source, b"cICP"):
         return codes[1:2] in _HDR
+    head = first_bytes(source, 2**16)
     _, _, codes = head.partition(b"colrnclx")
     return head[4:8] == b"ftyp" and codes[3:4] in _HDR
 

@@ -7,6 +7,7 @@ original: EXIF, XMP, IPTC, ICC profile, resolution. Pillow writes BMP, which lib
 import os
 import shutil
 import struct
+import sys
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -29,6 +30,8 @@ OPAQUE = ("jpeg", "bmp")  # those without transparency: it is put on white
 # Pixels a side. JPEG's own limit is 65,535, libjpeg's a little less.
 MAX_SIDE = {"jpeg": 65_500, "webp": 16_383, "avif": 16_384, "png": 2**31 - 1, "tiff": 2**31 - 1}
 MM_PER_INCH = 25.4  # libvips has resolutions per mm
+UNKNOWN_DPI = 72  # in EXIF
+RESOLUTION_UNIT = 296  # the tag of TIFF
 FULL = 2**20  # bytes: a disk with less has no room for what failed to be written
 BMP_BYTES = 2**30  # BMP is written from memory
 QUALITY = 95  # of JPEG, WebP and AVIF, 1 to 100: what was upscaled with care is kept so
@@ -107,6 +110,8 @@ def save_picture(
                     raise OSError(f"{path} could not be written: {error.strerror}") from error
             else:
                 _save(part, kind, picture, _options(kind, picture, original, quality))
+                if not _has_resolution(original):
+                    _forget_resolution(part, kind)
             if rows.error is not None:
                 raise rows.error
         except pyvips.Error as error:
@@ -147,7 +152,44 @@ def reduced(picture: pyvips.Image, width: int, height: int) -> pyvips.Image:
     return smaller.rint().cast(picture.format)
 
 
+def _has_resolution(picture: pyvips.Image) -> bool:
+    return picture.get_typeof("resolution-unit") != 0
+
+
+def _forget_resolution(path: Path, kind: str) -> None:
+    """Take away the unit of resolution, which libvips always gives to a PNG or TIFF."""
+    with path.open("r+b") as file:
+
+        def number(size: int) -> int:
+            return int.from_bytes(file.read(size), sys.byteorder)  # libvips writes TIFFs in this
+
+        if kind == "png":
+            file.seek(8)
+            while (head := file.read(8)) and head[4:] != b"pHYs":
+                file.seek(int.from_bytes(head[:4], "big") + 4, os.SEEK_CUR)
+            file.seek(-len(head), os.SEEK_CUR)
+            file.write(_chunk(b"pHYs", struct.pack(">IIB", 1, 1, 0)))  # pixels are square
+        elif kind == "tiff":
+            place, count, entry = (8, 8, 20) if b"+" in file.read(4) else (4, 2, 12)  # in bytes
+            file.seek(place)
+            file.seek(number(place))
+            for _ in range(number(count)):
+                tag = file.tell()
+                if number(2) == RESOLUTION_UNIT:
+                    file.seek(tag + entry - place)
+                    file.write((1).to_bytes(2, sys.byteorder))  # none
+                    return
+                file.seek(tag + entry)
+
+
 def _options(kind: str, picture: Any, original: Any, quality: int) -> dict[str, Any]:
+    options = _encoding(kind, picture, original, quality)
+    if not _has_resolution(original) and not original.get_typeof("exif-data"):
+        options["keep"] = "xmp|iptc|icc|other"  # not EXIF, which libvips makes up with a resolution
+    return options
+
+
+def _encoding(kind: str, picture: Any, original: Any, quality: int) -> dict[str, Any]:
     if kind == "png":
         # For photographs a tenth larger than at libvips' own 6, and written in a third of the time.
         return {"compression": 3, "filter": "paeth"}
@@ -162,7 +204,10 @@ def _options(kind: str, picture: Any, original: Any, quality: int) -> dict[str, 
 
 
 def _with_metadata(picture: pyvips.Image, original: pyvips.Image) -> pyvips.Image:
-    picture = picture.copy(xres=original.xres, yres=original.yres)
+    across, down = original.xres, original.yres
+    if not _has_resolution(original):
+        across = down = UNKNOWN_DPI / MM_PER_INCH
+    picture = picture.copy(xres=across, yres=down)
     kept = [
         name
         for name in original.get_fields()
@@ -231,4 +276,6 @@ def _save_bmp(path: Path, picture: pyvips.Image) -> None:
     if pixels.dtype == np.uint16:  # BMP has 8 bits
         pixels = (pixels / 257).round().astype(np.uint8)
     bitmap = Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels)
-    bitmap.save(path, "BMP", dpi=(picture.xres * MM_PER_INCH, picture.yres * MM_PER_INCH))
+    known = _has_resolution(picture)  # if not, 0 says so
+    dpi = tuple(known * per_mm * MM_PER_INCH for per_mm in (picture.xres, picture.yres))
+    bitmap.save(path, "BMP", dpi=dpi)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import pyvips
+import tifffile
 from PIL import Image, ImageCms
 
 from espcn.io.reading import Rows, open_picture, read_picture
@@ -194,6 +195,43 @@ def test_resolution_is_kept(
     Image.fromarray(photo).save(tmp_path / f"small.{ending}", dpi=(300, 300))
     with Image.open(upscaled(upscaler, tmp_path / f"small.{ending}")) as made:
         assert made.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+
+
+@pytest.mark.parametrize("ending", [*ENDINGS, "ppm"])
+def test_unknown_resolution_stays_unknown(
+    ending: str, upscaler: Upscaler, photo: np.ndarray, tmp_path: Path
+) -> None:
+    source = tmp_path / f"small.{ending}"
+    Image.fromarray(photo).save(source, **({"dpi": (0, 0)} if ending == "bmp" else {}))
+    for target in (upscaled(upscaler, source, f".{one}") for one in ENDINGS):
+        with Image.open(target) as made:
+            assert made.info.get("dpi", (0, 0)) == (0, 0)
+            if target.suffix != ".tif":
+                assert not made.getexif()
+            else:  # which must have numbers, but can have no unit
+                assert made.getexif()[0x0128] == 1
+            assert np.asarray(made).shape == (3 * HEIGHT, 3 * WIDTH, 3)
+        assert not open_picture(target).get_typeof("resolution-unit")
+
+
+def test_unknown_resolution_is_72_in_exif(
+    upscaler: Upscaler, photo: np.ndarray, tmp_path: Path
+) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "A maker"
+    Image.fromarray(photo).save(tmp_path / "small.webp", exif=exif)
+    with Image.open(upscaled(upscaler, tmp_path / "small.webp", ".avif")) as made:
+        assert (made.getexif()[0x010F], made.getexif()[0x011A]) == ("A maker", 72)
+
+
+def test_unit_of_resolution_is_taken_from_a_large_tiff(tmp_path: Path) -> None:
+    from espcn.io.writing import _forget_resolution
+
+    pyvips.Image.black(9, 9).tiffsave(str(tmp_path / "a.tif"), bigtiff=True)
+    _forget_resolution(tmp_path / "a.tif", "tiff")
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        assert file.is_bigtiff
+        assert file.pages[0].tags["ResolutionUnit"].value == tifffile.RESUNIT.NONE
 
 
 def test_format_is_that_of_the_target(
