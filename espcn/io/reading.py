@@ -28,6 +28,7 @@ logging.getLogger("pyvips").setLevel(logging.ERROR)
 pyvips.block_untrusted_set(True)  # leaves out SVG, CSV, MATLAB and such, which aren't photographs
 
 MAX_PIXELS = 10**9  # a file of a few kilobytes can claim more
+MAX_WHOLE = 178_956_970  # pixels of BMP and PPM, which are not read in bands: Pillow's own limit
 PLENTY = 10**8  # pixels; a GIF of fewer may well have a frame that is smaller than its canvas
 
 # Pixels of each byte, at most, by the first two: deflate makes 1032 bytes of one, each of eight
@@ -236,18 +237,23 @@ def _normalised(image: pyvips.Image) -> pyvips.Image:
 
 
 def _open_with_pillow(source: Path | bytes) -> pyvips.Image:
-    from PIL import Image
+    from PIL.BmpImagePlugin import BmpImageFile
+    from PIL.Image import DecompressionBombError
+    from PIL.PpmImagePlugin import PpmImageFile
 
     file = io.BytesIO(source) if isinstance(source, bytes) else source
+    opener = BmpImageFile if first_bytes(source, 2) == b"BM" else PpmImageFile
     try:
-        with Image.open(file, formats=("BMP", "PPM")) as picture:
+        with opener(file) as picture:
+            if picture.width * picture.height > MAX_WHOLE:
+                raise DecompressionBombError  # as Image.open does, which also warns of half as many
             layout = picture.tile[0].args  # of a PPM: mode, highest value
             wide = isinstance(layout, tuple) and layout[0] == "RGB" and layout[1] > 255
             if picture.mode == "I":  # a 16-bit PGM
                 return pyvips.Image.new_from_array(np.asarray(picture).astype(np.uint16))
             samples = np.asarray(picture.convert({"1": "L", "P": "RGB"}.get(picture.mode)))
             across, down = picture.info.get("dpi", (0, 0))
-    except Image.DecompressionBombError as error:
+    except DecompressionBombError as error:
         raise ValueError(f"{_name(source)} is too large to be read: save it as PNG") from error
     except (OSError, ValueError, SyntaxError) as error:
         raise _unreadable(source, error) from error

@@ -321,3 +321,15 @@ def test_damage_within_a_jpeg_is_found_and_oddities_are_none(options: dict, tmp_
     assert jpeg_damage(path) is not None
     path.write_bytes(encode(NOISE, "PNG"))
     assert jpeg_damage(path) is None
+
+
+@pytest.mark.parametrize("kind", ["BMP", "PPM"])
+def test_large_bmp_and_ppm_are_read_without_a_warning_or_refused(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = encode(RGB, kind)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", RGB[..., 0].size // 2 + 1)  # of 89 million
+    np.testing.assert_array_equal(read_picture(content), RGB)
+    monkeypatch.setattr("espcn.io.reading.MAX_WHOLE", RGB[..., 0].size - 1)
+    with pytest.raises(ValueError, match="is too large to be read: save it as PNG"):
+        read_picture(content)

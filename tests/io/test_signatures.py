@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from espcn.io.reading import SUFFIXES
-from espcn.io.signatures import picture_suffix
+from espcn.io.signatures import is_animation, picture_suffix
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,12 @@ def test_suffix_is_that_of_the_content(kind: str, suffix: str, tmp_path: Path) -
 def test_suffix_of_other_contents(content: bytes, suffix: str | None, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(content)
     assert picture_suffix(tmp_path / "a") == suffix
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP"])
+def test_large_still_picture_is_no_animation_and_no_reason_to_warn(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (9, 9)).save(tmp_path / "a", kind)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)  # in place of 89 million
+    assert not is_animation(tmp_path / "a")
