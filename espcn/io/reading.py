@@ -8,12 +8,13 @@ if it is installed.
 import io
 import logging
 import os
+import re
 from pathlib import Path
 
 import numpy as np
 import pyvips
 
-from espcn.io.signatures import PNG, chunk, first_bytes, is_heic, is_plain_jpeg, is_ycbcr_or_lab
+from espcn.io.signatures import PNG, chunk, first_bytes, is_heic, is_ycbcr_or_lab, jpeg_scan
 
 # File-name endings that count as pictures when a folder is listed. What a file really is, its
 # first bytes tell.
@@ -34,6 +35,8 @@ PLENTY = 10**8  # pixels; a GIF of fewer may well have a frame that is smaller t
 # Pixels of each byte, at most, by the first two: deflate makes 1032 bytes of one, each of eight
 # pixels of a bit; a code of GIF stands for no more pixels than there are codes.
 _DENSEST = {PNG: 8 * 1032, b"GI": 4096}
+_MARKER = re.compile(rb"\xff[^\0\xd0-\xd7\xff]")  # of a JPEG, after the data of a scan
+_SLACK = 16  # bytes that a scan may be too short or too long
 _PILLOW = (b"BM", b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")  # first two bytes of BMP and PPM
 
 
@@ -123,24 +126,32 @@ def open_picture(source: Path | bytes) -> pyvips.Image:
 def jpeg_damage(source: Path) -> str | None:
     """Return what is wrong with a JPEG that can be read nevertheless.
 
-    After a zeroed block, for example, the rest of a picture may be grey or shifted. Most damage is
-    found, but not what leaves just as many blocks of pixels.
+    After a zeroed block, for example, the rest of a picture may be grey or shifted.
 
     Args:
-        source: The file, which is decoded once; upscaling takes many times as long.
+        source: The file, which is decoded twice; upscaling takes many times as long.
 
     Returns:
-        libjpeg's words; None for any other file, and for what cameras and programs are known to
-        write: bytes between the parts of a header, or before the end.
+        What is wrong, in a few words; None for any other file, and for what cameras and programs
+        are known to write: bytes between the parts of a header, or zeros before the end.
     """
-    if not is_plain_jpeg(source):
+    begin = jpeg_scan(source)
+    if begin is None:
         return None
-    try:
-        opened = pyvips.Source.new_from_file(os.fsencode(source))
-        pyvips.Image.jpegload_source(opened, access="sequential", fail_on="warning").avg()
-    except pyvips.Error as error:
-        words = str(error).strip().splitlines()[-1].partition("Corrupt JPEG data: ")[2]
-        return words if words and not words.endswith("before marker 0xd9") else None
+    content = source.read_bytes()
+    end = _MARKER.search(content, begin)
+    if end is None or end[0] != b"\xff\xd9":  # several scans
+        said = _jpeg_warning(content)
+        if "Corrupt" not in said or said.endswith("before marker 0xd9"):
+            return None
+        return said.removeprefix("Corrupt JPEG data: ")
+    # libvips notices neither data that ends within the last rows nor data that is left over.
+    data = content[: end.start()]
+    said = _jpeg_warning(data + b"\xff\0" * _SLACK)
+    if "Corrupt" in said or "premature" in said:
+        return said.removeprefix("Corrupt JPEG data: ")
+    if not _jpeg_warning(data.rstrip(b"\0\xff")[:-_SLACK]):
+        return "more data than pixels"
     return None
 
 
@@ -264,6 +275,16 @@ def _open_with_pillow(source: Path | bytes) -> pyvips.Image:
         return opened
     opened = opened.copy(xres=across / 25.4, yres=down / 25.4)  # libvips counts per mm
     return _with_unit(opened)
+
+
+def _jpeg_warning(content: bytes) -> str:
+    """Return what libjpeg says first of a JPEG, or nothing."""
+    opened = pyvips.Source.new_from_memory(content)
+    try:
+        pyvips.Image.jpegload_source(opened, access="sequential", fail_on="warning").avg()
+    except pyvips.Error as error:
+        return str(error).strip().splitlines()[-1].partition("VipsJpeg: ")[2] or "unreadable"
+    return ""
 
 
 def _with_unit(image: pyvips.Image) -> pyvips.Image:

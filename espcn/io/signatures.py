@@ -81,24 +81,25 @@ def chunk(source: Path | bytes, kind: bytes) -> bytes:
     return b""
 
 
-def is_plain_jpeg(source: Path) -> bool:
-    """Return whether a file is a JPEG whose header has nothing between its parts.
+def jpeg_scan(source: Path) -> int | None:
+    """Return where the first scan of a JPEG begins.
 
     Args:
         source: The file.
 
     Returns:
-        Whether each part follows the one before, up to the pixels.
+        The place in bytes; None if the file is no JPEG, or has anything between the parts of its
+        header.
     """
     with source.open("rb") as file:
         if file.read(2) != b"\xff\xd8":
-            return False
+            return None
         while (marker := file.read(2))[:1] == b"\xff" and marker != b"\xff\xda":
             if marker == b"\xff\xff":  # a marker may begin with several
                 file.seek(-1, os.SEEK_CUR)
             else:
                 file.seek(int.from_bytes(file.read(2), "big") - 2, os.SEEK_CUR)
-    return marker == b"\xff\xda"
+        return file.tell() if marker == b"\xff\xda" else None
 
 
 def is_hdr(source: Path) -> bool:

@@ -298,12 +298,15 @@ def test_densest_files_are_read(kind: str, side: int) -> None:
     assert not read_picture(content).any()
 
 
-@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"quality": 98}, {"subsampling": 0}, {"progressive": True}, {"restart_marker_rows": 1}],
+)
 def test_damage_within_a_jpeg_is_found_and_oddities_are_none(options: dict, tmp_path: Path) -> None:
     import skimage.data
 
     photo, path = skimage.data.astronaut(), tmp_path / "a.jpg"
-    content = encode(photo, "JPEG", quality=90, **options)
+    content = encode(photo, "JPEG", **{"quality": 90, **options})
     middle, table, end = len(content) // 2, content.index(b"\xff\xdb"), len(content) - 2
     intact = {
         "as it was": content,

@@ -300,7 +300,7 @@ def test_damaged_jpeg_is_upscaled_and_named(
     content = source.read_bytes()
     source.write_bytes(content[:5000] + bytes(1024) + content[6024:])
     assert upscale_picture(upscaler, source, target).damaged == [
-        f"{source} is damaged (premature end of data segment): copy or download it again"
+        f"{source} is damaged (premature end of JPEG image): copy or download it again"
     ]
     assert read_picture(target).shape[:2] == ((1536, 600) if turned else (600, 1536))
 
