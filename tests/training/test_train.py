@@ -305,6 +305,7 @@ def test_double_precision_goes_with_averaging(call: Call, pictures: Path, tmp_pa
     assert all(value.dtype == torch.float64 for value in saved_state(tmp_path / "run").values())
 
 
+@pytest.mark.slow
 def test_resumed_run_in_double_precision_logs_the_same_losses(
     call: Call, pictures: Path, tmp_path: Path
 ) -> None:
