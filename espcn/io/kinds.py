@@ -47,7 +47,8 @@ def _apply_array(upscale: Upscale, picture: np.ndarray) -> np.ndarray:
         raise ValueError(
             f"`picture` must be of uint8, uint16 or floats, got {picture.dtype}: convert it"
         )
-    if picture.ndim not in (2, 3, 4) or not picture.size:
+    is_one = picture.ndim in (3, 4) and 1 <= picture.shape[-1] <= 4
+    if not (picture.ndim == 2 or is_one) or not picture.size:
         raise ValueError(_shape_rule(picture.shape, "(height, width, 1 to 4)"))
     if picture.dtype.kind == "f":
         low, high = float(picture.min()), float(picture.max())
@@ -64,8 +65,6 @@ def _apply_array(upscale: Upscale, picture: np.ndarray) -> np.ndarray:
         return np.stack([_apply_array(upscale, one) for one in picture])
     if picture.ndim == 2:
         return upscale(picture[..., None])[..., 0]
-    if not 1 <= picture.shape[2] <= 4:
-        raise ValueError(_shape_rule(picture.shape, "(height, width, 1 to 4)"))
     return upscale(picture)
 
 
@@ -92,12 +91,11 @@ def _apply_pil(upscale: Upscale, picture: Image.Image) -> Image.Image:
         return Image.fromarray(_apply_array(upscale, array.astype(np.uint16)))
     if picture.mode == "F":
         return Image.fromarray(_apply_array(upscale, array))
+    if picture.mode == "La":  # Pillow makes LA of it, but not RGBA
+        return _apply_pil(upscale, picture.convert("LA"))
     grey = picture.mode in ("1", "L", "LA")
     mode = ("LA" if grey else "RGBA") if picture.has_transparency_data else "L" if grey else "RGB"
-    try:
-        converted = picture if picture.mode == mode else picture.convert(mode)
-    except ValueError as error:
-        raise ValueError(f"`picture` is of mode {picture.mode}: convert it to {mode}") from error
+    converted = picture if picture.mode == mode else picture.convert(mode)
     return Image.fromarray(_apply_array(upscale, np.asarray(converted)))
 
 

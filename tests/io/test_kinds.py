@@ -65,8 +65,7 @@ def test_deep_and_float_pil_pictures() -> None:
     got = apply(twice, Image.fromarray(floats))
     assert got.mode == "F"
     np.testing.assert_array_equal(np.asarray(got)[::2, ::2], floats)
-    with pytest.raises(ValueError, match="`picture` is of mode La: convert it to RGBA"):
-        apply(twice, Image.fromarray(pixels(4, 5, 2)).convert("La"))
+    assert apply(twice, Image.fromarray(pixels(4, 5, 2)).convert("La")).mode == "LA"
 
 
 def test_palette_with_transparency_keeps_it() -> None:
@@ -84,6 +83,7 @@ def test_palette_with_transparency_keeps_it() -> None:
         (np.zeros((4, 4), np.int32), "must be of uint8, uint16 or floats, got int32: convert it"),
         ("a.png", "must be a NumPy array, a tensor, a PIL picture, .*, got str"),
         (np.zeros((3, 4, 5), np.uint8), r"1 to 4\) or a batch of such, got \(3, 4, 5\)"),
+        (np.zeros((2, 3, 4, 5), np.uint8), r"a batch of such, got \(2, 3, 4, 5\)"),
         (np.zeros((0, 4), np.uint8), r"got \(0, 4\)"),
         (torch.zeros(5, 4, 3), r"\(1 to 4, height, width\) or a batch of such, got \(5, 4, 3\)"),
         (torch.zeros(4, 5, dtype=torch.int64), "got int64"),
