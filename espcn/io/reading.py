@@ -36,6 +36,7 @@ PLENTY = 10**8  # pixels; a GIF of fewer may well have a frame that is smaller t
 # pixels of a bit; a code of GIF stands for no more pixels than there are codes.
 _DENSEST = {PNG: 8 * 1032, b"GI": 4096}
 _MARKER = re.compile(rb"\xff[^\0\xd0-\xd7\xff]")  # of a JPEG, after the data of a scan
+_PADDED = re.compile(r"extraneous bytes before marker 0x\w\w$")
 _SLACK = 16  # bytes that a scan may be too short or too long
 _PILLOW = (b"BM", b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")  # first two bytes of BMP and PPM
 
@@ -132,8 +133,8 @@ def jpeg_damage(source: Path) -> str | None:
         source: The file, which is decoded twice; upscaling takes many times as long.
 
     Returns:
-        What is wrong, in a few words; None for any other file, and for what cameras and programs
-        are known to write: bytes between the parts of a header, or zeros before the end.
+        What is wrong, in a few words; None for any other file, and for what cameras and scanners
+        are known to write: bytes between the parts of a header, before markers, and at the end.
     """
     begin = jpeg_scan(source)
     if begin is None:
@@ -142,17 +143,13 @@ def jpeg_damage(source: Path) -> str | None:
     end = _MARKER.search(content, begin)
     if end is None or end[0] != b"\xff\xd9":  # several scans
         said = _jpeg_warning(content)
-        if "Corrupt" not in said or said.endswith("before marker 0xd9"):
-            return None
-        return said.removeprefix("Corrupt JPEG data: ")
-    # libvips notices neither data that ends within the last rows nor data that is left over.
-    data = content[: end.start()]
-    said = _jpeg_warning(data + b"\xff\0" * _SLACK)
-    if "Corrupt" in said or "premature" in said:
-        return said.removeprefix("Corrupt JPEG data: ")
-    if not _jpeg_warning(data.rstrip(b"\0\xff")[:-_SLACK]):
-        return "more data than pixels"
-    return None
+    else:  # libvips notices neither data that ends within the last rows nor data that is left over
+        data = content[: end.start()]
+        said = _jpeg_warning(data + b"\xff\0" * _SLACK)
+        has_restarts = b"\xff\xd0" in data[begin:]  # after which a scanner may write some more
+        if not (said or has_restarts or _jpeg_warning(data.rstrip(b"\0\xff")[:-_SLACK])):
+            return "more data than pixels"
+    return None if _PADDED.search(said) else said.removeprefix("Corrupt JPEG data: ") or None
 
 
 class Rows:

@@ -88,13 +88,15 @@ def jpeg_scan(source: Path) -> int | None:
         source: The file.
 
     Returns:
-        The place in bytes; None if the file is no JPEG, or has anything between the parts of its
-        header.
+        The place in bytes; None if the file is no JPEG, has anything between the parts of its
+        header, or is one of the rare ones without Huffman codes, which may end anywhere.
     """
     with source.open("rb") as file:
         if file.read(2) != b"\xff\xd8":
             return None
         while (marker := file.read(2))[:1] == b"\xff" and marker != b"\xff\xda":
+            if b"\xff\xc9" <= marker <= b"\xff\xcb":
+                return None
             if marker == b"\xff\xff":  # a marker may begin with several
                 file.seek(-1, os.SEEK_CUR)
             else:

@@ -1,6 +1,7 @@
 """Expected samples come from Pillow, tifffile or numpy, never from the reader that is tested."""
 
 import io
+import re
 import sys
 import zlib
 from pathlib import Path
@@ -315,6 +316,8 @@ def test_damage_within_a_jpeg_is_found_and_oddities_are_none(options: dict, tmp_
         "bytes before the end": content[:end] + bytes(9) + content[end:],
         "bytes before a table": content[:table] + b"\0\1\2" + content[table:],
         "long marker": content[:table] + b"\xff\xff" + content[table:],
+        "bytes before a restart": re.sub(rb"(?=\xff[\xd0-\xd7])", b"\0\0\0", content),
+        "restarts before the end": content[:end] + b"\xff\xd0" + bytes(99) + content[end:],
     }
     for what, one in intact.items():
         path.write_bytes(one)
