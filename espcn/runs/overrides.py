@@ -36,14 +36,22 @@ def check_overrides(arguments: Sequence[str], command: str = CONFIG_NAME) -> Non
         if not equals or group == "hydra" or not name.replace(".", "").isidentifier():
             continue
         if name not in known:
-            near, hint = nearest(name, known), "--help lists them"
-            if group in OWNERS:  # else any of its options is near
-                inner = {one.partition(".")[2] for one in known if one.startswith(f"{group}.")}
-                near = nearest(name.partition(".")[2], inner)
-                near = near and f"{group}.{near}"
-                hint = f"say +{argument} if the {OWNERS[group]} has it"
-            hint = f"did you mean `{near}`?" if near else hint
+            hint = _hint(argument, known)
             raise ValueError(f"`{name}` (={value}) must be a setting of {command}.py: {hint}")
+
+
+def _hint(argument: str, known: set[str]) -> str:
+    name = argument.partition("=")[0]
+    group, _, option = name.partition(".")
+    if group not in OWNERS or option in known:  # trainer.max_epochs, for example
+        near = nearest(option if option in known else name, known)
+        return f"did you mean `{near}`?" if near else "--help lists them"
+    near = nearest(option, {one.partition(".")[2] for one in known if one.startswith(f"{group}.")})
+    return (
+        f"did you mean `{group}.{near}`?"
+        if near
+        else f"say +{argument} if the {OWNERS[group]} has it"
+    )
 
 
 def _known(command: str) -> set[str]:

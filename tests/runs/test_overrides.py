@@ -26,6 +26,7 @@ def test_settings_of_any_choice_are_known(arguments: list[str]) -> None:
         ("optim.nam=adam", "did you mean `optim.name`?"),
         ("optim.betas=[0.9]", "say +optim.betas=[0.9] if the optimiser has it"),
         ("trainer.enable_foo=1", "say +trainer.enable_foo=1 if the Trainer has it"),
+        ("trainer.max_epochs=3", "did you mean `max_epochs`?"),
         ("nothing_near=1", "--help lists them"),
     ],
 )
