@@ -28,7 +28,10 @@ FORMATS = {
 LOSSY = ("jpeg", "webp", "avif")  # those that have a quality
 OPAQUE = ("jpeg", "bmp")  # those without transparency: it is put on white
 # Pixels a side. JPEG's own limit is 65,535, libjpeg's a little less.
-MAX_SIDE = {"jpeg": 65_500, "webp": 16_383, "avif": 16_384, "png": 2**31 - 1, "tiff": 2**31 - 1}
+MAX_SIDE = {
+    "jpeg": 65_500, "webp": 16_383, "avif": 16_384, "gif": 65_535, "png": 2**31 - 1,
+    "tiff": 2**31 - 1,
+}  # fmt: skip
 MM_PER_INCH = 25.4  # libvips has resolutions per mm
 UNKNOWN_DPI = 72  # in EXIF
 RESOLUTION_UNIT = 296  # the tag of TIFF
@@ -165,7 +168,9 @@ def _forget_resolution(path: Path, kind: str) -> None:
 
         if kind == "png":
             file.seek(8)
-            while (head := file.read(8)) and head[4:] != b"pHYs":
+            while (head := file.read(8))[4:] != b"pHYs":
+                if not head:
+                    return
                 file.seek(int.from_bytes(head[:4], "big") + 4, os.SEEK_CUR)
             file.seek(-len(head), os.SEEK_CUR)
             file.write(_chunk(b"pHYs", struct.pack(">IIB", 1, 1, 0)))  # pixels are square

@@ -10,7 +10,7 @@ from PIL.Image import Resampling
 
 from espcn.io.atomic import atomic_write
 from espcn.io.signatures import first_bytes, picture_suffix
-from espcn.io.writing import QUALITY
+from espcn.io.writing import MAX_SIDE, QUALITY
 from espcn.network.strengths import NONE
 from espcn.upscaling.enlargement import enlargement
 from espcn.upscaling.picture import Progress
@@ -74,6 +74,12 @@ def upscale_animation(
         found = upscaler.compression or NONE
         wanted = enlargement(upscaler, size, *opened.size).suited_to(found)
         pixels = total * wanted.width * wanted.height
+        most = MAX_SIDE[kind.lower()]
+        if max(wanted.width, wanted.height) > most:
+            raise ValueError(
+                f"{target} would be {wanted.width} x {wanted.height} pixels, but {kind} holds at "
+                f"most {most} a side: choose a smaller size"
+            )
         if pixels > MAX_ANIMATION:
             raise ValueError(
                 f"{source} would have {total} frames, {pixels // 10**6} megapixels in total, over "

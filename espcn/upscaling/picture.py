@@ -41,8 +41,8 @@ def upscale_picture(
             the target; an exception raised by it aborts the work.
 
     Returns:
-        How the picture was compressed, what the target's format does not support or is not kept,
-        and whether the source is a damaged JPEG that could be read nevertheless.
+        How the picture was compressed, what of it is not in the result, and whether the source is a
+        damaged JPEG that could be read nevertheless.
 
     Raises:
         LargeEnough: `source` is already as large as `size`.

@@ -243,3 +243,23 @@ def test_animated_png_of_16_bits_becomes_one_of_8(
         assert np.abs(made[..., :3].astype(int) - one).mean() < 2
     write_animation(source)
     assert upscale_animation(upscaler, source, target).left_out == []
+
+
+@pytest.mark.parametrize(("kind", "side"), [("gif", 21_846), ("webp", 5_462)])
+def test_animation_that_its_format_cannot_hold_is_refused_before_the_work(
+    kind: str, side: int, upscaler: Upscaler, tmp_path: Path
+) -> None:
+    source, target = tmp_path / f"a.{kind}", tmp_path / f"b.{kind}"
+    frames = [Image.new("RGB", (side, 2), color) for color in ("red", "tan")]
+    frames[0].save(source, save_all=True, append_images=frames[1:])
+    with pytest.raises(ValueError, match=rf"{kind.upper()} holds at most \d+ a side: choose a sm"):
+        upscale_animation(upscaler, source, target)
+
+
+def test_animation_that_memory_cannot_hold_is_refused(
+    upscaler: Upscaler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_animation(tmp_path / "a.gif")
+    monkeypatch.setattr("espcn.upscaling.animation.MAX_ANIMATION", 5 * 120 * 180 - 1)
+    with pytest.raises(ValueError, match="would have 5 frames, .*: convert it to a video first"):
+        upscale_animation(upscaler, tmp_path / "a.gif", tmp_path / "b.gif")
