@@ -35,8 +35,7 @@ def plain_settings(config: DictConfig, stored: dict[str, Any] | None = None) -> 
 
     Returns:
         The settings by name, with interpolations resolved. Whole numbers are ints, so that `blur=0`
-        and `blur=0.0` are the same, but not for the trainer: to Lightning a limit of 1.0 is all
-        batches, and 1 is one batch.
+        and `blur=0.0` are the same, except for Lightning's limits: 1.0 is all batches, 1 is one.
     """
     begun = flatten(stored or {}).get(PRECISION)
     kept = begun in DEFAULT_PRECISIONS or (begun is not None and config.get("resume") is not None)
@@ -50,7 +49,7 @@ def plain_settings(config: DictConfig, stored: dict[str, Any] | None = None) -> 
         for name in config
         if name not in ("hydra", "resume")
     }
-    return {k: v if k == "trainer" else _whole_numbers(v) for k, v in plain.items()}
+    return _whole_numbers(plain)
 
 
 def check_names(settings: dict[str, Any], command: str = CONFIG_NAME) -> None:
@@ -230,7 +229,7 @@ def _merged(defaults: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any
 
 def _whole_numbers(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _whole_numbers(inner) for name, inner in value.items()}
+        return {k: v if k.startswith("limit_") else _whole_numbers(v) for k, v in value.items()}
     if isinstance(value, list):
         return [_whole_numbers(inner) for inner in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
