@@ -41,7 +41,7 @@ def main(config: DictConfig) -> None:
             lock.acquire(blocking=False)
         _evaluate(plain_settings(config), directory)
     except Timeout:  # two that began in the same second
-        _refuse(f"another evaluation writes to {directory}: name another folder by output=DIR")
+        _refuse(f"another process writes to {directory}: name another folder by output=DIR")
     except (ValueError, OSError) as error:
         _remove_empty(directory)
         if os.environ.get("HYDRA_FULL_ERROR") == "1":

@@ -40,9 +40,8 @@ def main(config: DictConfig) -> str:
             check_alone(config.trainer)
         settings = settings_of(config, directory, job.overrides.task)
         if sweeping and not (directory / CONFIG).is_file():
-            store_config(
-                settings, directory
-            )  # for the table, which has a row for a refused job too
+            # For the table, which has a row for a refused job, too.
+            store_config(settings, directory)
     except (ValueError, OSError) as error:
         remove_refused(directory)  # Hydra has made it, for a run that there is not
         if sweeping:

@@ -25,8 +25,8 @@ def bar(*arguments: Any, **options: Any) -> Any:
     """Return a progress bar.
 
     Args:
-        *arguments: Arguments of tqdm, except `mininterval` and `file`.
-        **options: The same.
+        *arguments: Arguments of tqdm, except `file`.
+        **options: The same. In a log file `mininterval` and `position` count for nothing.
 
     Returns:
         The bar.

@@ -55,8 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             problems = upscale(real)
     except KeyboardInterrupt:
         kept = (
-            f" Finished files are kept, and a video up to its last multiple of {SEGMENT} frames: "
-            "run the command again to resume"
+            f" Finished files are kept, and of a video all up to the last multiple of {SEGMENT} "
+            "frames: run the command again to resume"
         )
         through = STREAM in (*given.files, given.output)
         print(f"Stopped.{'' if through else kept}", file=sys.stderr)
@@ -142,7 +142,7 @@ def _tell_skipped(todo: Plan) -> None:
     if todo.existing:
         print(f"Skipped existing results: {_count(todo.existing)} (--overwrite replaces them)")
     if todo.other_kinds:
-        kinds = " ".join(one or "no suffix" for one, _ in todo.other_kinds.most_common(FEW))
+        kinds = ", ".join(one or "no suffix" for one, _ in todo.other_kinds.most_common(FEW))
         more = ", ..." * (len(todo.other_kinds) > FEW)
         count = todo.other_kinds.total()
         print(f"Left out {count} file{'s' * (count > 1)} of other kinds: {kinds}{more}")
@@ -174,7 +174,7 @@ def _size(given: argparse.Namespace) -> Size | None:
     if given.ckpt is None and given.scale is not None:
         checks.number("scale", given.scale, "use 1.5, for example", above=1)
         if given.scale > MOST:
-            raise ValueError(f"`--scale` (={given.scale:g}) must be at most {MOST}: choose less")
+            raise ValueError(f"`scale` (={given.scale:g}) must be at most {MOST}: choose less")
     if not asked or (given.ckpt is None and given.scale in FACTORS):
         return None
     return Size(**asked)
@@ -184,7 +184,7 @@ def _factor(given: argparse.Namespace) -> int:
     if given.ckpt is None:
         asked = given.r if given.scale is None else int(given.scale)
         if asked not in (None, *FACTORS):
-            instead = f"use --scale {asked}" if 1 < asked <= MOST else "--scale takes up to 16"
+            instead = f"use --scale {asked}" if 1 < asked <= MOST else "choose one of them"
             raise ValueError(f"`-r` (={asked}) must be 2, 3 or 4: {instead}")
         return 3 if asked is None else asked
     from espcn.network.weights import load

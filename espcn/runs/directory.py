@@ -28,9 +28,10 @@ CONFIG, RESULT, COMMAND = "config.yaml", "result.json", "command.txt"
 INIT = "init.txt"  # the fingerprint of the weights that training began with
 THREADS = "threads.txt"  # the number of threads that it trains with, and goes on with
 LOCK = ".lock"  # held by the process that is at work in the directory
+# The settings that decide which images are held out, the same for every seed.
+HELD_OUT = ("data.split", "data.val_fraction", "data.fold", "data.folds")
 # What a resumed run may be given anew: how long it trains, what it is scored on, where things lie.
 # That `data.path` holds the same images is checked before it goes on.
-HELD_OUT = ("data.split", "data.val_fraction", "data.fold", "data.folds")  # by the seed of all
 RENEWED = ("max_epochs", "max_time", "patience", "sets", *PLACES, "data.path")
 
 _made: set[Path] = set()  # folders that this process makes
@@ -161,8 +162,8 @@ def settings_of(config: DictConfig, directory: Path, overrides: Sequence[str]) -
 
     A new directory has those of `config`. A directory with a run keeps its settings: with `resume`,
     only RENEWED and the trainer may change; without it, the settings must be the same, except for
-    PLACES. The precision is kept unless `config` sets
-    one, because another CPU may have another default, and so are all other options of the trainer.
+    PLACES. The precision is kept unless `config` sets one, because another CPU may have another
+    default, and so are all other options of the trainer.
 
     Args:
         config: The configuration that Hydra composed.

@@ -125,6 +125,7 @@ class TrainingProgress(Callback):
             disable=not trainer.is_global_zero,
             unit="step",
             dynamic_ncols=True,
+            mininterval=0.5,
         )
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:

@@ -47,8 +47,10 @@ def make_optimizer(name: str, options: Mapping[str, Any]) -> Callable[..., torch
     weight.grad = torch.ones_like(weight)
     try:
         optimizer = make([weight], lr=1e-3)
-        for _ in range(0 if options.get("capturable") else 2):  # which only GPUs can do
-            optimizer.step()  # some take any options, and fail at the first or the second step
+        # Some take any options, and fail at the first or the second step. Capturable ones step on
+        # GPUs only.
+        for _ in range(0 if options.get("capturable") else 2):
+            optimizer.step()
     except Exception as error:  # of many kinds
         raise ValueError(f"`optim` must have options that it knows: {error}") from error
     return make

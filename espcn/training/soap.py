@@ -50,6 +50,8 @@ class SOAP(torch.optim.Optimizer):
     ) -> None:
         checks.integer("refresh_every", refresh_every, 1, "10 is usual")
         checks.number("eps", eps, "1e-8 is usual")
+        if len(betas) != 2:
+            raise ValueError(f"`betas` (={betas}) must be two numbers: 0.95 and 0.95 are usual")
         for name, decay in zip(("betas[0]", "betas[1]"), betas, strict=True):
             checks.fraction(name, decay, "0.95 is usual")
         checks.fraction("shampoo_beta", shampoo_beta, "0.95 is usual")

@@ -52,7 +52,7 @@ def train(
     lock = FileLock(directory / LOCK)
     try:
         with suppress(NotImplementedError):  # a cluster's file system may have no locks
-            lock.acquire(blocking=False)
+            lock.acquire(timeout=1)  # a sweep's table may look at it for a moment
         result = _train(settings, directory, command, in_sweep)
         if not in_sweep:
             if os.name == "nt":  # where what is open can't be removed

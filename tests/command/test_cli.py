@@ -462,9 +462,9 @@ def test_network_of_the_notebook_upscales_pictures_but_no_video(
         (["--width", "0"], "`width` (=0) must be a whole number of at least 1"),
         (["--scale", "0.5"], "`scale` (=0.5) must be a number above 1"),
         (["--to", "2k"], "`to` (=2k) must be hd or 720p (1280 x 720), fullhd or 1080p"),
-        (["--scale", "17"], "`--scale` (=17) must be at most 16: choose less"),
+        (["--scale", "17"], "`scale` (=17) must be at most 16: choose less"),
         (["-r", "7"], "`-r` (=7) must be 2, 3 or 4: use --scale 7"),
-        (["-r", "30"], "`-r` (=30) must be 2, 3 or 4: --scale takes up to 16"),
+        (["-r", "30"], "`-r` (=30) must be 2, 3 or 4: choose one of them"),
         (["--engine", "warp"], "`engine` (=warp) must be one of auto, torch"),
         (["--precision", "int4"], "`precision` (=int4) must be one of auto, float32"),
         (["--device", "tpu"], "`device` (=tpu) must be one of auto, cpu, cuda"),
@@ -578,7 +578,10 @@ def test_ctrl_c_leaves_no_half_file(kind: str, tmp_path: Path) -> None:
         command.signal(signal.SIGINT)
         done = command.finish()
     assert done.returncode == 130
-    assert "and a video up to its last multiple of 250 frames: run the command again" in done.stderr
+    assert (
+        "and of a video all up to the last multiple of 250 frames: run the command again"
+        in done.stderr
+    )
     assert "Traceback" not in done.stderr
     assert [one for one in files(tmp_path) if ".segments" not in one] == list(before)
 

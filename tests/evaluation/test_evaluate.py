@@ -185,7 +185,7 @@ def test_evaluation_leaves_a_folder_that_another_writes_to(
 ) -> None:
     with FileLock(tmp_path / ".lock"):
         done = call("evaluate.py", f"sets=[{pictures}]", f"output={tmp_path}")
-    check_failed(done, f"another evaluation writes to {tmp_path}: name another folder by output=D")
+    check_failed(done, f"another process writes to {tmp_path}: name another folder by output=D")
     assert not (tmp_path / "evaluation.json").exists()
 
 
