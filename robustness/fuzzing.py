@@ -249,9 +249,11 @@ def _work(line: Connection, folder: Path, names: list[str], seed: int) -> None:
 
 def _read_picture(path: Path, alive: Callable[..., None]) -> None:
     """Read a picture whole and by rows, as read_picture and upscale_picture do."""
-    from espcn.io.reading import Rows, open_picture, read_picture
+    from espcn.io.reading import Rows, jpeg_damage, open_picture, read_picture
+    from espcn.io.signatures import is_animation, is_hdr
     from espcn.upscaling.compression import picture_compression
 
+    is_animation(path)
     with suppress(ValueError):  # refused, as it is below
         picture_compression(path)
     try:
@@ -267,6 +269,8 @@ def _read_picture(path: Path, alive: Callable[..., None]) -> None:
         alive()
     if whole is None or not np.array_equal(np.concatenate(bands), whole):
         raise AssertionError("read whole and by rows are not the same")
+    is_hdr(path)
+    jpeg_damage(path)
 
 
 def _read_video(path: Path, alive: Callable[..., None]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from espcn.io.reading import SUFFIXES
-from espcn.io.signatures import is_animation, picture_suffix
+from espcn.io.signatures import is_animation, jpeg_scan, picture_suffix
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,22 @@ def test_large_still_picture_is_no_animation_and_no_reason_to_warn(
     Image.new("RGB", (9, 9)).save(tmp_path / "a", kind)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)  # in place of 89 million
     assert not is_animation(tmp_path / "a")
+
+
+def test_gif_with_a_frame_that_claims_too_much_is_no_animation(tmp_path: Path) -> None:
+    path, (first, second) = tmp_path / "a.gif", (Image.new("L", (5, 5), grey) for grey in (0, 9))
+    first.save(path, save_all=True, append_images=[second])
+    assert is_animation(path)
+    content = path.read_bytes()
+    at = content.index(b"\x2c\0\0\0\0\5\0\5\0") + 5  # the size of the first frame
+    path.write_bytes(content[:at] + b"\xff\xff\xff\xff" + content[at + 4 :])
+    assert not is_animation(path)
+
+
+def test_scan_of_a_jpeg_without_huffman_codes_is_not_looked_for(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    Image.new("L", (16, 16)).save(path)
+    content = path.read_bytes()
+    assert jpeg_scan(path) == content.index(b"\xff\xda") + 2
+    path.write_bytes(content.replace(b"\xff\xc0", b"\xff\xc9"))  # arithmetic ones
+    assert jpeg_scan(path) is None
