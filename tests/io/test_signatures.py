@@ -56,6 +56,8 @@ def test_gif_with_a_frame_that_claims_too_much_is_no_animation(tmp_path: Path) -
     at = content.index(b"\x2c\0\0\0\0\5\0\5\0") + 5  # the size of the first frame
     path.write_bytes(content[:at] + b"\xff\xff\xff\xff" + content[at + 4 :])
     assert not is_animation(path)
+    path.write_bytes(content[: content.rindex(b"\x2c\0\0\0\0\5\0\5\0") + 8])  # cut short
+    assert not is_animation(path)
 
 
 def test_scan_of_a_jpeg_without_huffman_codes_is_not_looked_for(tmp_path: Path) -> None:
