@@ -3,6 +3,7 @@
 import io
 import os
 from pathlib import Path
+from typing import Any
 
 PNG = b"\x89P"
 _TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # of either byte order, classic and BigTIFF
@@ -40,7 +41,7 @@ def is_animation(source: Path) -> bool:
         source: The file.
 
     Returns:
-        Whether it is one; False if its frames can't be read.
+        Whether it is one; False if its second frame can't be read.
 
     Raises:
         OSError: The file can't be opened.
@@ -56,7 +57,7 @@ def is_animation(source: Path) -> bool:
     try:
         # Not by Image.open, which warns of many pixels.
         with (GifImageFile if head[:4] == b"GIF8" else WebPImageFile)(source) as picture:
-            return getattr(picture, "n_frames", 1) > 1
+            return _frames(picture) > 1
     except Exception:  # Pillow's readers fail in any way
         return False  # which reading it in order says better
 
@@ -174,3 +175,11 @@ def first_bytes(source: Path | bytes, count: int) -> bytes:
         return source[:count]
     with source.open("rb") as file:
         return file.read(count)
+
+
+def _frames(picture: Any) -> int:
+    """Return the number of frames of Pillow's picture, or of those before it is damaged."""
+    try:
+        return getattr(picture, "n_frames", 1)  # which does not decode them, as seeking does
+    except Exception:
+        return picture.tell() + 1

@@ -1,11 +1,13 @@
 """Upscale an animation frame by frame."""
 
+import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyvips
-from PIL import Image, ImageSequence
+from PIL import Image
 from PIL.Image import Resampling
 
 from espcn.io.atomic import atomic_write
@@ -19,6 +21,11 @@ from espcn.upscaling.size import Size
 from espcn.upscaling.upscaler import Upscaler
 
 KEPT = ("icc_profile", "exif", "dpi")  # in Pillow's words
+# What Pillow raises of damaged files.
+DAMAGED = (
+    OSError, ValueError, SyntaxError, IndexError, EOFError, struct.error,
+    Image.DecompressionBombError,
+)  # fmt: skip
 ANIMATED = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG"}
 MAX_ANIMATION = 400_000_000  # pixels of all upscaled frames: 1.6 GB
 
@@ -64,8 +71,8 @@ def upscale_animation(
         )
     frames: list[np.ndarray] = []
     durations: list[float] = []  # in ms, whole ones except in a PNG
-    with Image.open(source, formats=(kind,)) as opened:
-        total, loop = getattr(opened, "n_frames", 1), opened.info.get("loop")
+    with _read(source, Image.open, source, "r", (kind,)) as opened:
+        total, loop = _read(source, getattr, opened, "n_frames", 1), opened.info.get("loop")
         options: dict[str, Any] = {name: opened.info[name] for name in KEPT if name in opened.info}
         if options.get("icc_profile", b"")[16:20] == b"GRAY":  # the frames become colours
             del options["icc_profile"]
@@ -85,19 +92,15 @@ def upscale_animation(
                 f"{source} would have {total} frames, {pixels // 10**6} megapixels in total, over "
                 f"{MAX_ANIMATION // 10**6}: convert it to a video first, for example with FFmpeg"
             )
-        try:
-            for number, frame in enumerate(ImageSequence.Iterator(opened)):
-                large = rgba(frame)
-                for step in wanted.steps:
-                    large = step(large)
-                large = large.resize((wanted.width, wanted.height), Resampling.LANCZOS)
-                frames.append(np.asarray(large))
-                durations.append(frame.info.get("duration", 100))
-                progress(number + 1, total)
-        except (OSError, ValueError, SyntaxError) as error:
-            raise ValueError(
-                f"{source} is damaged or cut short ({error}): copy or download it again"
-            ) from error
+        for number in range(total):
+            _read(source, opened.seek, number)
+            large = _read(source, rgba, opened)
+            durations.append(opened.info.get("duration", 100))
+            for step in wanted.steps:
+                large = step(large)
+            large = large.resize((wanted.width, wanted.height), Resampling.LANCZOS)
+            frames.append(np.asarray(large))
+            progress(number + 1, total)
     with atomic_write(target) as part:
         if kind == "GIF":
             part.write_bytes(_gif(frames, durations, loop))
@@ -141,3 +144,13 @@ def _gif(frames: list[np.ndarray], durations: list[float], loop: int | None) -> 
     column.set_type(pyvips.GValue.gint_type, "loop", shown)
     # Dither would differ from frame to frame, and flicker. More effort takes twice as long.
     return column.gifsave_buffer(dither=0, effort=5, keep_duplicate_frames=True)
+
+
+def _read(source: Path, get: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what Pillow gives, or raise a ValueError that names the file."""
+    try:
+        return get(*arguments)
+    except DAMAGED as error:
+        raise ValueError(
+            f"{source} is damaged or cut short ({error}): copy or download it again"
+        ) from error

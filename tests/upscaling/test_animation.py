@@ -196,6 +196,20 @@ def test_animation_gets_any_size(upscaler: Upscaler, tmp_path: Path) -> None:
         assert getattr(made, "n_frames", 1) == 5
 
 
+@pytest.mark.parametrize("after", [5, 9, 100])
+def test_animation_that_is_cut_short_within_a_frame_is_named(
+    after: int, upscaler: Upscaler, tmp_path: Path
+) -> None:
+    source = tmp_path / "a.gif"
+    write_animation(source)
+    content = source.read_bytes()
+    source.write_bytes(content[: content.rindex(b"\x2c\0\0\0\0") + after])
+    assert is_animation(source)
+    with pytest.raises(ValueError, match=r"a.gif is damaged or cut short \(.*\): copy"):
+        upscale_animation(upscaler, source, tmp_path / "b.gif")
+    assert not (tmp_path / "b.gif").exists()
+
+
 def test_animation_becomes_nothing_else(upscaler: Upscaler, tmp_path: Path) -> None:
     write_animation(tmp_path / "a.gif")
     with pytest.raises(
