@@ -32,5 +32,7 @@ def bar(*arguments: Any, **options: Any) -> Any:
         The bar.
     """
     if not sys.stderr.isatty():  # nor can a bar move up there, to its place below others
+        if sys.stdout is not None:
+            sys.stdout.flush()  # as tqdm does for stderr, so that what was printed comes first
         options |= {"mininterval": LOGGED_EVERY, "file": _Lines(), "position": 0}
     return tqdm(*arguments, **options)

@@ -1,10 +1,14 @@
 import io
+import os
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from espcn.progress import bar
+from helpers import ROOT
 
 
 class Terminal(io.StringIO):
@@ -34,3 +38,12 @@ def test_log_file_gets_whole_lines_and_few(monkeypatch: pytest.MonkeyPatch) -> N
     assert "\x1b" not in "".join(lines)  # which moves the cursor
     assert "100%" in lines[-1]
     assert "2/2" in lines[-1]
+
+
+def test_what_was_printed_comes_before_the_bar(tmp_path: Path) -> None:
+    code = "from espcn.progress import bar; print('printed'); [None for _ in bar(range(2), 'Bar')]"
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=file, stderr=file, check=True,
+                       env=os.environ | {"PYTHONUNBUFFERED": ""})  # fmt: skip
+    assert log.read_text().startswith("printed\n")
