@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from espcn.interrupts import STOPPED, interrupts
 from espcn.openmp import wait_asleep
-from espcn.runs.directory import remove_refused
+from espcn.runs.directory import LOCK, remove_refused
 from espcn.runs.identity import check_names, plain_settings
 from espcn.runs.overrides import check_overrides
 from espcn.runs.resolvers import register_resolvers
@@ -34,8 +35,13 @@ _refused = False  # whether a job of several could not be carried out
 def main(config: DictConfig) -> None:
     """Evaluate one network; `-m` calls this once a job."""
     directory = Path(HydraConfig.get().runtime.output_dir)
+    lock = FileLock(directory / LOCK)
     try:
+        with suppress(NotImplementedError):  # a cluster's file system may have no locks
+            lock.acquire(blocking=False)
         _evaluate(plain_settings(config), directory)
+    except Timeout:  # two that began in the same second
+        _refuse(f"another process writes to {directory}: name another folder by output=DIR")
     except (ValueError, OSError) as error:
         _remove_empty(directory)
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
@@ -44,6 +50,8 @@ def main(config: DictConfig) -> None:
     except KeyboardInterrupt:
         _remove_empty(directory)
         raise
+    finally:
+        lock.release()
 
 
 def _evaluate(settings: dict[str, Any], directory: Path) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from filelock import FileLock
 from omegaconf import OmegaConf
 from PIL import Image
 from torch import Tensor
@@ -179,6 +180,15 @@ def test_one_of_several_evaluations_that_is_refused_leaves_the_others(
     assert [path.parent.name[:2] for path in tmp_path.glob("out/*/evaluation.json")] == ["1_"]
 
 
+def test_evaluation_leaves_a_folder_that_another_writes_to(
+    call: Call, pictures: Path, tmp_path: Path
+) -> None:
+    with FileLock(tmp_path / ".lock"):
+        done = call("evaluate.py", f"sets=[{pictures}]", f"output={tmp_path}")
+    check_failed(done, f"another process writes to {tmp_path}: name another folder by output=D")
+    assert not (tmp_path / "evaluation.json").exists()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGINT of another process")
 def test_interrupted_evaluation_says_so_and_leaves_no_empty_folder(
     pictures: Path, tmp_path: Path
@@ -199,7 +209,7 @@ def test_interrupted_evaluation_says_so_and_leaves_no_empty_folder(
     assert process.returncode == 130
     assert errors.splitlines()[-1] == "Stopped"
     assert "Traceback" not in errors
-    assert not (tmp_path / "a").exists()
+    assert not list(tmp_path.glob("a/**"))
 
 
 def test_picture_that_cannot_be_read_is_a_warning_in_one_line(

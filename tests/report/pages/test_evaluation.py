@@ -161,7 +161,7 @@ def test_evaluation_of_no_set_writes_no_page(call: Call, tmp_path: Path) -> None
     assert done.returncode == 0
     assert "Warning" not in done.stderr
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"filters_first.png", "filters_last.png"}
+    assert names == {"filters_first.png", "filters_last.png", ".lock"}
 
 
 def test_figures_are_safe_where_no_page_can_be_written(call: Call, tmp_path: Path) -> None:
