@@ -167,8 +167,8 @@ class Product(nn.Module):
     def __init__(self, kernel: Tensor, expansion: int) -> None:
         super().__init__()
         self.shape, self.expansion = kernel.shape, expansion
-        last = kernel.is_contiguous(memory_format=torch.channels_last)
-        self.layout = torch.channels_last if last else torch.contiguous_format
+        # By its strides: with one input channel, either order counts as contiguous.
+        self.channels_last = kernel.stride(1) == 1
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """Return the kernel.
@@ -180,7 +180,10 @@ class Product(nn.Module):
         Returns:
             Their product, `(out, in, height, width)`.
         """
-        return (second @ first).reshape(self.shape).contiguous(memory_format=self.layout)
+        with torch.autocast(first.device.type, enabled=False):
+            kernel = (second @ first).reshape(self.shape)
+        # `contiguous` would return it as it is, and the convolution take the other order.
+        return kernel.clone(memory_format=torch.channels_last) if self.channels_last else kernel
 
     def right_inverse(self, kernel: Tensor) -> tuple[Tensor, Tensor]:
         """Return two matrices whose product is a kernel, randomly initialised otherwise.

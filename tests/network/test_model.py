@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from espcn.network.model import ESPCN, expanded, joined
 
@@ -206,9 +206,24 @@ def test_expanded_network_is_the_same_function_of_more_weights(expansion: int, l
     if expansion > 1:
         assert_spare_weights_are_small(network, plain)
     layout = torch.channels_last if last else torch.contiguous_format
-    assert network.conv2.weight.is_contiguous(memory_format=layout)
+    for layer, same in zip(layers(network), layers(plain), strict=True):
+        assert layer.weight.is_contiguous(memory_format=layout)
+        # Of one input channel, too, whose strides say which order its convolution takes.
+        assert layer.weight.stride() == same.weight.stride()
     network(picture).square().mean().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
+
+
+def layers(network: ESPCN) -> tuple[nn.Conv2d, ...]:
+    return network.conv1, network.conv2, network.conv3
+
+
+def test_product_of_matrices_is_not_rounded_to_bfloat16() -> None:
+    torch.manual_seed(0)
+    network = expanded(ESPCN(3), 2)
+    exact = network.conv2.weight
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(network.conv2.weight, exact)
 
 
 def assert_spare_weights_are_small(network: ESPCN, plain: ESPCN) -> None:
