@@ -3,6 +3,7 @@
 python -m espcn.training.publish RUN_DIR FILE.safetensors [LICENCE]
 """
 
+import argparse
 import hashlib
 import json
 import re
@@ -111,13 +112,18 @@ def _without_folders(command: str) -> str:
 
 def main() -> None:
     """Fold the network of a finished run and write it to a file."""
-    if len(sys.argv) not in (3, 4) or sys.argv[1].startswith("-"):
-        sys.exit(
-            "usage: python -m espcn.training.publish RUN_DIR FILE.safetensors [LICENCE]  (the "
-            "directory of a finished "
-            "run; where its folded network goes; a word for the metadata, say MIT)"
-        )
-    run, path = Path(sys.argv[1]), Path(sys.argv[2])
+    parser = argparse.ArgumentParser(
+        prog="python -m espcn.training.publish", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("run", type=Path, metavar="RUN_DIR", help="directory of a finished run")
+    parser.add_argument(
+        "path", type=Path, metavar="FILE.safetensors", help="where its folded network goes"
+    )
+    parser.add_argument(
+        "licence", nargs="?", metavar="LICENCE", help="a word for the metadata, MIT for example"
+    )
+    given = parser.parse_args()
+    run, path = given.run, given.path
     if not path.parent.is_dir():
         sys.exit(f"Error: the file (={path}) must be in a folder that exists: make {path.parent}")
     if path.suffix != ".safetensors":
@@ -127,7 +133,7 @@ def main() -> None:
         if result is None or result["status"] != "completed":
             raise ValueError(f"{run} must be the directory of a finished run, with its {RESULT}")
         trained = load(ckpt=run)
-        licence = {"licence": sys.argv[3]} if len(sys.argv) == 4 else {}
+        licence = {"licence": given.licence} if given.licence else {}
         about = provenance(result) | licence
         save_weights(trained.network, path, trained.degradation, about)
     except KeyError as error:

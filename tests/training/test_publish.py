@@ -116,7 +116,6 @@ def test_published_command_names_no_folder_of_the_machine() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "usage: "),
         (["nowhere", "a.safetensors"], "Error: nowhere must be the directory of a finished run"),
         (["README.md", "a.safetensors"], "Error: README.md must be the directory of a finished"),
         (
@@ -131,6 +130,13 @@ def test_only_a_finished_run_gives_weights(arguments: list[str], message: str) -
     assert done.returncode == 1
     assert done.stderr.startswith(message)
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("arguments", "code"), [([], 2), (["--help"], 0)])
+def test_usage_is_shown_without_a_run(arguments: list[str], code: int) -> None:
+    done = fork("-m", "espcn.training.publish", *arguments)
+    assert done.returncode == code
+    assert (done.stderr if code else done.stdout).startswith("usage: ")
 
 
 def test_run_of_an_older_version_is_told_to_be_run_anew(tmp_path: Path) -> None:
