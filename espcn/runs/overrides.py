@@ -38,6 +38,10 @@ def check_overrides(arguments: Sequence[str], command: str = CONFIG_NAME) -> Non
         if name not in known:
             hint = _hint(argument, known)
             raise ValueError(f"`{name}` (={value}) must be a setting of {command}.py: {hint}")
+        if command == CONFIG_NAME and (owners := _other_owners(name, arguments)):
+            choice = " or ".join(f"{group}={owner}" for owner in owners)
+            also = f", or say +{argument} if the {OWNERS[group]} has it" if group in OWNERS else ""
+            raise ValueError(f"`{name}` (={value}) must come with {choice}: add it{also}")
 
 
 def _hint(argument: str, known: set[str]) -> str:
@@ -54,6 +58,23 @@ def _hint(argument: str, known: set[str]) -> str:
     )
 
 
+def _other_owners(name: str, arguments: Sequence[str]) -> list[str]:
+    """Return the choices of a group that have a setting, if that of the command has it not."""
+    group, _, option = name.partition(".")
+    paths = sorted(CONF.glob(f"{group}/*.yaml")) if option else []
+    owners = [path.stem for path in paths if option in _inherited(path)]
+    base = CONF / f"{CONFIG_NAME}.yaml"
+    if not owners or name in _names(base):
+        return []
+    chosen = [one.partition("=")[2] for one in arguments if one.startswith(f"{group}=")]
+    if not chosen:
+        if any(one.startswith("experiment=") for one in arguments):  # which makes its own choice
+            return []
+        defaults = OmegaConf.load(base).defaults
+        chosen = [entry[group] for entry in defaults if group in entry]
+    return [] if {*chosen[-1].split(",")} & {*owners} else owners
+
+
 def _known(command: str) -> set[str]:
     """Return the names of all groups, and of all settings in any of their choices."""
     known = _names(CONF / f"{command}.yaml") | _names(CONF / "degradation.yaml")
@@ -63,6 +84,12 @@ def _known(command: str) -> set[str]:
             inner = set() if group == "experiment" else _names(path)
             known |= {group, *(f"{group}.{name}" for name in inner)}
     return known
+
+
+def _inherited(path: Path) -> set[str]:
+    """Return the names of a choice's settings, and of those of the choices that it builds on."""
+    below = OmegaConf.select(OmegaConf.load(path), "defaults", default=[])
+    return _names(path).union(*(_inherited(path.with_stem(one)) for one in below))
 
 
 def _names(path: Path) -> set[str]:

@@ -10,7 +10,10 @@ from espcn.runs.overrides import check_overrides
     [
         ["-m", "blur=0.1,0.5", "optim=adam,sgd", "data.patch=9", "experiment=paper"],
         ["data=folder", "data.path=a=b", "+optim.betas=[0.9,0.9]", "~trainer.precision"],
-        ["optim.momentum=0.8", "hydra.run.dir=x", "hydra/launcher=joblib", "++trainer.devices=2"],
+        ["optim.momentum=0.8", "optim=sgd", "hydra.run.dir=x", "hydra/launcher=joblib"],
+        ["optim.momentum=0.8", "experiment=notebook", "++trainer.devices=2"],
+        ["-m", "optim=soap,sgd", "optim.momentum=0.8,0.9"],
+        ["trainer=ddp", "trainer.accelerator=cpu", "trainer.precision=32-true", "data.stride=9"],
         ["--config-dir", "mine", "my_own=1"],
         ["--cfg", "job", "trainer.precision=32-true", "resume=x", "init=shipped"],
     ],
@@ -33,6 +36,23 @@ def test_settings_of_any_choice_are_known(arguments: list[str]) -> None:
 def test_unknown_setting_is_named_with_what_was_meant(argument: str, hint: str) -> None:
     with pytest.raises(ValueError, match=f"{re.escape(hint)}$"):
         check_overrides(["blur=0.5", argument])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["data.path=mine"], "`data.path` (=mine) must come with data=folder: add it"),
+        (["data=t91", "data.cache=x"], "`data.cache` (=x) must come with data=folder: add it"),
+        (
+            ["optim.momentum=0.9"],
+            "`optim.momentum` (=0.9) must come with optim=sgd: add it, or say +optim.momentum=0.9 "
+            "if the optimiser has it",
+        ),
+    ],
+)
+def test_setting_of_another_choice_says_which(arguments: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        check_overrides(arguments)
 
 
 def test_evaluation_has_settings_of_its_own() -> None:
