@@ -1,6 +1,7 @@
 """Video containers: their file suffixes, and what each supports."""
 
 from pathlib import Path
+from typing import Any
 
 # FFmpeg's name of the container that each file suffix stands for.
 # fmt: off
@@ -12,14 +13,25 @@ CONTAINERS = {
 # fmt: on
 # FFmpeg's options for some suffixes: packets of 192 bytes, as on Blu-ray. FFmpeg itself goes by the
 # name of the file, which is another one until the file is complete.
-CONTAINER_OPTIONS = {suffix: {"mpegts_m2ts_mode": "1"} for suffix in (".m2ts", ".mts")}
+BLURAY = {"mpegts_m2ts_mode": "1"}
+CONTAINER_OPTIONS = {".m2ts": BLURAY, ".mts": BLURAY}
 # Of sources; Ogg holds no codec that FFmpeg encodes here.
 VIDEO_SUFFIXES = (*CONTAINERS, ".ogv")
 
 # What containers support, as far as they differ and FFmpeg does not report it.
 CHAPTERS = ROTATION = ("mp4", "mov", "3gp", "matroska", "webm")
 TIMECODE = ("mp4", "mov", "matroska", "webm")  # as metadata of the video stream
-UNLISTED = ("mpegts", "mpeg")  # take codecs that FFmpeg does not list for them
+# Of these FFmpeg lists one codec of each kind. What it writes of others can't be read, if it does.
+HELD = {
+    "mpegts": (
+        "h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "aac", "aac_latm", "ac3", "dts",
+        "eac3", "mp2", "mp3", "opus", "s302m", "truehd",
+    ),
+    "mpeg": (
+        "h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "ac3", "dts", "mp1", "mp2", "mp3",
+        "pcm_dvd", "pcm_s16be",
+    ),
+}  # fmt: skip
 NO_REORDERING = ("asf", "avi", "mpeg")  # frames have no timestamps, or lose them
 # The attachments that cover pictures become in Matroska, by FFmpeg's name of their codec.
 COVERS = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png")}
@@ -31,6 +43,22 @@ STREAM_METADATA = (
     "number_of_frames", "_statistics_tags", "_statistics_writing_app",
     "_statistics_writing_date_utc",
 )  # fmt: skip
+
+
+def holds(outgoing: Any, codec: Any) -> bool:
+    """Return whether a file can hold a stream.
+
+    Args:
+        outgoing: The file, open for writing.
+        codec: PyAV's encoder or decoder of the stream.
+
+    Returns:
+        Whether its container supports the codec.
+    """
+    held = {*HELD.get(outgoing.format.name, ()), *outgoing.supported_codecs}
+    if outgoing.container_options == BLURAY:
+        held.add("pcm_bluray")
+    return not held.isdisjoint((codec.name, codec.canonical_name))
 
 
 def is_video(path: Path) -> bool:

@@ -9,7 +9,7 @@ import av
 from av.codec.context import Flags
 
 from espcn import checks
-from espcn.io.containers import NO_REORDERING, ROTATION, STREAM_METADATA, UNLISTED
+from espcn.io.containers import NO_REORDERING, ROTATION, STREAM_METADATA, TIMECODE, holds
 from espcn.upscaling.remarks import Remarks
 from espcn.video.frames import color_range, even_size, frame_rate, is_rgb, planar
 
@@ -149,7 +149,9 @@ def add_video_stream(
         ValueError: The encoder does not support the frames' format, or the container the encoder.
     """
     kind, container = planar(first.format), outgoing.format.name
-    suited = [name for name in ENCODERS if kind in _formats(name) and _holds(outgoing, name)]
+    suited = [
+        name for name in ENCODERS if kind in _formats(name) and holds(outgoing, av.Codec(name, "w"))
+    ]
     if codec not in suited:
         remedies = [f"choose {' or '.join(suited)}"] if suited else []
         remedies += ["name an .mkv file with -o"] if container != "matroska" else []
@@ -214,6 +216,8 @@ def _lost(video: Any, first: Any, container: str) -> list[str]:
         # VP9's is a picture of its own, which is not decoded.
         "its transparency": any(one.is_alpha for one in first.format.components)
         or tags.get("alpha_mode") == "1",
+        f"its timecode, which {container} can't hold": "timecode" in tags
+        and container not in TIMECODE,
         "its interlacing: its two fields were upscaled as one frame": first.interlaced_frame,
     }
     lost |= {
@@ -232,9 +236,3 @@ def _formats(codec: str) -> list[str]:
     """Return the formats that an encoder supports; none if it is not available."""
     there = codec in av.codecs_available
     return [kind.name for kind in av.Codec(codec, "w").video_formats or []] if there else []
-
-
-def _holds(outgoing: Any, codec: str) -> bool:
-    """Return whether a container supports the output of an encoder."""
-    listed = outgoing.supported_codecs
-    return outgoing.format.name in UNLISTED or av.Codec(codec, "w").canonical_name in listed

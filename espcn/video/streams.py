@@ -5,7 +5,7 @@ from typing import Any
 import av
 from av.stream import Discard, Disposition
 
-from espcn.io.containers import CHAPTERS, CONTAINER_METADATA, COVERS, TIMECODE, UNLISTED
+from espcn.io.containers import CHAPTERS, CONTAINER_METADATA, COVERS, holds
 from espcn.upscaling.remarks import Remarks
 
 
@@ -41,11 +41,10 @@ def copy_other_streams(
         chapters_own = stream.type == "data" and stream.discard == Discard.all
         if stream.index == video.index or chapters_own:
             continue  # MP4 stores chapters as a stream, of which FFmpeg gives no packets
-        if container in TIMECODE and _is_timecode(stream, video):
+        if _is_timecode(stream, video):
             continue  # MP4 stores it as a stream, which FFmpeg makes from the metadata
         codec = getattr(stream, "codec_context", None)
         name = codec.name if codec else ""
-        sounds = stream.type == "audio" and container in UNLISTED
         try:
             if container == "matroska" and stream.type == "attachment":
                 outgoing.add_attachment(stream.name, stream.mimetype, stream.data)
@@ -53,7 +52,7 @@ def copy_other_streams(
             if container == "matroska" and stream.index in covers and name in COVERS:
                 outgoing.add_attachment(*COVERS[name], covers[stream.index])
                 continue
-            if not sounds and name not in outgoing.supported_codecs:
+            if not codec or not holds(outgoing, codec.codec):
                 raise ValueError(name)
             copy = copies[stream.index] = outgoing.add_stream_from_template(stream)
             copy.metadata.update(stream.metadata)

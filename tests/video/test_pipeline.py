@@ -518,6 +518,7 @@ def test_what_cannot_be_written_is_refused(upscaler: Upscaler, tmp_path: Path) -
             "choose libx264 or libvpx-vp9, or name an .mkv file with -o",
         ),
         ("b.webm", Encoding("libx264"), "choose libvpx-vp9, or name an .mkv file with -o"),
+        ("b.ts", Encoding("libvpx-vp9"), "choose libx264 or libx265, or name an .mkv file with -o"),
     ):
         rule = rf"`codec` \(={encoding.codec}\) must support yuv444p and be one that \w+ can hold"
         with pytest.raises(ValueError, match=f"{rule}: {remedy}$"):

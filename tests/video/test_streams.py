@@ -66,14 +66,18 @@ def test_data_beside_chapters_is_said_to_be_lost(
         assert [c["metadata"]["title"] for c in made.chapters()] == ["Beginning", "End"]
 
 
-@pytest.mark.parametrize("source", ["a.mov", "a.mp4"])
 @pytest.mark.parametrize(
-    ("ending", "words"),
-    [("mov", []), ("mp4", []), ("mkv", []), ("webm", []), ("avi", ["its stream 1 (data)"])],
-)
+    ("source", "ending", "container"),
+    [
+        ("a.mov", "mov", None), ("a.mov", "webm", None), ("a.mov", "avi", "avi"),
+        ("a.mp4", "mp4", None), ("a.mp4", "mkv", None), ("a.mp4", "3gp", "3gp"),
+        ("a.mkv", "mov", None), ("a.mkv", "mkv", None), ("a.mkv", "ts", "mpegts"),
+    ],
+)  # fmt: skip
 def test_timecode_is_said_to_be_lost_only_where_it_is(
-    source: str, ending: str, words: list[str], upscaler: Upscaler, tmp_path: Path
+    source: str, ending: str, container: str | None, upscaler: Upscaler, tmp_path: Path
 ) -> None:
+    words = [f"its timecode, which {container} can't hold"] if container else []
     clip = write_clip(
         tmp_path / source, 3,
         prepare=lambda _, stream: stream.metadata.update(timecode="01:02:03:04"),
@@ -81,7 +85,8 @@ def test_timecode_is_said_to_be_lost_only_where_it_is(
     target = tmp_path / f"b.{ending}"
     assert upscale_video(upscaler, clip, target).left_out == words
     with av.open(str(clip)) as small, av.open(str(target)) as large:
-        assert [stream.type for stream in small.streams] == ["video", "data"]
+        own = [] if source == "a.mkv" else ["data"]
+        assert [stream.type for stream in small.streams] == ["video", *own]
         tags = {key.lower(): text for key, text in large.streams.video[0].metadata.items()}
         assert (tags.get("timecode") == "01:02:03:04") == (not words)
         assert len(large.streams) == (2 if ending in ("mov", "mp4") else 1)
@@ -126,7 +131,14 @@ def test_transparency_of_vp9_is_said_to_be_lost(upscaler: Upscaler, tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("ending", "sound"),
-    [("mp4", "aac"), ("mkv", "flac"), ("ts", "aac"), ("m2ts", "ac3"), ("mov", "aac")],
+    [
+        ("mp4", "aac"),
+        ("mkv", "flac"),
+        ("ts", "aac"),
+        ("m2ts", "ac3"),
+        ("mov", "aac"),
+        ("m2ts", "pcm_bluray"),
+    ],
 )
 def test_sound_is_copied(ending: str, sound: str, upscaler: Upscaler, tmp_path: Path) -> None:
     source, target = write_clip(tmp_path / f"a.{ending}", sound=sound), tmp_path / f"b.{ending}"
@@ -217,6 +229,23 @@ def test_what_the_container_cannot_hold_is_named(
     ]
     assert packets(tmp_path / "b.mp4", "audio") == packets(titled, "audio")
     assert len(frames(tmp_path / "b.mp4")) == 12
+
+
+@pytest.mark.parametrize(
+    ("ending", "sound", "lost"),
+    [("ts", "flac", "flac"), ("mpg", "aac", "aac"), ("mpg", "ac3", None), ("ts", "mp2", None)],
+)
+def test_sound_that_could_not_be_read_again_is_left_out(
+    ending: str, sound: str, lost: str | None, upscaler: Upscaler, tmp_path: Path
+) -> None:
+    source, target = write_clip(tmp_path / "a.mkv", sound=sound), tmp_path / f"b.{ending}"
+    remarks = upscale_video(upscaler, source, target, encoding=FAST)
+    container = {"ts": "mpegts", "mpg": "mpeg"}[ending]
+    said = f"its stream 1 (audio {lost}), which {container} can't hold: try .mkv"
+    assert remarks.left_out == ([said] if lost else [])
+    assert len(frames(target)) == 12
+    with av.open(str(target)) as made:
+        assert [stream.type for stream in made.streams] == ["video"] + ["audio"] * (not lost)
 
 
 def test_statistics_of_the_source_are_not_kept(upscaler: Upscaler, tmp_path: Path) -> None:
