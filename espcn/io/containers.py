@@ -21,7 +21,9 @@ VIDEO_SUFFIXES = (*CONTAINERS, ".ogv")
 # What containers support, as far as they differ and FFmpeg does not report it.
 CHAPTERS = ROTATION = ("mp4", "mov", "3gp", "matroska", "webm")
 TIMECODE = ("mp4", "mov", "matroska", "webm")  # as metadata of the video stream
-# Of these FFmpeg lists one codec of each kind. What it writes of others can't be read, if it does.
+TIMECODE_OF_FILE = ("avi", "flv", "asf")  # as metadata of the file
+# Sound and upscaled video that these hold, of which FFmpeg lists one codec each. All others it
+# either refuses or writes so that they can't be read.
 HELD = {
     "mpegts": (
         "h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "aac", "aac_latm", "ac3", "dts",
@@ -43,10 +45,12 @@ STREAM_METADATA = (
     "number_of_frames", "_statistics_tags", "_statistics_writing_app",
     "_statistics_writing_date_utc",
 )  # fmt: skip
+# What FFmpeg lists for these, and then refuses to write.
+REFUSED = {"mov": ("av1", "flac", "opus", "truehd", "vp9"), "mp4": ("truehd",)}
 
 
 def holds(outgoing: Any, codec: Any) -> bool:
-    """Return whether a file can hold a stream.
+    """Return whether a file can hold sound or upscaled video of a codec.
 
     Args:
         outgoing: The file, open for writing.
@@ -58,7 +62,8 @@ def holds(outgoing: Any, codec: Any) -> bool:
     held = {*HELD.get(outgoing.format.name, ()), *outgoing.supported_codecs}
     if outgoing.container_options == BLURAY:
         held.add("pcm_bluray")
-    return not held.isdisjoint((codec.name, codec.canonical_name))
+    refused = codec.canonical_name in REFUSED.get(outgoing.format.name, ())
+    return not refused and not held.isdisjoint((codec.name, codec.canonical_name))
 
 
 def is_video(path: Path) -> bool:

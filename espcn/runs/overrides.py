@@ -39,9 +39,11 @@ def check_overrides(arguments: Sequence[str], command: str = CONFIG_NAME) -> Non
             hint = _hint(argument, known)
             raise ValueError(f"`{name}` (={value}) must be a setting of {command}.py: {hint}")
         if command == CONFIG_NAME and (owners := _other_owners(name, arguments)):
-            choice = " or ".join(f"{group}={owner}" for owner in owners)
+            choices = " and ".join(f"{group}={owner}" for owner in owners)
             also = f", or say +{argument} if the {OWNERS[group]} has it" if group in OWNERS else ""
-            raise ValueError(f"`{name}` (={value}) must come with {choice}: add it{also}")
+            raise ValueError(
+                f"`{name}` (={value}) is a setting of {choices} only: choose that{also}"
+            )
 
 
 def _hint(argument: str, known: set[str]) -> str:
@@ -59,12 +61,16 @@ def _hint(argument: str, known: set[str]) -> str:
 
 
 def _other_owners(name: str, arguments: Sequence[str]) -> list[str]:
-    """Return the choices of a group that have a setting, if that of the command has it not."""
+    """Return the choices of a group that have a setting, if one of the command has it not.
+
+    Of what is not simply a choice, or several, Hydra will say what is wrong.
+    """
     group, _, option = name.partition(".")
     paths = sorted(CONF.glob(f"{group}/*.yaml")) if option else []
     owners = [path.stem for path in paths if option in _inherited(path)]
     base = CONF / f"{CONFIG_NAME}.yaml"
-    if not owners or name in _names(base):
+    added = any(one.startswith("+") and one.lstrip("+").startswith(name) for one in arguments)
+    if not owners or added or name in _names(base):
         return []
     chosen = [one.partition("=")[2] for one in arguments if one.startswith(f"{group}=")]
     if not chosen:
@@ -72,7 +78,8 @@ def _other_owners(name: str, arguments: Sequence[str]) -> list[str]:
             return []
         defaults = OmegaConf.load(base).defaults
         chosen = [entry[group] for entry in defaults if group in entry]
-    return [] if {*chosen[-1].split(",")} & {*owners} else owners
+    plain = {path.stem for path in paths}.issuperset(chosen[-1].split(","))
+    return owners if plain and not {*chosen[-1].split(",")} <= {*owners} else []
 
 
 def _known(command: str) -> set[str]:

@@ -9,7 +9,14 @@ import av
 from av.codec.context import Flags
 
 from espcn import checks
-from espcn.io.containers import NO_REORDERING, ROTATION, STREAM_METADATA, TIMECODE, holds
+from espcn.io.containers import (
+    NO_REORDERING,
+    ROTATION,
+    STREAM_METADATA,
+    TIMECODE,
+    TIMECODE_OF_FILE,
+    holds,
+)
 from espcn.upscaling.remarks import Remarks
 from espcn.video.frames import color_range, even_size, frame_rate, is_rgb, planar
 
@@ -216,8 +223,8 @@ def _lost(video: Any, first: Any, container: str) -> list[str]:
         # VP9's is a picture of its own, which is not decoded.
         "its transparency": any(one.is_alpha for one in first.format.components)
         or tags.get("alpha_mode") == "1",
-        f"its timecode, which {container} can't hold": "timecode" in tags
-        and container not in TIMECODE,
+        f"its timecode, which {container} can't hold": container not in TIMECODE + TIMECODE_OF_FILE
+        and "timecode" in {*tags, *map(str.lower, video.container.metadata)},
         "its interlacing: its two fields were upscaled as one frame": first.interlaced_frame,
     }
     lost |= {

@@ -5,7 +5,13 @@ from typing import Any
 import av
 from av.stream import Discard, Disposition
 
-from espcn.io.containers import CHAPTERS, CONTAINER_METADATA, COVERS, holds
+from espcn.io.containers import (
+    CHAPTERS,
+    CONTAINER_METADATA,
+    COVERS,
+    TIMECODE_OF_FILE,
+    holds,
+)
 from espcn.upscaling.remarks import Remarks
 
 
@@ -26,12 +32,14 @@ def copy_other_streams(
     """
     container, chapters = outgoing.format.name, incoming.chapters()
     own = {key: text for key, text in incoming.metadata.items() if key not in CONTAINER_METADATA}
+    if container in TIMECODE_OF_FILE and "timecode" in video.metadata:
+        own["timecode"] = video.metadata["timecode"]
     outgoing.metadata.update(own)
     if chapters and container in CHAPTERS:
         outgoing.set_chapters(chapters)
     elif chapters:
         remarks.left_out.append(f"its chapters, which {container} can't hold")
-    copies = {}
+    copies, listed = {}, outgoing.supported_codecs  # of second videos, FFmpeg crashes with others
     covers = {
         one.stream_index: bytes(one)
         for one in head
@@ -52,7 +60,9 @@ def copy_other_streams(
             if container == "matroska" and stream.index in covers and name in COVERS:
                 outgoing.add_attachment(*COVERS[name], covers[stream.index])
                 continue
-            if not codec or not holds(outgoing, codec.codec):
+            if not codec or not (
+                holds(outgoing, codec.codec) if stream.type == "audio" else name in listed
+            ):
                 raise ValueError(name)
             copy = copies[stream.index] = outgoing.add_stream_from_template(stream)
             copy.metadata.update(stream.metadata)

@@ -12,7 +12,8 @@ from espcn.runs.overrides import check_overrides
         ["data=folder", "data.path=a=b", "+optim.betas=[0.9,0.9]", "~trainer.precision"],
         ["optim.momentum=0.8", "optim=sgd", "hydra.run.dir=x", "hydra/launcher=joblib"],
         ["optim.momentum=0.8", "experiment=notebook", "++trainer.devices=2"],
-        ["-m", "optim=soap,sgd", "optim.momentum=0.8,0.9"],
+        ["-m", "optim=choice(sgd,soap)", "optim.lr=0.1"],
+        ["+optim.momentum=0.3", "optim.momentum=0.9"],
         ["trainer=ddp", "trainer.accelerator=cpu", "trainer.precision=32-true", "data.stride=9"],
         ["--config-dir", "mine", "my_own=1"],
         ["--cfg", "job", "trainer.precision=32-true", "resume=x", "init=shipped"],
@@ -41,18 +42,26 @@ def test_unknown_setting_is_named_with_what_was_meant(argument: str, hint: str) 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["data.path=mine"], "`data.path` (=mine) must come with data=folder: add it"),
-        (["data=t91", "data.cache=x"], "`data.cache` (=x) must come with data=folder: add it"),
+        (["data.path=mine"], "`data.path` (=mine) is a setting of data=folder only: choose that"),
         (
-            ["optim.momentum=0.9"],
-            "`optim.momentum` (=0.9) must come with optim=sgd: add it, or say +optim.momentum=0.9 "
-            "if the optimiser has it",
+            ["data=t91", "data.cache=x"],
+            "`data.cache` (=x) is a setting of data=folder only: choose that",
+        ),
+        (
+            ["-m", "optim=soap,sgd", "optim.momentum=0.9"],
+            "`optim.momentum` (=0.9) is a setting of optim=sgd only: choose that, or say "
+            "+optim.momentum=0.9 if the optimiser has it",
         ),
     ],
 )
 def test_setting_of_another_choice_says_which(arguments: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         check_overrides(arguments)
+
+
+@pytest.mark.parametrize("choice", ["sgdd", "'sgd'", "[sgd]", "", "glob(*)"])
+def test_choice_that_is_not_known_is_for_hydra_to_refuse(choice: str) -> None:
+    check_overrides([f"optim={choice}", "optim.momentum=0.9"])
 
 
 def test_evaluation_has_settings_of_its_own() -> None:
