@@ -5,6 +5,7 @@ Of a misspelt one Hydra says only that a leading plus would add it.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -69,17 +70,16 @@ def _other_owners(name: str, arguments: Sequence[str]) -> list[str]:
     paths = sorted(CONF.glob(f"{group}/*.yaml")) if option else []
     owners = [path.stem for path in paths if option in _inherited(path)]
     base = CONF / f"{CONFIG_NAME}.yaml"
-    added = any(one.startswith("+") and one.lstrip("+").startswith(name) for one in arguments)
+    given = dict(one.partition("=")[::2] for one in arguments)
+    added = not given.keys().isdisjoint((f"+{name}", f"++{name}"))
     if not owners or added or name in _names(base):
         return []
-    chosen = [one.partition("=")[2] for one in arguments if one.startswith(f"{group}=")]
-    if not chosen:
-        if any(one.startswith("experiment=") for one in arguments):  # which makes its own choice
-            return []
-        defaults = OmegaConf.load(base).defaults
-        chosen = [entry[group] for entry in defaults if group in entry]
-    plain = {path.stem for path in paths}.issuperset(chosen[-1].split(","))
-    return owners if plain and not {*chosen[-1].split(",")} <= {*owners} else []
+    if group not in given and "experiment" in given:  # which may make a choice of its own
+        return []
+    usual = [one[group] for one in _defaults(base) if isinstance(one, dict) and group in one]
+    chosen = set(given[group].split(",")) if group in given else set(usual)
+    are_known = chosen <= {path.stem for path in paths}
+    return owners if are_known and not chosen <= set(owners) else []
 
 
 def _known(command: str) -> set[str]:
@@ -95,8 +95,13 @@ def _known(command: str) -> set[str]:
 
 def _inherited(path: Path) -> set[str]:
     """Return the names of a choice's settings, and of those of the choices that it builds on."""
-    below = OmegaConf.select(OmegaConf.load(path), "defaults", default=[])
-    return _names(path).union(*(_inherited(path.with_stem(one)) for one in below))
+    return _names(path).union(*(_inherited(path.with_stem(one)) for one in _defaults(path)))
+
+
+def _defaults(path: Path) -> list[Any]:
+    content = OmegaConf.to_container(OmegaConf.load(path))
+    assert isinstance(content, dict)
+    return content.get("defaults", [])
 
 
 def _names(path: Path) -> set[str]:

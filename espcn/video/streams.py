@@ -9,6 +9,7 @@ from espcn.io.containers import (
     CHAPTERS,
     CONTAINER_METADATA,
     COVERS,
+    HELD,
     TIMECODE_OF_FILE,
     holds,
 )
@@ -39,7 +40,7 @@ def copy_other_streams(
         outgoing.set_chapters(chapters)
     elif chapters:
         remarks.left_out.append(f"its chapters, which {container} can't hold")
-    copies, listed = {}, outgoing.supported_codecs  # of second videos, FFmpeg crashes with others
+    copies = {}
     covers = {
         one.stream_index: bytes(one)
         for one in head
@@ -60,9 +61,7 @@ def copy_other_streams(
             if container == "matroska" and stream.index in covers and name in COVERS:
                 outgoing.add_attachment(*COVERS[name], covers[stream.index])
                 continue
-            if not codec or not (
-                holds(outgoing, codec.codec) if stream.type == "audio" else name in listed
-            ):
+            if not codec or not _can_copy(outgoing, stream):
                 raise ValueError(name)
             copy = copies[stream.index] = outgoing.add_stream_from_template(stream)
             copy.metadata.update(stream.metadata)
@@ -73,6 +72,16 @@ def copy_other_streams(
             reason = "" if stream.type == "data" else f", which {container} can't hold{remedy}"
             remarks.left_out.append(f"its stream {stream.index} ({what}){reason}")
     return copies
+
+
+def _can_copy(outgoing: Any, stream: Any) -> bool:
+    """Return whether a file can hold a copy of a stream."""
+    codec = stream.codec_context.codec
+    # With a second H.264 video in .m2ts FFmpeg crashes, and of one in .mpg it makes what can't be
+    # read.
+    if stream.type == "video" and outgoing.format.name in HELD:
+        return codec.name in outgoing.supported_codecs
+    return holds(outgoing, codec)
 
 
 def _is_timecode(stream: Any, video: Any) -> bool:

@@ -72,7 +72,8 @@ def test_data_beside_chapters_is_said_to_be_lost(
         ("a.mov", "mov", None), ("a.mov", "webm", None), ("a.mov", "avi", None),
         ("a.mp4", "mp4", None), ("a.mp4", "mkv", None), ("a.mp4", "3gp", "3gp"),
         ("a.mkv", "mov", None), ("a.mkv", "mkv", None), ("a.mkv", "ts", "mpegts"),
-        ("a.avi", "avi", None), ("a.avi", "ts", "mpegts"),
+        ("a.avi", "avi", None), ("a.avi", "ts", "mpegts"), ("a.mp4", "flv", None),
+        ("a.mov", "wmv", None), ("a.mp4", "mpg", "mpeg"),
     ],
 )  # fmt: skip
 def test_timecode_is_said_to_be_lost_only_where_it_is(
@@ -233,30 +234,6 @@ def test_what_the_container_cannot_hold_is_named(
     ]
     assert packets(tmp_path / "b.mp4", "audio") == packets(titled, "audio")
     assert len(frames(tmp_path / "b.mp4")) == 12
-
-
-@pytest.mark.parametrize(
-    ("ending", "sound", "lost"),
-    [
-        ("ts", "flac", "flac"),
-        ("mpg", "aac", "aac"),
-        ("mov", "flac", "flac"),
-        ("mpg", "ac3", None),
-        ("ts", "mp2", None),
-        ("mp4", "flac", None),
-    ],
-)
-def test_sound_that_could_not_be_read_again_is_left_out(
-    ending: str, sound: str, lost: str | None, upscaler: Upscaler, tmp_path: Path
-) -> None:
-    source, target = write_clip(tmp_path / "a.mkv", sound=sound), tmp_path / f"b.{ending}"
-    remarks = upscale_video(upscaler, source, target, encoding=FAST)
-    container = {"ts": "mpegts", "mpg": "mpeg"}.get(ending, ending)
-    said = f"its stream 1 (audio {lost}), which {container} can't hold: try .mkv"
-    assert remarks.left_out == ([said] if lost else [])
-    assert len(frames(target)) == 12
-    with av.open(str(target)) as made:
-        assert [stream.type for stream in made.streams] == ["video"] + ["audio"] * (not lost)
 
 
 def test_statistics_of_the_source_are_not_kept(upscaler: Upscaler, tmp_path: Path) -> None:
